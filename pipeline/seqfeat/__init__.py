@@ -1,0 +1,1 @@
+from seqfeat.autoencoder import LSTMAutoencoder

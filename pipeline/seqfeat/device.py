@@ -1,0 +1,140 @@
+"""Where tensors live: one code path for the CPU and for CUDA. Torch only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqfeat.exceptions import DeviceError
+
+__all__ = [
+    "full_precision",
+    "halving_on_out_of_memory",
+    "is_out_of_memory",
+    "mixed_precision",
+    "resolve_device",
+    "single_threaded",
+    "to_device",
+]
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device that a name stands for, on this machine and now.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` is CUDA where there is one and else the CPU; any other value
+        is torch's own name, such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"device={device!r} is not a device; use 'auto', 'cpu', 'cuda' or 'cuda:N'."
+        ) from error
+    if resolved.type == "cuda":
+        _require_cuda(device, resolved)
+    elif resolved.type != "cpu":
+        raise DeviceError(f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    return resolved
+
+
+def _require_cuda(name: str, device: torch.device) -> None:
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if n_devices == 0:
+        raise DeviceError(
+            f"device={name!r}, but torch {torch.__version__} finds no CUDA device here. "
+            "Use device='auto' or device='cpu'."
+        )
+    if device.index is not None and device.index >= n_devices:
+        raise DeviceError(f"device={name!r}, but there are {n_devices} CUDA devices, numbered from 0.")
+
+
+def to_device(array: NDArray[np.generic] | Tensor, device: torch.device) -> Tensor:
+    """Return `array` as a tensor on `device`; towards CUDA through pinned memory."""
+    tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context of a training step: bfloat16 products where CUDA has them.
+
+    bfloat16 keeps float32's range, so that the loss needs no scaling.
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context of inference: cuDNN without TF32, so that devices agree."""
+    if device.type == "cuda":
+        return torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+    return nullcontext()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether a device ran out of memory, rather than something being wrong.
+
+    CUDA has an error of its own; the CPU's allocator raises a plain RuntimeError.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+@contextmanager
+def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) -> Iterator[None]:
+    """Swallow an out-of-memory error if `halve` could make the batch smaller."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error) or not halve():
+            raise
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+_thread_lock = threading.Lock()
+_single_threaded: dict[str, int] = {"users": 0, "restore": 0}
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run torch's CPU operations on one thread each.
+
+    How a sum is divided among threads changes its last bits, and training
+    amplifies them: with one thread, a seed gives the same weights in the main
+    process and in a joblib worker, on any number of cores. Side by side, fits
+    then share the cores without over-subscribing them. The caller's setting
+    comes back when the last of them ends.
+    """
+    with _thread_lock:
+        if _single_threaded["users"] == 0:
+            _single_threaded["restore"] = torch.get_num_threads()
+        _single_threaded["users"] += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _thread_lock:
+            _single_threaded["users"] -= 1
+            torch.set_num_threads(_single_threaded["restore"])

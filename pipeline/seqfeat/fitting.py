@@ -1,0 +1,207 @@
+"""One fit from beginning to end: a `Plan` in, an `Outcome` out.
+
+`carry_out` scales the series, splits off the validation set, builds and trains
+the network and measures the result. It changes nothing but what it returns, so
+that a fit which fails leaves its estimator as it was.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+
+from seqfeat.batches import TrainingSet
+from seqfeat.inference import Evaluation, evaluate
+from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.scaling import ChannelScaling
+from seqfeat.series import Series
+from seqfeat.training import History, Settings, train
+
+__all__ = [
+    "Outcome",
+    "Plan",
+    "build_network",
+    "carry_out",
+    "draw_seed",
+    "warn_about",
+    "weights_of",
+]
+
+LEAST_R_SQUARED = 0.05
+"""A reconstruction that explains less is reported as a collapse."""
+LEAST_SPREAD = 1e-3
+"""Embeddings, which lie between -1 and 1, that vary less are reported as constant."""
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that decides a fit.
+
+    ``start_weights`` and ``optimizer_state`` continue an earlier one;
+    ``validation_fraction=None`` watches the training loss.
+    """
+
+    series: Series
+    scaling: ChannelScaling
+    architecture: Architecture
+    settings: Settings
+    device: torch.device
+    seed: int
+    classes: NDArray[Any] | None = None
+    targets: NDArray[np.int64] | None = None
+    validation_fraction: float | None = None
+    start_weights: Weights | None = None
+    optimizer_state: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A trained network, how it came about and how well it rebuilds the watched series.
+
+    ``quality`` is measured on the validation set, or else on the training set.
+    """
+
+    network: RecurrentAutoencoder
+    history: History
+    quality: Evaluation
+
+
+def carry_out(
+    plan: Plan, on_epoch: Callable[[RecurrentAutoencoder, History], bool]
+) -> Outcome:
+    """Fit as planned. `on_epoch` sees every epoch's end and may stop the training."""
+    generator = torch.Generator().manual_seed(plan.seed)
+    network = build_network(plan.architecture, plan.start_weights)
+    if plan.start_weights is None:
+        initialize(network, generator)
+    data = scaled_training_set(plan)
+    rows, held_out = split_rows(plan)
+    is_split = len(held_out) > 0
+    history = train(
+        network,
+        data.take(torch.from_numpy(rows)) if is_split else data,
+        plan.settings,
+        generator,
+        validation=data.take(torch.from_numpy(held_out)) if is_split else None,
+        device=plan.device,
+        on_epoch=lambda history: on_epoch(network, history),
+        optimizer_state=plan.optimizer_state,
+    )
+    watched = plan.series.take(held_out) if is_split else plan.series
+    return Outcome(network, history, evaluate(network, watched, plan.scaling, plan.device))
+
+
+def build_network(
+    architecture: Architecture, weights: Weights | None = None
+) -> RecurrentAutoencoder:
+    """Return a network on the CPU, with the given weights or with undefined ones."""
+    network = RecurrentAutoencoder(architecture).requires_grad_(True)
+    if weights is not None:
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return network
+
+
+def weights_of(network: RecurrentAutoencoder) -> dict[str, NDArray[np.float32]]:
+    """Return copies of the weights as NumPy arrays on the CPU."""
+    return {
+        name: weight.detach().cpu().numpy().copy() for name, weight in network.state_dict().items()
+    }
+
+
+def scaled_training_set(plan: Plan) -> TrainingSet:
+    """Return the series scaled, as float32 tensors on the CPU, block by block."""
+    series = plan.series
+    shape = (len(series), series.n_timesteps, series.n_channels)
+    values = np.zeros(shape, dtype=np.float32)
+    for rows in series.blocks():
+        block = plan.scaling.apply(series, rows)
+        values[rows, : block.shape[1]] = block
+    observed = series.observed
+    return TrainingSet(
+        torch.from_numpy(values),
+        torch.from_numpy(series.lengths),
+        None if observed is None else torch.from_numpy(observed),
+        None if plan.targets is None else torch.from_numpy(plan.targets.astype(np.int64)),
+    )
+
+
+def split_rows(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return training rows and validation rows, split by series.
+
+    Classes keep their shares where each has enough series for it. A single
+    series is never held out.
+    """
+    rows = np.arange(len(plan.series))
+    if plan.validation_fraction is None or len(rows) < 2:
+        return rows, rows[:0]
+    n_held_out = int(np.ceil(plan.validation_fraction * len(rows)))
+    n_held_out = min(max(1, n_held_out), len(rows) - 1)
+    train_rows, held_out = train_test_split(
+        rows,
+        test_size=n_held_out,
+        random_state=plan.seed,
+        stratify=plan.targets if _can_stratify(plan.targets, n_held_out) else None,
+    )
+    return train_rows, held_out
+
+
+def _can_stratify(targets: NDArray[np.int64] | None, n_held_out: int) -> bool:
+    if targets is None:
+        return False
+    counts = np.bincount(targets)
+    counts = counts[counts > 0]
+    return bool(counts.min() >= 2 and len(counts) <= min(n_held_out, len(targets) - n_held_out))
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed; without a `random_state` one from the system, not from NumPy's global state."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def warn_about(outcome: Outcome, settings: Settings) -> None:
+    """Warn of a fit that ended badly, and say what to change."""
+    for message in _complaints(outcome, settings):
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+
+def _complaints(outcome: Outcome, settings: Settings) -> Iterator[str]:
+    history, quality = outcome.history, outcome.quality
+    if history.stop_reason == "diverged":
+        yield (
+            f"the loss was not finite in epoch {history.n_iter + 1}; the weights of epoch "
+            f"{history.best_iter} were kept. Lower learning_rate_init (it is "
+            f"{settings.learning_rate:g})."
+        )
+    if history.stop_reason == "interrupted":
+        yield (
+            f"fit was interrupted in epoch {history.n_iter + 1} of {settings.max_iter}; the "
+            f"weights of epoch {history.best_iter} were kept and the estimator is fitted."
+        )
+    if history.n_iter == 0:
+        return
+    if quality.r_squared < LEAST_R_SQUARED:
+        yield (
+            f"the reconstruction explains {quality.r_squared:.3f} of the variance (R squared; 0 is "
+            "'predicts the mean'), so the embeddings say little about the series. Raise max_iter "
+            f"(it is {settings.max_iter}), patch_len, which shortens the recurrence, or "
+            "embedding_dim; a series of pure noise cannot be rebuilt."
+        )
+    if len(quality.n_values) > 1 and quality.embedding_spread < LEAST_SPREAD:
+        yield (
+            "the embedding is constant: its largest standard deviation over the series is "
+            f"{quality.embedding_spread:.1e}, so a classifier cannot tell them apart. Check that "
+            "the series differ; else raise max_iter or lower learning_rate_init."
+        )

@@ -1,0 +1,180 @@
+"""Running a trained network over any number of series, a batch at a time. Torch only.
+
+Memory is bounded by a batch: neither the input nor anything of its size is
+copied. Series run in order of length, to save padding, and results come back
+with the rows they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqfeat.device import full_precision, halving_on_out_of_memory, to_device
+from seqfeat.exceptions import DeviceMemoryError
+from seqfeat.network import RecurrentAutoencoder
+from seqfeat.scaling import ChannelScaling, block_statistics, empty_statistics
+from seqfeat.series import Series
+
+__all__ = ["Evaluation", "Rebuilt", "decode", "embed", "evaluate", "rebuild"]
+
+BATCH_SERIES = {"cpu": 64, "cuda": 1024}
+"""Series in a batch; on a CPU more of them no longer fit its caches."""
+BATCH_VALUES = 2**24
+"""Values in a batch, at most, so that long series come in smaller batches."""
+
+Floats = NDArray[np.float32]
+T = TypeVar("T")
+
+
+class Rebuilt(NamedTuple):
+    """A batch of series and what the network makes of them, both scaled.
+
+    ``scaled`` and ``rebuilt`` have shape (B, T, C), ``observed`` the same or is
+    None if everything was observed; ``rows`` are the series' indices and
+    ``embeddings`` has shape (B, E).
+    """
+
+    rows: NDArray[np.int64]
+    scaled: Floats
+    observed: NDArray[np.bool_] | None
+    rebuilt: Floats
+    embeddings: Floats
+
+
+def embed(
+    network: RecurrentAutoencoder, series: Series, scaling: ChannelScaling, device: torch.device
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Yield rows and their embeddings, shapes (B,) and (B, E), in order of length."""
+
+    def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        values = scaling.apply(series, rows)
+        lengths = to_device(series.lengths[rows], device)
+        return rows, network.encode(to_device(values, device), lengths).cpu().numpy()
+
+    return _batched(run, _order_of_length(series), _batch_size(series.values.shape, device), device)
+
+
+def rebuild(
+    network: RecurrentAutoencoder, series: Series, scaling: ChannelScaling, device: torch.device
+) -> Iterator[Rebuilt]:
+    """Yield batches of series beside their reconstructions, in order of length."""
+
+    def run(rows: NDArray[np.int64]) -> Rebuilt:
+        scaled = scaling.apply(series, rows)
+        n_timesteps = scaled.shape[1]
+        lengths = to_device(series.lengths[rows], device)
+        embeddings = network.encode(to_device(scaled, device), lengths)
+        rebuilt = network.decode(embeddings, n_timesteps).cpu().numpy()
+        observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
+        return Rebuilt(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
+
+    return _batched(run, _order_of_length(series), _batch_size(series.values.shape, device), device)
+
+
+def decode(
+    network: RecurrentAutoencoder, embeddings: Floats, n_timesteps: int, device: torch.device
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Yield rows and the scaled series, shape (B, T, C), that embeddings stand for."""
+
+    def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        inputs = to_device(embeddings[rows], device)
+        return rows, network.decode(inputs, n_timesteps).cpu().numpy()
+
+    shape = (len(embeddings), n_timesteps, network.architecture.n_channels)
+    return _batched(run, np.arange(len(embeddings)), _batch_size(shape, device), device)
+
+
+def _batched(
+    run: Callable[[NDArray[np.int64]], T],
+    order: NDArray[np.int64],
+    size: int,
+    device: torch.device,
+) -> Iterator[T]:
+    """Yield what `run` makes of one batch of rows after the other.
+
+    A batch that does not fit into memory is halved and tried again.
+    """
+
+    def halve() -> bool:
+        nonlocal size
+        if size == 1:
+            raise DeviceMemoryError(
+                f"{device} ran out of memory with a single series in the batch. Use a shorter "
+                "series, a model with a smaller hidden_dim, or device='cpu'."
+            )
+        size //= 2
+        return True
+
+    start = 0
+    while start < len(order):
+        rows = order[start : start + size]
+        with halving_on_out_of_memory(halve, device):
+            # Entered for each batch, so that no mode leaks to the caller between two of them.
+            with torch.inference_mode(), full_precision(device):
+                result = run(rows)
+            yield result
+            start += len(rows)
+
+
+def _order_of_length(series: Series) -> NDArray[np.int64]:
+    return np.argsort(series.lengths, kind="stable")
+
+
+def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+    values_per_series = max(1, shape[1] * shape[2])
+    return max(1, min(BATCH_SERIES[device.type], BATCH_VALUES // values_per_series))
+
+
+class Evaluation(NamedTuple):
+    """How well a network rebuilds a set of series, in scaled units.
+
+    ``squared_error`` and ``n_values`` have shape (N,): the sum over each series'
+    observed values, and their number. ``r_squared`` is the share of the
+    variance explained, each channel about its own mean. ``embedding_spread`` is
+    the largest standard deviation of any embedding dimension over the series.
+    """
+
+    squared_error: NDArray[np.float64]
+    n_values: NDArray[np.int64]
+    r_squared: float
+    embedding_spread: float
+
+
+def evaluate(
+    network: RecurrentAutoencoder, series: Series, scaling: ChannelScaling, device: torch.device
+) -> Evaluation:
+    """Compare series with their reconstructions in one pass."""
+    squared_error = np.empty(len(series), dtype=np.float64)
+    n_values = np.empty(len(series), dtype=np.int64)
+    values_spread = empty_statistics(series.n_channels)
+    embeddings_spread = empty_statistics(network.architecture.embedding_dim)
+    for batch in rebuild(network, series, scaling, device):
+        error = (batch.rebuilt.astype(np.float64) - batch.scaled) ** 2
+        scaled = batch.scaled.astype(np.float64)
+        if batch.observed is not None:
+            error[~batch.observed] = 0.0
+            scaled[~batch.observed] = np.nan
+        squared_error[batch.rows] = error.sum(axis=(1, 2))
+        n_values[batch.rows] = (~np.isnan(scaled)).sum(axis=(1, 2))
+        values_spread = values_spread.merge(block_statistics(scaled))
+        embeddings = batch.embeddings[:, None, :].astype(np.float64)
+        embeddings_spread = embeddings_spread.merge(block_statistics(embeddings))
+    total = float((values_spread.count * values_spread.deviation**2).sum())
+    return Evaluation(
+        squared_error,
+        n_values,
+        _r_squared(float(squared_error.sum()), total),
+        float(embeddings_spread.deviation.max()),
+    )
+
+
+def _r_squared(error: float, total: float) -> float:
+    """Return 1 - error / total; of constant series, as `r2_score` has it, 1 or 0."""
+    if total > 0.0:
+        return 1.0 - error / total
+    return 1.0 if error == 0.0 else 0.0

@@ -1,0 +1,99 @@
+"""What an estimator learned about its input, and whether new input agrees with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from seqfeat.exceptions import InputError
+from seqfeat.series import Series, as_series
+
+if TYPE_CHECKING:
+    from seqfeat.autoencoder import LSTMAutoencoder
+
+__all__ = ["INPUT_ATTRIBUTES", "input_attributes", "series_like_fitted"]
+
+INPUT_ATTRIBUTES = (
+    "n_channels_in_",
+    "n_timesteps_in_",
+    "n_features_in_",
+    "feature_names_in_",
+    "is_table_",
+)
+
+
+def input_attributes(X: Any, series: Series) -> dict[str, Any]:
+    """Return the fitted attributes that describe the input.
+
+    scikit-learn's features are the columns of a table; of series with channels
+    they are the channels, as lengths may differ from series to series.
+    """
+    attributes = {
+        "n_channels_in_": series.n_channels,
+        "n_timesteps_in_": series.n_timesteps,
+        "n_features_in_": series.n_channels,
+        "is_table_": series.form == "table",
+    }
+    if series.form == "table":
+        # Recorded on a bystander: a fit that fails later must leave no trace.
+        bystander = BaseEstimator()
+        validate_data(bystander, X, skip_check_array=True)
+        attributes.update(vars(bystander))
+    return attributes
+
+
+def series_like_fitted(estimator: LSTMAutoencoder, X: Any) -> Series:
+    """Convert `X` and refuse what differs from the input of `fit`.
+
+    Raises
+    ------
+    InputError
+        If the channels differ, if a table follows series with channels, or if a
+        table's columns differ.
+    """
+    series = as_series(X, missing=estimator.missing)
+    if not estimator.is_table_:
+        _refuse_table(estimator, series)
+        _refuse_other_channels(estimator, series)
+    elif series.form == "table":
+        validate_data(estimator, X, reset=False, skip_check_array=True)
+    else:
+        _refuse_unlike_table(estimator, series)
+    return series
+
+
+def _refuse_table(estimator: LSTMAutoencoder, series: Series) -> None:
+    if series.form != "table":
+        return
+    n_samples, n_columns, _ = series.values.shape
+    raise InputError(
+        f"X is a 2D table of shape {(n_samples, n_columns)}, but LSTMAutoencoder was fitted on "
+        f"series with {estimator.n_channels_in_} channels, (n_samples, n_timesteps, n_channels). "
+        "For one series pass X[None]; for one channel pass X[:, :, None]."
+    )
+
+
+def _refuse_other_channels(estimator: LSTMAutoencoder, series: Series) -> None:
+    expected = estimator.n_channels_in_
+    if series.n_channels == expected:
+        return
+    message = (
+        f"X has {series.n_channels} features, but LSTMAutoencoder is expecting {expected} features "
+        "as input: the last axis holds the channels."
+    )
+    if series.n_timesteps == expected:
+        message += " The channels seem to come first; pass X.transpose(0, 2, 1)."
+    raise InputError(message)
+
+
+def _refuse_unlike_table(estimator: LSTMAutoencoder, series: Series) -> None:
+    n_columns = estimator.n_timesteps_in_
+    if series.n_channels == 1 and series.n_timesteps == n_columns:
+        return
+    raise InputError(
+        f"X has series of up to {series.n_timesteps} timesteps and {series.n_channels} channels, "
+        f"but LSTMAutoencoder was fitted on a table of {n_columns} timesteps of one channel. For "
+        "series of any length, fit on X[:, :, None] or on a list."
+    )

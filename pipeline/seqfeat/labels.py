@@ -1,0 +1,59 @@
+"""Class labels as indices, checked in scikit-learn's own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite
+
+from seqfeat.exceptions import InputError
+
+__all__ = ["encode_labels"]
+
+
+def encode_labels(
+    y: Any, X: Any, *, classes: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the sorted classes and each label's index among them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Class labels.
+    X : sized
+        What the labels belong to; only its length matters.
+    classes : ndarray, default=None
+        The classes there are, if `y` need not hold all of them.
+
+    Raises
+    ------
+    ValueError
+        If `y` is missing, continuous, of another length than `X`, holds NaN,
+        fewer than two classes, or a class that is not among `classes`.
+    """
+    if y is None:
+        raise InputError(
+            "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
+            "None. Pass the labels, or set target_weight=0."
+        )
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    known = np.unique(y if classes is None else np.asarray(classes))
+    if len(known) < 2:
+        raise InputError(
+            f"y holds 1 class, {known[0]!r}; target_weight > 0 needs at least 2. Add series of "
+            "another class, or set target_weight=0."
+        )
+    unknown = np.setdiff1d(y, known)
+    if len(unknown):
+        raise InputError(
+            f"y holds {unknown.tolist()}, which are not among the classes {known.tolist()}. Pass "
+            "all classes to the first call of partial_fit."
+        )
+    return known, np.searchsorted(known, y)

@@ -1,0 +1,263 @@
+"""The recurrent autoencoder: patches in, one embedding per series, patches out.
+
+Modules in reading order, dependencies above users: `Encoder`, `Decoder`,
+`RecurrentAutoencoder`. Torch only; nothing here knows scikit-learn or pandas.
+
+Shapes use B series in a batch, T timesteps, C channels, P timesteps in a patch,
+L = ceil(T / P) recurrent steps, H hidden units and E embedding dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Architecture", "Decoder", "Encoder", "RecurrentAutoencoder", "initialize"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The dimensions that rebuild a network from its weights.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels C of a series.
+    embedding_dim : int
+        Length E of the embedding.
+    hidden_dim : int
+        Width H of the first encoder layer and the last decoder layer.
+    patch_len : int
+        Consecutive timesteps P stacked into one recurrent step.
+    bidirectional : bool
+        Whether the encoder also reads each series backwards.
+    pooling : {"last", "mean", "max"}
+        How the encoder's outputs over the steps become one vector.
+    n_time_features : int
+        Cosine features of the position beside the decoder's input.
+    time_period : int
+        Number of recurrent steps in half a period of the slowest time feature.
+    n_classes : int
+        Outputs of the classification head; 0 builds no head.
+    """
+
+    n_channels: int
+    embedding_dim: int
+    hidden_dim: int
+    patch_len: int = 1
+    bidirectional: bool = False
+    pooling: str = "last"
+    n_time_features: int = 0
+    time_period: int = 1
+    n_classes: int = 0
+
+    def as_dict(self) -> dict[str, int | bool | str]:
+        """Return the fields as a plain dict."""
+        return asdict(self)
+
+
+def make_lstm(input_dim: int, hidden_dim: int) -> nn.LSTM:
+    """Return one batch-first LSTM layer without drawing from torch's global generator."""
+    return nn.LSTM(input_dim, hidden_dim, batch_first=True, device="meta").to_empty(device="cpu")
+
+
+def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
+    """Return a linear layer without drawing from torch's global generator."""
+    return nn.Linear(input_dim, output_dim, device="meta").to_empty(device="cpu")
+
+
+def to_patches(values: Tensor, patch_len: int) -> Tensor:
+    """Stack consecutive timesteps, zero-padding the last patch.
+
+    Shape: (B, T, C) -> (B, ceil(T / P), P * C).
+    """
+    batch, n_timesteps, n_channels = values.shape
+    n_steps = -(-n_timesteps // patch_len)
+    values = nn.functional.pad(values, (0, 0, 0, n_steps * patch_len - n_timesteps))
+    return values.reshape(batch, n_steps, patch_len * n_channels)
+
+
+def from_patches(patches: Tensor, n_timesteps: int, n_channels: int) -> Tensor:
+    """Undo `to_patches`. Shape: (B, L, P * C) -> (B, T, C)."""
+    return patches.reshape(patches.shape[0], -1, n_channels)[:, :n_timesteps]
+
+
+def reverse_within_length(sequences: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse each series' own steps and leave its padding at the end.
+
+    Shape: (B, L, D), (B,) -> (B, L, D).
+    """
+    steps = torch.arange(sequences.shape[1], device=sequences.device)
+    last = lengths[:, None] - 1
+    index = torch.where(steps <= last, last - steps, steps)
+    return sequences.gather(1, index[:, :, None].expand_as(sequences))
+
+
+def drop_units(sequences: Tensor, keep: Tensor | None) -> Tensor:
+    """Drop the same units at every step of a series (Gal & Ghahramani, 2016).
+
+    `keep` holds 0 for a dropped unit and 1 / (1 - rate) for a kept one; None
+    drops nothing. The caller draws it, so that the network itself is a
+    function and a seed gives the same masks on every device.
+
+    Shape: (B, L, D), (B, D) -> (B, L, D).
+    """
+    return sequences if keep is None else sequences * keep[:, None, :]
+
+
+class Encoder(nn.Module):
+    """Two LSTM layers and a pooling: one vector for each series.
+
+    No packed sequences: with padding on the right, a forward LSTM's state at a
+    series' last step cannot depend on the padding, so the padded batch runs
+    through the fused kernel and the state is gathered. The backward direction
+    is a second forward LSTM over each series reversed within its length.
+
+    Shape: (B, L, P * C), (B,) -> (B, E).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        directions = 2 if a.bidirectional else 1
+        self.pooling = a.pooling
+        self.forward_layers = nn.ModuleList(
+            [
+                make_lstm(a.patch_len * a.n_channels, a.hidden_dim),
+                make_lstm(directions * a.hidden_dim, a.embedding_dim),
+            ]
+        )
+        self.backward_layers = nn.ModuleList()
+        self.projection: nn.Module = nn.Identity()
+        if a.bidirectional:
+            self.backward_layers.append(make_lstm(a.patch_len * a.n_channels, a.hidden_dim))
+            self.backward_layers.append(make_lstm(2 * a.hidden_dim, a.embedding_dim))
+            self.projection = make_linear(2 * a.embedding_dim, a.embedding_dim)
+
+    def forward(self, patches: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Embed patches; `keep` (B, H) drops units between the layers."""
+        hidden = drop_units(self._layer(0, patches, lengths), keep)
+        return self.projection(self._pool(self._layer(1, hidden, lengths), lengths))
+
+    def _layer(self, index: int, sequences: Tensor, lengths: Tensor) -> Tensor:
+        outputs = self.forward_layers[index](sequences)[0]
+        if not self.backward_layers:
+            return outputs
+        reversed_outputs = self.backward_layers[index](reverse_within_length(sequences, lengths))[0]
+        return torch.cat([outputs, reverse_within_length(reversed_outputs, lengths)], dim=2)
+
+    def _pool(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        if self.pooling == "last":
+            return self._last_states(outputs, lengths)
+        steps = torch.arange(outputs.shape[1], device=outputs.device)
+        padding = (steps >= lengths[:, None])[:, :, None]
+        if self.pooling == "max":
+            return outputs.masked_fill(padding, -math.inf).amax(dim=1)
+        return outputs.masked_fill(padding, 0.0).sum(dim=1) / lengths[:, None]
+
+    def _last_states(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        last = outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
+        if not self.backward_layers:
+            return last
+        # The backward direction ends at the series' first step.
+        width = outputs.shape[2] // 2
+        return torch.cat([last[:, :width], outputs[:, 0, width:]], dim=1)
+
+
+class Decoder(nn.Module):
+    """The embedding repeated over the steps, two LSTM layers and a linear map.
+
+    Shape: (B, E), L -> (B, L, P * C).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        self.n_time_features = a.n_time_features
+        self.time_period = a.time_period
+        self.layers = nn.ModuleList(
+            [
+                make_lstm(a.embedding_dim + a.n_time_features, a.embedding_dim),
+                make_lstm(a.embedding_dim, a.hidden_dim),
+            ]
+        )
+        self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels)
+
+    def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
+        """Rebuild patches; `keep` (B, E) drops units between the layers."""
+        inputs = embeddings[:, None, :].expand(-1, n_steps, -1)
+        if self.n_time_features:
+            times = self.time_features(n_steps, embeddings)
+            inputs = torch.cat([inputs, times.expand(len(embeddings), -1, -1)], dim=2)
+        hidden = drop_units(self.layers[0](inputs)[0], keep)
+        return self.output(self.layers[1](hidden)[0])
+
+    def time_features(self, n_steps: int, like: Tensor) -> Tensor:
+        """Return cosines of the position with 1, 2, ... half periods. Shape: (L, F).
+
+        These are the first waves of a discrete cosine transform over
+        `time_period` steps; behind that many steps they go on.
+        """
+        steps = torch.arange(n_steps, device=like.device, dtype=torch.float32)
+        waves = torch.arange(1, self.n_time_features + 1, device=like.device, dtype=torch.float32)
+        return torch.cos(math.pi / self.time_period * (steps[:, None] + 0.5) * waves)
+
+
+class RecurrentAutoencoder(nn.Module):
+    """Encoder, decoder and, with classes, a linear classification head.
+
+    Shape: (B, T, C), (B,) -> (B, T, C).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = Encoder(architecture)
+        self.decoder = Decoder(architecture)
+        self.head: nn.Linear | None = None
+        if architecture.n_classes:
+            self.head = make_linear(architecture.embedding_dim, architecture.n_classes)
+
+    def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Return one embedding per series.
+
+        Shape: (B, T, C), (B,) in timesteps -> (B, E). Values behind a series'
+        length have to be 0, as the last patch may reach over its end.
+        """
+        patch_len = self.architecture.patch_len
+        steps = (lengths + patch_len - 1) // patch_len
+        return self.encoder(to_patches(values, patch_len), steps, keep)
+
+    def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
+        """Rebuild series of `n_timesteps`. Shape: (B, E) -> (B, T, C)."""
+        patch_len = self.architecture.patch_len
+        patches = self.decoder(embeddings, -(-n_timesteps // patch_len), keep)
+        return from_patches(patches, n_timesteps, self.architecture.n_channels)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Reconstruct. Shape: (B, T, C), (B,) -> (B, T, C)."""
+        return self.decode(self.encode(values, lengths), values.shape[1])
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw all weights from `generator`.
+
+    Orthogonal recurrent matrices, gate by gate (Saxe et al., 2014), keep a
+    state's length over many steps; a forget bias of 1 lets gradients through
+    from the start (Jozefowicz et al., 2015); Glorot uniform elsewhere.
+    """
+    for name, parameter in network.named_parameters():
+        if "weight_hh" in name:
+            for gate in parameter.chunk(4):
+                nn.init.orthogonal_(gate, generator=generator)
+        elif "weight" in name:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+        else:
+            parameter.zero_()
+        if "bias_ih" in name:
+            # Gates lie as input, forget, cell, output.
+            parameter.chunk(4)[1].fill_(1.0)

@@ -1,0 +1,368 @@
+"""Training a recurrent autoencoder: `train(network, data, settings, generator)`.
+
+Torch only. The loop is `Trainer.run`; below it, a step a method: `epoch`,
+`step`, `backward`, `loss`. All randomness comes from one CPU generator that the
+caller owns, so that a seed gives the same batches and the same masks on every
+device, and nothing global is touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqfeat.batches import Corruption, TrainingSet, length_buckets
+from seqfeat.device import halving_on_out_of_memory, mixed_precision, single_threaded
+from seqfeat.exceptions import DeviceMemoryError, TrainingError
+from seqfeat.network import RecurrentAutoencoder
+
+__all__ = ["History", "Settings", "train"]
+
+WARM_UP_SHARE = 0.2
+"""Share of the steps over which the learning rate rises to its peak."""
+FIRST_RATE = 0.04
+"""Learning rate at the first step, as a share of the peak."""
+MAX_GRADIENT_NORM = 1.0
+CPU_MICRO_BATCH = 64
+"""Series that go through the network together on a CPU; more run slower there."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. Names and meanings are those of `LSTMAutoencoder`."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    masking_ratio: float = 0.0
+    input_noise: float = 0.0
+    target_weight: float = 0.0
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    decay: bool = True
+    """Whether the learning rate warms up and decays; a stream has no end to decay to."""
+
+
+@dataclass
+class History:
+    """What happened: losses of every epoch, and how it ended.
+
+    ``stop_reason`` is ``"max_iter"``, ``"no_improvement"``, ``"callback"``,
+    ``"interrupted"`` or ``"diverged"``. ``best_iter`` counts from 1, and is 0 if
+    no epoch ended.
+    """
+
+    loss_curve: list[float] = field(default_factory=list)
+    validation_loss_curve: list[float] | None = None
+    best_iter: int = 0
+    best_loss: float = math.inf
+    stop_reason: str = "max_iter"
+    optimizer_state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_iter(self) -> int:
+        """Epochs that ended."""
+        return len(self.loss_curve)
+
+    def record(self, loss: float, watched: float) -> bool:
+        """Append an epoch's losses; return whether it is the best so far."""
+        self.loss_curve.append(loss)
+        if self.validation_loss_curve is not None:
+            self.validation_loss_curve.append(watched)
+        if watched >= self.best_loss:
+            return False
+        self.best_loss = watched
+        self.best_iter = self.n_iter
+        return True
+
+
+def train(
+    network: RecurrentAutoencoder,
+    data: TrainingSet,
+    settings: Settings,
+    generator: torch.Generator,
+    *,
+    validation: TrainingSet | None = None,
+    device: torch.device | None = None,
+    on_epoch: Callable[[History], bool] | None = None,
+    optimizer_state: Mapping[str, Any] | None = None,
+) -> History:
+    """Train `network` in place and leave it with its best weights.
+
+    Parameters
+    ----------
+    network : RecurrentAutoencoder
+        Trained in place, on `device`, and left there.
+    data, validation : TrainingSet
+        The loss to watch is that of `validation`, or else the training loss.
+    settings : Settings
+    generator : torch.Generator
+        A CPU generator, the source of all randomness.
+    device : torch.device, default=CPU
+    on_epoch : callable, optional
+        Called with the history after every epoch; a true value stops training.
+    optimizer_state : mapping, optional
+        ``History.optimizer_state`` of an earlier call, to continue from.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    TrainingError
+        If the loss was not finite before any epoch ended well.
+    DeviceMemoryError
+        If the device's memory does not hold one series at a time.
+    KeyboardInterrupt
+        If it came before the first epoch ended. After that, the best weights so
+        far are kept and ``stop_reason`` says ``"interrupted"``.
+    """
+    trainer = Trainer(network, settings, generator, device or torch.device("cpu"))
+    trainer.prepare(len(data), optimizer_state)
+    with single_threaded():
+        return trainer.run(data, validation, on_epoch or (lambda history: False))
+
+
+class Trainer:
+    """One training run; see `train`."""
+
+    def __init__(
+        self,
+        network: RecurrentAutoencoder,
+        settings: Settings,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.network = network.to(device)
+        self.settings = settings
+        self.generator = generator
+        self.device = device
+        self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
+
+    def prepare(self, n_samples: int, optimizer_state: Mapping[str, Any] | None) -> None:
+        """Set up the optimizer and its schedule."""
+        s = self.settings
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=s.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=s.weight_decay,
+            fused=True,
+        )
+        if optimizer_state:
+            self.optimizer.load_state_dict(_as_tensors(optimizer_state))
+        n_steps = s.max_iter * -(-n_samples // s.batch_size)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: one_cycle(step, n_steps) if s.decay else 1.0
+        )
+
+    def run(
+        self,
+        data: TrainingSet,
+        validation: TrainingSet | None,
+        on_epoch: Callable[[History], bool],
+    ) -> History:
+        """Train until the end of the epochs, or until something says stop."""
+        history = History(validation_loss_curve=None if validation is None else [])
+        patience = Patience(self.settings)
+        best = _clone_weights(self.network)
+        try:
+            for _ in range(self.settings.max_iter):
+                loss = self.epoch(data)
+                watched = loss if validation is None else self.evaluate(validation)
+                if not (math.isfinite(loss) and math.isfinite(watched)):
+                    history.stop_reason = "diverged"
+                    break
+                if history.record(loss, watched):
+                    best = _clone_weights(self.network)
+                if on_epoch(history):
+                    history.stop_reason = "callback"
+                    break
+                if patience.is_over(watched, history.n_iter):
+                    history.stop_reason = "no_improvement"
+                    break
+        except KeyboardInterrupt:
+            if history.n_iter == 0:
+                raise
+            history.stop_reason = "interrupted"
+        if history.stop_reason == "diverged" and history.best_iter == 0:
+            raise TrainingError(
+                "the training loss was not finite in the first epoch, so there are no weights to "
+                f"keep. Lower learning_rate_init (it is {self.settings.learning_rate:g}), or check "
+                "the input's scale if scale=None."
+            )
+        self.network.load_state_dict(best)
+        history.optimizer_state = _as_arrays(self.optimizer.state_dict())
+        return history
+
+    def epoch(self, data: TrainingSet) -> float:
+        """Pass over the data once and return the mean training loss."""
+        total = torch.zeros((), device=self.device)
+        for rows in length_buckets(data.lengths, self.settings.batch_size, self.generator):
+            total += self.step(data.take(rows)) * len(rows)
+        return float(total) / len(data)
+
+    def step(self, batch: TrainingSet) -> Tensor:
+        """Update the weights once and return the batch's loss, on the device.
+
+        A batch goes through the network in micro-batches whose gradients add up
+        to the batch's own, so that their size changes speed and memory and not
+        the result. If memory runs out they are halved and the batch starts again.
+        """
+        corruption = self.corruption(batch)
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            with halving_on_out_of_memory(self.halve_micro_batch, self.device):
+                loss = self.backward(batch, corruption)
+                break
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss
+
+    def backward(self, batch: TrainingSet, corruption: Corruption) -> Tensor:
+        """Add the gradients of all micro-batches and return the batch's loss."""
+        n_values = batch.n_values
+        loss = torch.zeros((), device=self.device)
+        for start in range(0, len(batch), self.micro_batch):
+            rows = slice(start, start + self.micro_batch)
+            part = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+        return loss
+
+    def loss(
+        self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
+    ) -> Tensor:
+        """Return what `part` adds to a loss over `n_values` values of `n_samples` series.
+
+        Squared error per observed value and, with targets, cross-entropy per series.
+        """
+        part, corruption = part.on(self.device), corruption.on(self.device)
+        with mixed_precision(self.device):
+            embeddings = self.network.encode(
+                corruption.apply(part.values), part.lengths, corruption.encoder_units
+            )
+            rebuilt = self.network.decode(
+                embeddings, part.values.shape[1], corruption.decoder_units
+            )
+        error = (rebuilt.float() - part.values) ** 2
+        error = error if part.observed is None else error * part.observed
+        reconstruction = error.sum() / n_values
+        if part.targets is None or self.network.head is None:
+            return reconstruction
+        logits = self.network.head(embeddings.float())
+        entropy = torch.nn.functional.cross_entropy(logits, part.targets, reduction="sum")
+        weight = self.settings.target_weight
+        return (1 - weight) * reconstruction + weight * entropy / n_samples
+
+    @torch.no_grad()
+    def evaluate(self, data: TrainingSet) -> float:
+        """Return the loss without corruption and without an update."""
+        n_values = data.n_values
+        total = torch.zeros((), device=self.device)
+        order = torch.argsort(data.lengths, stable=True)
+        start = 0
+        while start < len(data):
+            with halving_on_out_of_memory(self.halve_micro_batch, self.device):
+                part = data.take(order[start : start + self.micro_batch])
+                total += self.loss(part, Corruption(), n_values, len(data))
+                start += len(part)
+        return float(total)
+
+    def corruption(self, batch: TrainingSet) -> Corruption:
+        """Draw what training hides from the network in this batch."""
+        s, a = self.settings, self.network.architecture
+        size, n_timesteps, n_channels = batch.values.shape
+        inputs = noise = encoder_units = decoder_units = None
+        if s.masking_ratio > 0:
+            n_steps = -(-n_timesteps // a.patch_len)
+            steps = self._keep(size, n_steps, s.masking_ratio)
+            inputs = steps.repeat_interleave(a.patch_len, dim=1)[:, :n_timesteps, None]
+        if s.input_noise > 0:
+            noise = torch.randn(batch.values.shape, generator=self.generator) * s.input_noise
+            noise = noise if batch.observed is None else noise * batch.observed
+        if s.dropout > 0:
+            encoder_width = a.hidden_dim * (2 if a.bidirectional else 1)
+            encoder_units = self._keep(size, encoder_width, s.dropout) / (1 - s.dropout)
+            decoder_units = self._keep(size, a.embedding_dim, s.dropout) / (1 - s.dropout)
+        return Corruption(inputs, noise, encoder_units, decoder_units)
+
+    def _keep(self, n_rows: int, n_columns: int, rate: float) -> Tensor:
+        return (torch.rand((n_rows, n_columns), generator=self.generator) >= rate).float()
+
+    def halve_micro_batch(self) -> bool:
+        """Halve the micro-batch; say why not if one series is too large already."""
+        if self.micro_batch == 1:
+            raise DeviceMemoryError(
+                f"{self.device} ran out of memory with a single series in the batch. Reduce "
+                "hidden_dim or embedding_dim, raise patch_len to take fewer steps, cut the series "
+                "into shorter ones, or use device='cpu'."
+            )
+        self.micro_batch //= 2
+        return True
+
+
+class Patience:
+    """Counts epochs without progress, `tol` at least, in the watched loss.
+
+    The epochs of the warm-up do not count: before the learning rate has peaked,
+    a plateau is no sign of an end.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.left = settings.n_iter_no_change
+        self.settings = settings
+        self.least = math.inf
+        self.warm_up = math.ceil(WARM_UP_SHARE * settings.max_iter)
+
+    def is_over(self, loss: float, n_iter: int) -> bool:
+        """Take note of one more epoch's loss."""
+        if loss < self.least - self.settings.tol or n_iter <= self.warm_up:
+            self.left = self.settings.n_iter_no_change
+        else:
+            self.left -= 1
+        self.least = min(self.least, loss)
+        return self.left <= 0
+
+
+def one_cycle(step: int, n_steps: int) -> float:
+    """Return the learning rate's share of its peak (Smith & Topin, 2018).
+
+    Up along half a cosine over the first fifth of the steps, then down to 0.
+    """
+    warm_up = max(1.0, WARM_UP_SHARE * n_steps)
+    if step < warm_up:
+        rise = 0.5 - 0.5 * math.cos(math.pi * step / warm_up)
+        return FIRST_RATE + (1 - FIRST_RATE) * rise
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warm_up) / max(1.0, n_steps - warm_up)))
+
+
+def _clone_weights(network: RecurrentAutoencoder) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+
+
+def _as_arrays(state: Any) -> Any:
+    """Replace tensors by NumPy arrays in nested dicts and lists."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().numpy().copy()
+    if isinstance(state, dict):
+        return {key: _as_arrays(value) for key, value in state.items()}
+    return [_as_arrays(value) for value in state] if isinstance(state, list) else state
+
+
+def _as_tensors(state: Any) -> Any:
+    """Undo `_as_arrays`."""
+    if hasattr(state, "__array__"):
+        return torch.tensor(state)
+    if isinstance(state, Mapping):
+        return {key: _as_tensors(value) for key, value in state.items()}
+    return [_as_tensors(value) for value in state] if isinstance(state, list) else state
