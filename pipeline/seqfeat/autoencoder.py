@@ -1,75 +1,213 @@
 """`LSTMAutoencoder`, the transformer: series in, one embedding per series out.
 
-It composes `series`, `scaling`, `fitting` and `inference`, and does no
-arithmetic of its own.
+Parameters and learning are here; `planning` turns them into a plan, `fitting`
+carries it out, and `embedding` holds the methods that use the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from numbers import Integral, Real
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import Tags, check_array
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags
 
-from seqfeat.device import resolve_device
-from seqfeat.exceptions import InputError
-from seqfeat.fitting import Outcome, Plan, carry_out, draw_seed, warn_about, weights_of
-from seqfeat.inference import Evaluation, decode, embed, evaluate, rebuild
-from seqfeat.input_contract import INPUT_ATTRIBUTES, input_attributes, series_like_fitted
-from seqfeat.labels import encode_labels
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.network_cache import cached_network
-from seqfeat.scaling import ChannelScaling, channel_scaling, identity_scaling
-from seqfeat.series import Series, as_series, warn_if_transposed
-from seqfeat.training import History, Settings
+from seqfeat.embedding import EmbeddingMixin
+from seqfeat.fitting import Outcome, Plan, carry_out, warn_about, weights_of
+from seqfeat.parameters import PARAMETER_CONSTRAINTS, needs_labels
+from seqfeat.planning import plan_epoch, plan_fit
+from seqfeat.progress import EpochReporter
 
 __all__ = ["LSTMAutoencoder"]
 
-MAX_STEPS = 32
-"""Recurrent steps that ``patch_len="auto"`` allows the longest training series."""
-STREAM_RATE = 0.2
-"""Learning rate of `partial_fit`, as a share of the peak rate of `fit`."""
-
 
 class LSTMAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    EmbeddingMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    CallbackSupportMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
-    """Turn each time series into one vector with an LSTM autoencoder."""
+    """Turn each time series into one vector with an LSTM autoencoder.
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "hidden_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "patch_len": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "n_time_features": [Interval(Integral, 0, None, closed="left")],
-        "bidirectional": ["boolean"],
-        "pooling": [StrOptions({"last", "mean", "max"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "scale": [StrOptions({"channel"}), None],
-        "missing": [StrOptions({"error", "mask"})],
-        "masking_ratio": [Interval(Real, 0, 1, closed="left")],
-        "input_noise": [Interval(Real, 0, None, closed="left")],
-        "target_weight": [Interval(Real, 0, 1, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "device": [str],
-        "verbose": ["verbose"],
-    }
+    An encoder reads a series step by step and summarises it in one embedding, a
+    decoder rebuilds the series from the embedding alone [1]_ [2]_, and both are
+    trained together on unlabelled series. `transform` returns the embeddings.
+    One series gives one vector, whatever its batch-mates, padding or batch size.
+
+    Training takes time linear in ``max_iter``, in the number of series and in
+    their length, and memory of twice the scaled training set, float32, and one
+    batch. `transform` takes about a tenth of an epoch's time and the memory of a
+    batch beyond its input and output.
+
+    Parameters
+    ----------
+    embedding_dim : int, default=64
+        Length of the embedding.
+    hidden_dim : int, default=None
+        Width of the encoder's first and the decoder's last LSTM layer. None is
+        ``2 * embedding_dim``.
+    patch_len : int or "auto", default="auto"
+        Consecutive timesteps that make up one step of the LSTM [3]_. A recurrent
+        decoder driven by one vector does not learn more than some dozens of
+        steps; ``"auto"`` allows the longest training series 32 of them.
+    n_time_features : int, default=16
+        Cosines of the position beside the decoder's input, which spare it from
+        counting steps. 0 leaves the decoder nothing but the embedding.
+    bidirectional : bool, default=False
+        Whether the encoder also reads each series backwards; about twice the time.
+    pooling : {"last", "mean", "max"}, default="max"
+        How the encoder's outputs over a series' steps become its embedding: the
+        last one, their mean, or their largest value in each dimension.
+    dropout : float in [0, 1), default=0.0
+        Share of units dropped between LSTM layers in training, the same ones at
+        each step of a series [4]_.
+    scale : {"channel", None}, default="channel"
+        ``"channel"`` subtracts each channel's mean over the training set and
+        divides by its standard deviation, in float64. None leaves values alone.
+    missing : {"error", "mask"}, default="error"
+        What NaN in the input means. ``"error"`` refuses it; ``"mask"`` reads NaN
+        at the end of a series as its end, and any other as a missing value, which
+        counts neither in the scaling nor in the loss and which the encoder sees
+        as the channel's mean.
+    masking_ratio : float in [0, 1), default=0.0
+        Share of LSTM steps hidden from the encoder in training, which the decoder
+        has to rebuild all the same.
+    input_noise : float, default=0.6
+        Standard deviation, in scaled units, of Gaussian noise on the encoder's
+        input in training [5]_. The decoder rebuilds the series without it, which
+        makes the features better and less dependent on the number of epochs.
+    target_weight : float in [0, 1), default=0.0
+        Weight of a classification head's loss against the reconstruction's. Above
+        0, `fit` needs labels.
+    max_iter : int, default=60
+        Number of epochs, passes over the training set. 0 leaves the encoder
+        untrained, a baseline for what training is worth.
+    batch_size : int or "auto", default="auto"
+        Series for each update of the weights. ``"auto"`` is twice the square root
+        of the number of series, at least 16 and at most 256.
+    learning_rate_init : float, default=0.005
+        Peak learning rate of AdamW [6]_. It rises to it over the first fifth of
+        the updates and then falls to 0, along a cosine [7]_.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of AdamW.
+    early_stopping : bool, default=False
+        Whether to hold out series, watch the loss on them instead of the training
+        loss, and stop when it no longer falls. Off by default because small sets
+        lose more by the series held out than they gain.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the series held out with ``early_stopping``; at least one.
+    n_iter_no_change : int, default=20
+        Epochs without progress of `tol` in the watched loss after which training
+        ends. Epochs before the learning rate's peak do not count.
+    tol : float, default=1e-4
+        Progress that counts.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the last fit.
+    random_state : int, RandomState instance or None, default=None
+        Seed of weights, batches, noise and split. On one kind of CPU and versions
+        a seed gives the same weights, bit by bit, whatever the number of threads.
+        Global random states are never touched.
+    device : str, default="auto"
+        ``"auto"`` uses CUDA where there is one, else the CPU; or a name such as
+        ``"cpu"`` or ``"cuda:1"``. It is looked up whenever it is used.
+    verbose : int or bool, default=0
+        Whether to print each epoch's loss. For a progress bar, call
+        ``set_callbacks(sklearn.callback.ProgressBar())``.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        The network's weights, float32, on the CPU; those of the epoch with the
+        least watched loss.
+    architecture_ : dict
+        The dimensions that rebuild the network from `weights_`.
+    embedding_dim_, hidden_dim_, patch_len_ : int
+        What the parameters of those names became.
+    n_channels_in_ : int
+        Channels of a series.
+    n_timesteps_in_ : int
+        Timesteps of the longest training series.
+    n_features_in_ : int
+        Columns of the table that `fit` saw or, of series with channels, channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The columns' names, if `fit` saw a DataFrame with text as names.
+    is_table_ : bool
+        Whether `fit` saw a table, (n_samples, n_timesteps).
+    n_observed_, mean_, deviation_, scale_ : ndarray of shape (n_channels_in_,)
+        Number of observed values, their mean and standard deviation, and the
+        divisor: the deviation, or 1 for a constant channel.
+    loss_curve_ : list of float
+        Training loss of each epoch, with noise and masks: the mean squared error
+        over observed values, in scaled units, and the head's part if there is one.
+    validation_loss_curve_ : list of float or None
+        The same on the held-out series, without noise and masks.
+    n_iter_ : int
+        Epochs trained.
+    best_iter_ : int
+        The epoch whose weights were kept, from 1.
+    best_score_ : float
+        R squared of the reconstruction with those weights on the held-out series,
+        or else on the training set; see `score`.
+    classes_ : ndarray of shape (n_classes,)
+        The classes, with ``target_weight > 0``.
+
+    See Also
+    --------
+    make_classifier : A pipeline of this transformer and a classifier.
+    sklearn.decomposition.PCA : The linear counterpart, for series of one length.
+
+    Notes
+    -----
+    With ``patch_len=1, n_time_features=0, pooling="last"`` the network is the
+    plain one: an encoder of LSTM layers n_channels -> 2E -> E whose last state is
+    the embedding, and a decoder of LSTM layers E -> E -> 2E and a linear map, fed
+    the embedding at each step.
+
+    More reconstruction is not more accuracy: compare settings by the score of
+    the whole pipeline rather than by `score` where there are labels.
+
+    Left out on purpose: packed sequences, which are slow on CPUs (padding on the
+    right cannot reach a forward LSTM's earlier states, so the padded batch runs
+    through the fused kernel), and teacher forcing, which lets the decoder ignore
+    the embedding.
+
+    References
+    ----------
+    .. [1] N. Srivastava, E. Mansimov and R. Salakhutdinov (2015). "Unsupervised
+       learning of video representations using LSTMs". ICML.
+    .. [2] P. Malhotra et al. (2017). "TimeNet: pre-trained deep recurrent neural
+       network for time series classification". ESANN.
+    .. [3] Y. Nie et al. (2023). "A time series is worth 64 words: long-term
+       forecasting with transformers". ICLR.
+    .. [4] Y. Gal and Z. Ghahramani (2016). "A theoretically grounded application
+       of dropout in recurrent neural networks". NeurIPS.
+    .. [5] P. Vincent et al. (2008). "Extracting and composing robust features with
+       denoising autoencoders". ICML.
+    .. [6] I. Loshchilov and F. Hutter (2019). "Decoupled weight decay
+       regularization". ICLR.
+    .. [7] L. N. Smith and N. Topin (2018). "Super-convergence: very fast training
+       of neural networks using large learning rates". arXiv:1708.07120.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from seqfeat import LSTMAutoencoder
+    >>> phase = np.linspace(0, 6, 40)[:, None]
+    >>> X = np.sin(phase + np.arange(50)[None] / 5).T[:, :, None]
+    >>> X.shape
+    (50, 40, 1)
+    >>> autoencoder = LSTMAutoencoder(embedding_dim=8, max_iter=80, random_state=0)
+    >>> autoencoder.fit_transform(X).shape
+    (50, 8)
+    >>> autoencoder.score(X) > 0.9
+    True
+    """
+
+    _parameter_constraints = PARAMETER_CONSTRAINTS
 
     def __init__(
         self,
@@ -79,7 +217,7 @@ class LSTMAutoencoder(
         patch_len: int | str = "auto",
         n_time_features: int = 16,
         bidirectional: bool = False,
-        pooling: str = "last",
+        pooling: str = "max",
         dropout: float = 0.0,
         scale: str | None = "channel",
         missing: str = "error",
@@ -124,8 +262,6 @@ class LSTMAutoencoder(
         self.device = device
         self.verbose = verbose
 
-    # Learning
-
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder.
@@ -165,14 +301,7 @@ class LSTMAutoencoder(
             If there are more channels than timesteps.
         """
         self._validate_params()
-        series = as_series(X, missing=self.missing)
-        warn_if_transposed(series)
-        plan, learned = self._plan(X, y, series, classes=None)
-        if self.early_stopping:
-            plan = replace(plan, validation_fraction=self.validation_fraction)
-        if self.warm_start and hasattr(self, "weights_"):
-            self._check_warm_start(plan.architecture)
-            plan = replace(plan, start_weights=self.weights_)
+        plan, learned = plan_fit(self, X, y)
         return self._learn(plan, learned, X, y)
 
     @with_callbacks  # type: ignore[untyped-decorator]
@@ -204,67 +333,8 @@ class LSTMAutoencoder(
         self._validate_params()
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if not hasattr(self, "weights_"):
-            series = as_series(X, missing=self.missing)
-            warn_if_transposed(series)
-            plan, learned = self._plan(X, y, series, classes=classes)
-        else:
-            plan, learned = self._plan_to_continue(X, y)
-        settings = replace(
-            plan.settings,
-            max_iter=1,
-            learning_rate=STREAM_RATE * self.learning_rate_init,
-            decay=False,
-        )
-        return self._learn(replace(plan, settings=settings), learned, X, y, is_stream=True)
-
-    def _plan(
-        self, X: Any, y: Any, series: Series, classes: Any
-    ) -> tuple[Plan, dict[str, Any]]:
-        """Return the plan of a first fit, and what its input alone teaches."""
-        known, targets = None, None
-        if self.target_weight > 0:
-            known, targets = encode_labels(y, series, classes=classes)
-        scaling = identity_scaling(series.n_channels)
-        if self.scale == "channel":
-            scaling = channel_scaling(series)
-        plan = Plan(
-            series,
-            scaling,
-            self._architecture_for(series, 0 if known is None else len(known)),
-            self._settings(len(series)),
-            resolve_device(self.device),
-            draw_seed(self.random_state),
-            known,
-            targets,
-        )
-        return plan, input_attributes(X, series)
-
-    def _plan_to_continue(self, X: Any, y: Any) -> tuple[Plan, dict[str, Any]]:
-        """Return the plan of another `partial_fit`."""
-        series = series_like_fitted(self, X)
-        architecture = Architecture(**self.architecture_)
-        known, targets = getattr(self, "classes_", None), None
-        if known is not None:
-            known, targets = encode_labels(y, series, classes=known)
-        scaling = self._scaling()
-        if self.scale == "channel":
-            scaling = scaling.merge(channel_scaling(series))
-        plan = Plan(
-            series,
-            scaling,
-            architecture,
-            self._settings(len(series)),
-            resolve_device(self.device),
-            draw_seed(self.random_state),
-            known,
-            targets,
-            start_weights=self.weights_,
-            optimizer_state=getattr(self, "_optimizer_state", None),
-        )
-        learned = {name: getattr(self, name) for name in INPUT_ATTRIBUTES if hasattr(self, name)}
-        learned["n_timesteps_in_"] = max(self.n_timesteps_in_, series.n_timesteps)
-        return plan, learned
+        plan, learned = plan_epoch(self, X, y, classes)
+        return self._learn(plan, learned, X, y, is_stream=True)
 
     def _learn(
         self, plan: Plan, learned: dict[str, Any], X: Any, y: Any, is_stream: bool = False
@@ -290,14 +360,14 @@ class LSTMAutoencoder(
         learned |= self._learned_by(outcome, is_stream)
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
-        vars(self).update(learned)
+        self.__dict__.update(learned)
         warn_about(outcome, plan.settings)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def _learned_by(self, outcome: Outcome, is_stream: bool) -> dict[str, Any]:
         history = outcome.history
-        learned = {
+        learned: dict[str, Any] = {
             "weights_": weights_of(outcome.network),
             "loss_curve_": history.loss_curve,
             "validation_loss_curve_": history.validation_loss_curve,
@@ -312,183 +382,6 @@ class LSTMAutoencoder(
             learned["_optimizer_state"] = history.optimizer_state
         return learned
 
-    def _settings(self, n_samples: int) -> Settings:
-        batch_size = self.batch_size
-        if batch_size == "auto":
-            batch_size = auto_batch_size(n_samples)
-        return Settings(
-            max_iter=self.max_iter,
-            batch_size=min(int(batch_size), n_samples),
-            learning_rate=self.learning_rate_init,
-            weight_decay=self.weight_decay,
-            dropout=self.dropout,
-            masking_ratio=self.masking_ratio,
-            input_noise=self.input_noise,
-            target_weight=self.target_weight,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-        )
-
-    def _architecture_for(self, series: Series, n_classes: int) -> Architecture:
-        patch_len = self.patch_len
-        if patch_len == "auto":
-            patch_len = -(-series.n_timesteps // MAX_STEPS)
-        return Architecture(
-            n_channels=series.n_channels,
-            embedding_dim=int(self.embedding_dim),
-            hidden_dim=int(self.hidden_dim or 2 * self.embedding_dim),
-            patch_len=int(patch_len),
-            bidirectional=bool(self.bidirectional),
-            pooling=self.pooling,
-            n_time_features=int(self.n_time_features),
-            time_period=-(-series.n_timesteps // int(patch_len)),
-            n_classes=n_classes,
-        )
-
-    def _check_warm_start(self, architecture: Architecture) -> None:
-        fitted = Architecture(**self.architecture_)
-        # The period only places the time features; the weights fit any.
-        architecture = replace(architecture, time_period=fitted.time_period)
-        for name, value in asdict(architecture).items():
-            if value != self.architecture_[name]:
-                raise InputError(
-                    f"warm_start=True continues with a network whose {name} is "
-                    f"{self.architecture_[name]}, but now it would be {value}. Set "
-                    "warm_start=False to start anew, or keep the parameters and channels."
-                )
-
-    def _scaling(self) -> ChannelScaling:
-        return ChannelScaling(self.n_observed_, self.mean_, self.deviation_)
-
-    # Using what was learned
-
-    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Embed each series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes, with as many channels.
-
-        Returns
-        -------
-        embeddings : ndarray of shape (n_samples, embedding_dim)
-            float32 for float32 input and else float64. Row i depends on series i
-            alone.
-        """
-        check_is_fitted(self)
-        series = series_like_fitted(self, X)
-        network, device = cached_network(self)
-        embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
-        for rows, batch in embed(network, series, self._scaling(), device):
-            embeddings[rows] = batch
-        return embeddings
-
-    def inverse_transform(
-        self, X: ArrayLike, n_timesteps: int | None = None
-    ) -> NDArray[np.floating[Any]]:
-        """Decode embeddings into series, in the units of the input.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, embedding_dim)
-            Embeddings.
-        n_timesteps : int, default=None
-            Length of the series; None is that of the longest training series.
-
-        Returns
-        -------
-        series : ndarray of shape (n_samples, n_timesteps, n_channels)
-            Or (n_samples, n_timesteps) if `fit` saw a table.
-        """
-        check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if Z.shape[1] != self.embedding_dim_:
-            raise InputError(
-                f"X has {Z.shape[1]} columns, but the embeddings of this LSTMAutoencoder have "
-                f"{self.embedding_dim_}. Pass what transform returned."
-            )
-        n_timesteps = self.n_timesteps_in_ if n_timesteps is None else n_timesteps
-        if n_timesteps < 1:
-            raise InputError(f"n_timesteps={n_timesteps}; a series has at least 1 timestep.")
-        network, device = cached_network(self)
-        series = np.empty((len(Z), n_timesteps, self.n_channels_in_), dtype=Z.dtype)
-        for rows, scaled in decode(network, Z.astype(np.float32), n_timesteps, device):
-            series[rows] = self._scaling().invert(scaled)
-        return series[:, :, 0] if self.is_table_ else series
-
-    def reconstruct(self, X: Any) -> NDArray[np.floating[Any]] | list[NDArray[np.floating[Any]]]:
-        """Encode and decode each series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes.
-
-        Returns
-        -------
-        reconstruction : ndarray or list of ndarray
-            The form of `X`, in its units: missing values are filled with what the
-            network makes of them, and NaN remains only behind the end of a series.
-        """
-        check_is_fitted(self)
-        series = series_like_fitted(self, X)
-        network, device = cached_network(self)
-        result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
-        for batch in rebuild(network, series, self._scaling(), device):
-            values = self._scaling().invert(batch.rebuilt)
-            steps = np.arange(values.shape[1])
-            values[steps >= series.lengths[batch.rows, None]] = np.nan
-            result[batch.rows, : values.shape[1]] = values
-        return series.like_input(result)
-
-    def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Return the share of the variance that the reconstruction explains.
-
-        R squared over all observed values, in scaled units, each channel about
-        its mean in `X`: 1 is a perfect reconstruction and 0 is no better than
-        predicting the mean. With it, `GridSearchCV` compares embedding sizes
-        without labels.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-        """
-        return self._evaluate(X).r_squared
-
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Return the negative mean squared reconstruction error of each series.
-
-        The lower, the less the series is like those of `fit`: an anomaly score.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            In scaled units, over the observed values.
-        """
-        quality = self._evaluate(X)
-        return -quality.squared_error / quality.n_values
-
-    def _evaluate(self, X: Any) -> Evaluation:
-        check_is_fitted(self)
-        series = series_like_fitted(self, X)
-        network, device = cached_network(self)
-        return evaluate(network, series, self._scaling(), device)
-
-    # What scikit-learn asks
-
     @property
     def _n_features_out(self) -> int:
         return int(self.embedding_dim_)
@@ -499,61 +392,10 @@ class LSTMAutoencoder(
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = self.missing == "mask"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.target_tags.required = isinstance(self.target_weight, Real) and self.target_weight > 0
+        tags.target_tags.required = needs_labels(self.target_weight)
         return tags
-
-
-class EpochReporter:
-    """Tells scikit-learn's callbacks, and a verbose user, of each epoch."""
-
-    def __init__(
-        self, estimator: LSTMAutoencoder, context: Any, learned: dict[str, Any], X: Any, y: Any
-    ) -> None:
-        self.estimator = estimator
-        self.context = context
-        self.learned = learned
-        self.data = {"estimator": estimator, "X": X, "y": y}
-        self.begin()
-
-    def begin(self) -> None:
-        """Open the next epoch's task, if there is one."""
-        if len(self.context._children_map) < self.context.max_subtasks:
-            self.epoch = self.context.subcontext(task_name="epoch")
-            self.epoch.call_on_fit_task_begin(**self.data)
-
-    def __call__(self, network: RecurrentAutoencoder, history: History) -> bool:
-        """Close the epoch's task and open the next; return whether to stop."""
-        if self.estimator.verbose:
-            print(_progress_line(history, self.context.max_subtasks))
-        stop = self.epoch.call_on_fit_task_end(
-            **self.data,
-            reconstruction_attributes=lambda: {**self.learned, "weights_": weights_of(network)},
-        )
-        if not stop:
-            self.begin()
-        return bool(stop)
-
-
-def _progress_line(history: History, max_iter: int) -> str:
-    line = f"Epoch {history.n_iter}/{max_iter}, loss = {history.loss_curve[-1]:.5f}"
-    if history.validation_loss_curve:
-        line += f", validation loss = {history.validation_loss_curve[-1]:.5f}"
-    return line
-
-
-def auto_batch_size(n_samples: int) -> int:
-    """Return the batch size that ``"auto"`` stands for.
-
-    It grows with the square root of the number of series, from 16 to 256, so
-    that small sets get enough steps and large ones use the hardware.
-    """
-    return int(np.clip(2 * np.sqrt(n_samples), 16, 256))
 
 
 def is_learned(name: str) -> bool:
     """Tell whether an attribute was set by a fit."""
     return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))
-
-
-def _output_dtype(series: Series) -> np.dtype[Any]:
-    return np.dtype(np.float32 if series.values.dtype == np.float32 else np.float64)

@@ -98,7 +98,9 @@ class Corruption:
         return Corruption(*(None if part is None else function(part) for part in parts))
 
 
-def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def length_buckets(
+    lengths: Tensor, batch_size: int, generator: torch.Generator
+) -> Iterator[Tensor]:
     """Yield shuffled batches of row indices in which series are about equally long.
 
     Rows are shuffled, sorted by length within `BUCKET_BATCHES` batches, and the
@@ -106,11 +108,11 @@ def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator)
     """
     order = torch.randperm(len(lengths), generator=generator)
     if int(lengths.min()) == int(lengths.max()):
-        yield from order.split(batch_size)
+        yield from torch.split(order, batch_size)
         return
     batches: list[Tensor] = []
-    for bucket in order.split(BUCKET_BATCHES * batch_size):
+    for bucket in torch.split(order, BUCKET_BATCHES * batch_size):
         bucket = bucket[torch.argsort(lengths[bucket], stable=True)]
-        batches.extend(bucket.split(batch_size))
+        batches.extend(torch.split(bucket, batch_size))
     for index in torch.randperm(len(batches), generator=generator).tolist():
         yield batches[index]

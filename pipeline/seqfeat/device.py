@@ -23,6 +23,8 @@ __all__ = [
     "to_device",
 ]
 
+DEVICE_NAMES = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
+
 
 def resolve_device(device: str) -> torch.device:
     """Return the device that a name stands for, on this machine and now.
@@ -43,13 +45,13 @@ def resolve_device(device: str) -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(
-            f"device={device!r} is not a device; use 'auto', 'cpu', 'cuda' or 'cuda:N'."
-        ) from error
+        raise DeviceError(f"device={device!r} is not a device; {DEVICE_NAMES}.") from error
     if resolved.type == "cuda":
         _require_cuda(device, resolved)
     elif resolved.type != "cpu":
-        raise DeviceError(f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'.")
+        raise DeviceError(
+            f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'."
+        )
     return resolved
 
 
@@ -61,7 +63,7 @@ def _require_cuda(name: str, device: torch.device) -> None:
             "Use device='auto' or device='cpu'."
         )
     if device.index is not None and device.index >= n_devices:
-        raise DeviceError(f"device={name!r}, but there are {n_devices} CUDA devices, numbered from 0.")
+        raise DeviceError(f"device={name!r}, but the {n_devices} CUDA devices are numbered from 0.")
 
 
 def to_device(array: NDArray[np.generic] | Tensor, device: torch.device) -> Tensor:

@@ -77,9 +77,7 @@ class Outcome:
     quality: Evaluation
 
 
-def carry_out(
-    plan: Plan, on_epoch: Callable[[RecurrentAutoencoder, History], bool]
-) -> Outcome:
+def carry_out(plan: Plan, on_epoch: Callable[[RecurrentAutoencoder, History], bool]) -> Outcome:
     """Fit as planned. `on_epoch` sees every epoch's end and may stop the training."""
     generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
@@ -165,7 +163,7 @@ def _can_stratify(targets: NDArray[np.int64] | None, n_held_out: int) -> bool:
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Return a seed; without a `random_state` one from the system, not from NumPy's global state."""
+    """Return a seed; without a `random_state` one that leaves NumPy's global state alone."""
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))

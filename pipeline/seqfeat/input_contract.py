@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from seqfeat.exceptions import InputError
 from seqfeat.series import Series, as_series
-
-if TYPE_CHECKING:
-    from seqfeat.autoencoder import LSTMAutoencoder
 
 __all__ = ["INPUT_ATTRIBUTES", "input_attributes", "series_like_fitted"]
 
@@ -44,7 +41,7 @@ def input_attributes(X: Any, series: Series) -> dict[str, Any]:
     return attributes
 
 
-def series_like_fitted(estimator: LSTMAutoencoder, X: Any) -> Series:
+def series_like_fitted(estimator: Any, X: Any) -> Series:
     """Convert `X` and refuse what differs from the input of `fit`.
 
     Raises
@@ -64,7 +61,7 @@ def series_like_fitted(estimator: LSTMAutoencoder, X: Any) -> Series:
     return series
 
 
-def _refuse_table(estimator: LSTMAutoencoder, series: Series) -> None:
+def _refuse_table(estimator: Any, series: Series) -> None:
     if series.form != "table":
         return
     n_samples, n_columns, _ = series.values.shape
@@ -75,7 +72,7 @@ def _refuse_table(estimator: LSTMAutoencoder, series: Series) -> None:
     )
 
 
-def _refuse_other_channels(estimator: LSTMAutoencoder, series: Series) -> None:
+def _refuse_other_channels(estimator: Any, series: Series) -> None:
     expected = estimator.n_channels_in_
     if series.n_channels == expected:
         return
@@ -88,7 +85,7 @@ def _refuse_other_channels(estimator: LSTMAutoencoder, series: Series) -> None:
     raise InputError(message)
 
 
-def _refuse_unlike_table(estimator: LSTMAutoencoder, series: Series) -> None:
+def _refuse_unlike_table(estimator: Any, series: Series) -> None:
     n_columns = estimator.n_timesteps_in_
     if series.n_channels == 1 and series.n_timesteps == n_columns:
         return

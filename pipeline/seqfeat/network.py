@@ -140,10 +140,11 @@ class Encoder(nn.Module):
     def forward(self, patches: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Embed patches; `keep` (B, H) drops units between the layers."""
         hidden = drop_units(self._layer(0, patches, lengths), keep)
-        return self.projection(self._pool(self._layer(1, hidden, lengths), lengths))
+        embeddings: Tensor = self.projection(self._pool(self._layer(1, hidden, lengths), lengths))
+        return embeddings
 
     def _layer(self, index: int, sequences: Tensor, lengths: Tensor) -> Tensor:
-        outputs = self.forward_layers[index](sequences)[0]
+        outputs: Tensor = self.forward_layers[index](sequences)[0]
         if not self.backward_layers:
             return outputs
         reversed_outputs = self.backward_layers[index](reverse_within_length(sequences, lengths))[0]
@@ -193,7 +194,8 @@ class Decoder(nn.Module):
             times = self.time_features(n_steps, embeddings)
             inputs = torch.cat([inputs, times.expand(len(embeddings), -1, -1)], dim=2)
         hidden = drop_units(self.layers[0](inputs)[0], keep)
-        return self.output(self.layers[1](hidden)[0])
+        patches: Tensor = self.output(self.layers[1](hidden)[0])
+        return patches
 
     def time_features(self, n_steps: int, like: Tensor) -> Tensor:
         """Return cosines of the position with 1, 2, ... half periods. Shape: (L, F).
@@ -229,7 +231,8 @@ class RecurrentAutoencoder(nn.Module):
         """
         patch_len = self.architecture.patch_len
         steps = (lengths + patch_len - 1) // patch_len
-        return self.encoder(to_patches(values, patch_len), steps, keep)
+        embeddings: Tensor = self.encoder(to_patches(values, patch_len), steps, keep)
+        return embeddings
 
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
         """Rebuild series of `n_timesteps`. Shape: (B, E) -> (B, T, C)."""

@@ -8,7 +8,7 @@ weights are replaced.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,17 +17,14 @@ from seqfeat.device import resolve_device
 from seqfeat.fitting import Weights, build_network
 from seqfeat.network import Architecture, RecurrentAutoencoder
 
-if TYPE_CHECKING:
-    from seqfeat.autoencoder import LSTMAutoencoder
-
 __all__ = ["cached_network"]
 
 _Entry = tuple[Weights, torch.device, RecurrentAutoencoder]
-_entries: WeakKeyDictionary[LSTMAutoencoder, _Entry] = WeakKeyDictionary()
+_entries: WeakKeyDictionary[Any, _Entry] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def cached_network(estimator: LSTMAutoencoder) -> tuple[RecurrentAutoencoder, torch.device]:
+def cached_network(estimator: Any) -> tuple[RecurrentAutoencoder, torch.device]:
     """Return the fitted network, ready for inference, and the device it is on."""
     device = resolve_device(estimator.device)
     with _lock:

@@ -28,6 +28,7 @@ Form = Literal["array", "table", "list"]
 
 BLOCK_BYTES = 32 * 2**20
 """Bytes of input looked at together while a large array is checked or scaled."""
+COMPLEX = "Complex data not supported. Pass the real and imaginary parts as channels."
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +132,8 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     ((2, 5, 2), [5, 3])
     """
     items = _as_items(X)
-    if items is not None:
-        series = _from_items(items)
-    else:
-        series = _from_array(_as_numeric_array(X))
-    return _checked(series, missing)
+    unchecked = _from_array(_as_numeric_array(X)) if items is None else _from_items(items)
+    return _checked(unchecked, missing)
 
 
 def warn_if_transposed(series: Series) -> None:
@@ -256,15 +254,17 @@ def _as_numeric_array(X: Any) -> NDArray[Any]:
         )
     if isinstance(X, pd.DataFrame) and isinstance(X.index, pd.MultiIndex):
         raise InputTypeError(
-            "X is a DataFrame with a MultiIndex; seqfeat reads a table as (n_samples, n_timesteps). "
-            "Pass a list with one (n_timesteps, n_channels) frame per series: "
-            "[frame for _, frame in X.groupby(level=0)]."
+            "X is a DataFrame with a MultiIndex; seqfeat reads a table as "
+            "(n_samples, n_timesteps). Pass a list with one (n_timesteps, n_channels) frame per "
+            "series: [frame for _, frame in X.groupby(level=0)]."
         )
     array = _array_of(X)
     if array.dtype == object:
         array = _numbers_of(array)
     if array.dtype.kind == "c":
-        raise InputError(f"Complex data not supported (dtype {array.dtype}). Pass X.real and X.imag as channels.")
+        raise InputError(
+            f"Complex data not supported (dtype {array.dtype}). Pass X.real and X.imag as channels."
+        )
     if array.dtype.kind not in "fiub":
         raise InputTypeError(
             f"X has dtype {array.dtype}; series hold real numbers. Convert it first, "
@@ -289,9 +289,13 @@ def _numbers_of(array: NDArray[Any]) -> NDArray[np.float64]:
     """Convert an object array whose every element is a number."""
     for position, value in enumerate(array.flat):
         if isinstance(value, (str, bytes)):
-            raise InputTypeError(f"X holds the text {value!r} at flat position {position}; series hold real numbers.")
+            raise InputTypeError(
+                f"X holds the text {value!r} at flat position {position}; series hold real numbers."
+            )
         if isinstance(value, (complex, np.complexfloating)):
-            raise InputError("Complex data not supported. Pass the real and imaginary parts as channels.")
+            raise InputError(
+                "Complex data not supported. Pass the real and imaginary parts as channels."
+            )
     try:
         return array.astype(np.float64)
     except TypeError as error:
@@ -345,11 +349,12 @@ def _refuse_nan(unobserved: NDArray[np.bool_], first_row: int) -> None:
 
 def _observed_lengths(unobserved: NDArray[np.bool_], first_row: int) -> NDArray[np.int64]:
     """Return each series' length up to its last step with an observed channel."""
-    any_observed = ~unobserved.all(axis=2)
-    empty = ~any_observed.any(axis=1)
+    any_observed: NDArray[np.bool_] = np.logical_not(unobserved.all(axis=2))
+    empty = np.logical_not(any_observed.any(axis=1))
     if empty.any():
         raise InputError(
             f"series {first_row + int(np.argmax(empty))} holds nothing but NaN; every series "
             "needs at least 1 observed value. Drop it, or pass its values."
         )
-    return any_observed.shape[1] - np.argmax(any_observed[:, ::-1], axis=1)
+    lengths: NDArray[np.int64] = any_observed.shape[1] - np.argmax(any_observed[:, ::-1], axis=1)
+    return lengths

@@ -281,7 +281,7 @@ class Trainer:
     def corruption(self, batch: TrainingSet) -> Corruption:
         """Draw what training hides from the network in this batch."""
         s, a = self.settings, self.network.architecture
-        size, n_timesteps, n_channels = batch.values.shape
+        size, n_timesteps, _ = batch.values.shape
         inputs = noise = encoder_units = decoder_units = None
         if s.masking_ratio > 0:
             n_steps = -(-n_timesteps // a.patch_len)

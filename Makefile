@@ -1,0 +1,53 @@
+# Every target sets up .venv by itself, once; all that has to be there is
+# Python 3.11 or newer with venv and pip, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint .ci/constraints.txt
+
+.PHONY: run test bench lint check docs-pictures clean
+.DEFAULT_GOAL := run
+
+# A stamp an extra: newer than what decides its content means nothing to install.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqfeat needs Python 3.11 or newer; call make PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.created pyproject.toml .ci/constraints.txt
+	@echo "Installing seqfeat into $(VENV), once; PyTorch takes a while ..."
+	$(INSTALL) --editable '.[progress,plot]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.run
+	$(INSTALL) --editable '.[bench]'
+	@touch $@
+
+run: $(VENV)/.run  ## Train on real data, compare with baselines, save, load in a fresh process
+	@$(BIN)/python -m seqfeat.demo --output models
+
+test: $(VENV)/.dev  ## The tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev  ## Style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+check:  ## What CI runs: style, types, tests with coverage, and the main job
+	@.ci/run
+
+bench: $(VENV)/.bench  ## Accuracy and training time, over several seeds; takes minutes
+	@$(BIN)/python -m tests.benchmarks
+
+docs-pictures: $(VENV)/.run  ## Draw the README's picture again
+	@$(BIN)/python -m seqfeat.demo --output models --picture tests/pictures/embedding.png
+
+clean:  ## Remove what make made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info pipeline/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,171 @@
+"""From an estimator's parameters and its input to the plan of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqfeat.device import resolve_device
+from seqfeat.embedding import fitted_scaling
+from seqfeat.exceptions import InputError
+from seqfeat.fitting import Plan, draw_seed
+from seqfeat.input_contract import INPUT_ATTRIBUTES, input_attributes, series_like_fitted
+from seqfeat.labels import encode_labels
+from seqfeat.network import Architecture
+from seqfeat.parameters import needs_labels
+from seqfeat.scaling import ChannelScaling, channel_scaling, identity_scaling
+from seqfeat.series import Series, as_series, warn_if_transposed
+from seqfeat.training import Settings
+
+if TYPE_CHECKING:
+    from seqfeat.autoencoder import LSTMAutoencoder
+
+__all__ = ["plan_epoch", "plan_fit"]
+
+MAX_STEPS = 32
+"""Recurrent steps that ``patch_len="auto"`` allows the longest training series."""
+STREAM_RATE = 0.2
+"""Learning rate of `partial_fit`, as a share of the peak rate of `fit`."""
+
+
+Learned = dict[str, Any]
+
+
+def plan_fit(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
+    """Return the plan of `fit`, and the attributes that its input alone decides."""
+    plan, learned = _first_plan(estimator, X, y, classes=None)
+    if estimator.early_stopping:
+        plan = replace(plan, validation_fraction=estimator.validation_fraction)
+    if estimator.warm_start and hasattr(estimator, "weights_"):
+        _check_warm_start(estimator, plan.architecture)
+        plan = replace(plan, start_weights=estimator.weights_)
+    return plan, learned
+
+
+def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
+    """Return the plan of `partial_fit`: one epoch at a constant rate."""
+    if hasattr(estimator, "weights_"):
+        plan, learned = _next_plan(estimator, X, y)
+    else:
+        plan, learned = _first_plan(estimator, X, y, classes)
+    settings = replace(
+        plan.settings,
+        max_iter=1,
+        learning_rate=STREAM_RATE * estimator.learning_rate_init,
+        decay=False,
+    )
+    return replace(plan, settings=settings), learned
+
+
+def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
+    series = as_series(X, missing=estimator.missing)
+    warn_if_transposed(series)
+    known, targets = None, None
+    if needs_labels(estimator.target_weight):
+        known, targets = encode_labels(y, series, classes=classes)
+    scaling = identity_scaling(series.n_channels)
+    if estimator.scale == "channel":
+        scaling = channel_scaling(series)
+    architecture = _architecture(estimator, series, 0 if known is None else len(known))
+    plan = _plan(estimator, series, scaling, architecture, known, targets)
+    return plan, input_attributes(X, series)
+
+
+def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
+    series = series_like_fitted(estimator, X)
+    known, targets = getattr(estimator, "classes_", None), None
+    if known is not None:
+        known, targets = encode_labels(y, series, classes=known)
+    scaling = fitted_scaling(estimator)
+    if estimator.scale == "channel":
+        scaling = scaling.merge(channel_scaling(series))
+    architecture = Architecture(**estimator.architecture_)
+    plan = replace(
+        _plan(estimator, series, scaling, architecture, known, targets),
+        start_weights=estimator.weights_,
+        optimizer_state=getattr(estimator, "_optimizer_state", None),
+    )
+    fitted = vars(estimator)
+    learned = {name: fitted[name] for name in INPUT_ATTRIBUTES if name in fitted}
+    learned["n_timesteps_in_"] = max(estimator.n_timesteps_in_, series.n_timesteps)
+    return plan, learned
+
+
+def _plan(
+    estimator: LSTMAutoencoder,
+    series: Series,
+    scaling: ChannelScaling,
+    architecture: Architecture,
+    classes: NDArray[Any] | None,
+    targets: NDArray[np.int64] | None,
+) -> Plan:
+    return Plan(
+        series,
+        scaling,
+        architecture,
+        _settings(estimator, len(series)),
+        resolve_device(estimator.device),
+        draw_seed(estimator.random_state),
+        classes,
+        targets,
+    )
+
+
+def _settings(estimator: LSTMAutoencoder, n_samples: int) -> Settings:
+    batch_size = estimator.batch_size
+    if batch_size == "auto":
+        batch_size = auto_batch_size(n_samples)
+    return Settings(
+        max_iter=estimator.max_iter,
+        batch_size=min(int(batch_size), n_samples),
+        learning_rate=estimator.learning_rate_init,
+        weight_decay=estimator.weight_decay,
+        dropout=estimator.dropout,
+        masking_ratio=estimator.masking_ratio,
+        input_noise=estimator.input_noise,
+        target_weight=estimator.target_weight,
+        n_iter_no_change=estimator.n_iter_no_change,
+        tol=estimator.tol,
+    )
+
+
+def _architecture(estimator: LSTMAutoencoder, series: Series, n_classes: int) -> Architecture:
+    patch_len = estimator.patch_len
+    if patch_len == "auto":
+        patch_len = -(-series.n_timesteps // MAX_STEPS)
+    return Architecture(
+        n_channels=series.n_channels,
+        embedding_dim=int(estimator.embedding_dim),
+        hidden_dim=int(estimator.hidden_dim or 2 * estimator.embedding_dim),
+        patch_len=int(patch_len),
+        bidirectional=bool(estimator.bidirectional),
+        pooling=estimator.pooling,
+        n_time_features=int(estimator.n_time_features),
+        time_period=-(-series.n_timesteps // int(patch_len)),
+        n_classes=n_classes,
+    )
+
+
+def _check_warm_start(estimator: LSTMAutoencoder, architecture: Architecture) -> None:
+    fitted = Architecture(**estimator.architecture_)
+    # The period only places the time features; the weights fit any.
+    architecture = replace(architecture, time_period=fitted.time_period)
+    for name, value in asdict(architecture).items():
+        if value != estimator.architecture_[name]:
+            raise InputError(
+                f"warm_start=True continues with a network whose {name} is "
+                f"{estimator.architecture_[name]}, but now it would be {value}. Set "
+                "warm_start=False to start anew, or keep the parameters and channels."
+            )
+
+
+def auto_batch_size(n_samples: int) -> int:
+    """Return the batch size that ``"auto"`` stands for.
+
+    It grows with the square root of the number of series, from 16 to 256, so
+    that small sets get enough steps and large ones use the hardware.
+    """
+    return int(np.clip(2 * np.sqrt(n_samples), 16, 256))

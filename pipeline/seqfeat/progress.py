@@ -1,0 +1,49 @@
+"""Telling scikit-learn's callbacks, and a verbose user, how training goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqfeat.fitting import weights_of
+from seqfeat.network import RecurrentAutoencoder
+from seqfeat.training import History
+
+__all__ = ["EpochReporter"]
+
+
+class EpochReporter:
+    """Tells scikit-learn's callbacks, and a verbose user, of each epoch."""
+
+    def __init__(
+        self, estimator: Any, context: Any, learned: dict[str, Any], X: Any, y: Any
+    ) -> None:
+        self.estimator = estimator
+        self.context = context
+        self.learned = learned
+        self.data = {"estimator": estimator, "X": X, "y": y}
+        self.begin()
+
+    def begin(self) -> None:
+        """Open the next epoch's task, if there is one."""
+        if len(self.context._children_map) < self.context.max_subtasks:
+            self.epoch = self.context.subcontext(task_name="epoch")
+            self.epoch.call_on_fit_task_begin(**self.data)
+
+    def __call__(self, network: RecurrentAutoencoder, history: History) -> bool:
+        """Close the epoch's task and open the next; return whether to stop."""
+        if self.estimator.verbose:
+            print(_progress_line(history, self.context.max_subtasks))
+        stop = self.epoch.call_on_fit_task_end(
+            **self.data,
+            reconstruction_attributes=lambda: {**self.learned, "weights_": weights_of(network)},
+        )
+        if not stop:
+            self.begin()
+        return bool(stop)
+
+
+def _progress_line(history: History, max_iter: int) -> str:
+    line = f"Epoch {history.n_iter}/{max_iter}, loss = {history.loss_curve[-1]:.5f}"
+    if history.validation_loss_curve:
+        line += f", validation loss = {history.validation_loss_curve[-1]:.5f}"
+    return line
