@@ -37,7 +37,7 @@ from seqfeat.classifier import make_classifier
 from seqfeat.datasets import load_japanese_vowels
 from seqfeat.series import as_series
 
-__all__ = ["main"]
+__all__ = ["baselines", "main"]
 
 EMBEDDING_DIMS = [16, 32, 64]
 LONGEST = 29
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     metrics = _report(pipeline, X, y, X_test, y_test, embedding_dim, options)
     path = options.output / f"{options.name}.joblib"
     _save(pipeline, path, metrics)
-    _draw(pipeline, X_test, y_test, options.picture or path.with_suffix(".png"))
+    _draw(pipeline, X_test, y_test, path.with_suffix(".png"))
     _predict_in_fresh_process(pipeline, path, X_test)
     print(f"Done in {time.perf_counter() - started:.0f} s.")
     return 0
@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m seqfeat.demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("models"), help="folder to save into")
     parser.add_argument("--name", default="latest", help="file name of the model (default: latest)")
-    parser.add_argument("--picture", type=Path, help="where to save the picture")
     parser.add_argument("--max-iter", type=int, default=None, help="epochs, if not the default")
     parser.add_argument("--jobs", type=int, default=2, help="processes of the search (default: 2)")
     parser.add_argument("--predict", type=Path, help="only load this model and print predictions")
@@ -145,7 +144,7 @@ def _report(
     r_squared = pipeline["autoencoder"].score(X_test)
     print(f"Reconstruction on the test set: R squared {r_squared:.3f} (0 = predicts the mean)\n")
     accuracies = {"seqfeat": float(pipeline.score(X_test, y_test))}
-    for name, baseline in _baselines(embedding_dim, options).items():
+    for name, baseline in baselines(embedding_dim, _settings(options)).items():
         accuracies[name] = float(baseline.fit(X, y).score(X_test, y_test))
     print(f"Test accuracy, {len(X_test)} utterances (official split, one seed):")
     for name, accuracy in accuracies.items():
@@ -154,13 +153,13 @@ def _report(
     return {"test_r_squared": float(r_squared), "test_accuracy": accuracies["seqfeat"]}
 
 
-def _baselines(embedding_dim: int, options: argparse.Namespace) -> dict[str, Any]:
+def baselines(embedding_dim: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what a set of features has to beat, under a readable name."""
     pad = FunctionTransformer(partial(padded, n_timesteps=LONGEST))
     classifier = LogisticRegression(max_iter=2000)
     svc = make_pipeline(pad, StandardScaler(), SVC())
     pca = PCA(embedding_dim, random_state=0)
-    untrained = make_classifier(embedding_dim, **{**_settings(options), "max_iter": 0})
+    untrained = make_classifier(embedding_dim, **{**settings, "max_iter": 0})
     return {
         "padded series + RBF SVC (C by 3-fold CV)": GridSearchCV(
             svc, {"svc__C": [0.1, 1, 10, 100]}, cv=3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,10 @@ __all__ = [
     "single_threaded",
     "to_device",
 ]
+
+_lock = threading.Lock()
+_full_precision: dict[str, Any] = {"users": 0, "flags": None}
+_single_threaded = {"users": 0, "restore": 0}
 
 DEVICE_NAMES = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
 
@@ -84,13 +89,30 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context of inference: cuDNN without TF32, so that devices agree."""
-    if device.type == "cuda":
-        return torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-    return nullcontext()
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Run inference on CUDA without TF32 in cuDNN, so that devices agree.
+
+    The flag is the process's own: the first of several threads sets it and the
+    last one restores it.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with _lock:
+        if _full_precision["users"] == 0:
+            _full_precision["flags"] = torch.backends.cudnn.flags(
+                enabled=True, deterministic=True, allow_tf32=False
+            )
+            _full_precision["flags"].__enter__()
+        _full_precision["users"] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _full_precision["users"] -= 1
+            if _full_precision["users"] == 0:
+                _full_precision["flags"].__exit__(None, None, None)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -115,10 +137,6 @@ def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) ->
             torch.cuda.empty_cache()
 
 
-_thread_lock = threading.Lock()
-_single_threaded: dict[str, int] = {"users": 0, "restore": 0}
-
-
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Run torch's CPU operations on one thread each.
@@ -129,7 +147,7 @@ def single_threaded() -> Iterator[None]:
     then share the cores without over-subscribing them. The caller's setting
     comes back when the last of them ends.
     """
-    with _thread_lock:
+    with _lock:
         if _single_threaded["users"] == 0:
             _single_threaded["restore"] = torch.get_num_threads()
         _single_threaded["users"] += 1
@@ -137,6 +155,6 @@ def single_threaded() -> Iterator[None]:
     try:
         yield
     finally:
-        with _thread_lock:
+        with _lock:
             _single_threaded["users"] -= 1
             torch.set_num_threads(_single_threaded["restore"])

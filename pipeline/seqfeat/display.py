@@ -135,6 +135,9 @@ class EmbeddingDisplay:
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
 
+    def _scatter(self, points: NDArray[np.float64], **style: Any) -> None:
+        self.ax_.scatter(points[:, 0], points[:, 1], s=18, alpha=0.8, linewidths=0, **style)
+
     def _plot_classes(self, labels: NDArray[Any]) -> None:
         classes = np.unique(labels)
         colours = _colours(len(classes))
