@@ -11,9 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
 
 from seqfeat.embedding import EmbeddingMixin
 from seqfeat.fitting import Outcome, Plan, carry_out, warn_about, weights_of
@@ -24,12 +25,15 @@ from seqfeat.progress import EpochReporter
 __all__ = ["LSTMAutoencoder"]
 
 
+def _can_stream(estimator: LSTMAutoencoder) -> bool:
+    """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
+    if estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True; a stream has no end.")
+    return True
+
+
 class LSTMAutoencoder(
-    EmbeddingMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    CallbackSupportMixin,
-    TransformerMixin,
-    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, EmbeddingMixin, BaseEstimator
 ):
     """Turn each time series into one vector with an LSTM autoencoder.
 
@@ -304,6 +308,7 @@ class LSTMAutoencoder(
         plan, learned = plan_fit(self, X, y)
         return self._learn(plan, learned, X, y)
 
+    @available_if(_can_stream)  # type: ignore[untyped-decorator]
     @with_callbacks  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None
@@ -331,8 +336,6 @@ class LSTMAutoencoder(
         self : LSTMAutoencoder
         """
         self._validate_params()
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
         plan, learned = plan_epoch(self, X, y, classes)
         return self._learn(plan, learned, X, y, is_stream=True)
 
@@ -355,8 +358,7 @@ class LSTMAutoencoder(
         }
         if plan.classes is not None:
             learned["classes_"] = plan.classes
-        report = EpochReporter(self, context, learned, X, y)
-        outcome = carry_out(plan, report)
+        outcome = carry_out(plan, EpochReporter(self, context, learned, X, y))
         learned |= self._learned_by(outcome, is_stream)
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)

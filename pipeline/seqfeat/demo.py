@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +27,6 @@ import sklearn
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -113,7 +113,10 @@ def _train(
     print("Training on the whole training set:")
     pipeline = make_classifier(embedding_dim, **_settings(options))
     started = time.perf_counter()
-    pipeline.set_callbacks(*_progress_bars()).fit(X, y).set_callbacks()
+    with warnings.catch_warnings():
+        # Of the classifier, which is done at once and has no bar.
+        warnings.filterwarnings("ignore", message=".* does not support callbacks")
+        pipeline.set_callbacks(*_progress_bars()).fit(X, y).set_callbacks()
     seconds = time.perf_counter() - started
     print(f"Trained {pipeline['autoencoder'].n_iter_} epochs in {seconds:.1f} s.\n")
     return pipeline
@@ -156,7 +159,7 @@ def _report(
 def baselines(embedding_dim: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what a set of features has to beat, under a readable name."""
     pad = FunctionTransformer(partial(padded, n_timesteps=LONGEST))
-    classifier = LogisticRegression(max_iter=2000)
+    classifier = make_classifier()["classifier"]
     svc = make_pipeline(pad, StandardScaler(), SVC())
     pca = PCA(embedding_dim, random_state=0)
     untrained = make_classifier(embedding_dim, **{**settings, "max_iter": 0})

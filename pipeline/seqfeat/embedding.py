@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,7 +20,7 @@ from seqfeat.series import Series
 __all__ = ["EmbeddingMixin", "fitted_scaling"]
 
 
-class EmbeddingMixin:
+class EmbeddingMixin(TransformerMixin):
     """The methods of `LSTMAutoencoder` that use what `fit` learned."""
 
     embedding_dim_: int

@@ -8,9 +8,9 @@ that a fit which fails leaves its estimator as it was.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -77,8 +77,18 @@ class Outcome:
     quality: Evaluation
 
 
-def carry_out(plan: Plan, on_epoch: Callable[[RecurrentAutoencoder, History], bool]) -> Outcome:
-    """Fit as planned. `on_epoch` sees every epoch's end and may stop the training."""
+class Observer(Protocol):
+    """What is told of every epoch."""
+
+    def begin_epoch(self) -> None:
+        """Take note that an epoch begins."""
+
+    def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
+        """Take note that an epoch ended; return whether to stop."""
+
+
+def carry_out(plan: Plan, observer: Observer) -> Outcome:
+    """Fit as planned. `observer` sees every epoch and may stop the training."""
     generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
     if plan.start_weights is None:
@@ -93,7 +103,8 @@ def carry_out(plan: Plan, on_epoch: Callable[[RecurrentAutoencoder, History], bo
         generator,
         validation=data.take(torch.from_numpy(held_out)) if is_split else None,
         device=plan.device,
-        on_epoch=lambda history: on_epoch(network, history),
+        on_epoch_begin=observer.begin_epoch,
+        on_epoch_end=lambda history: observer.end_epoch(network, history),
         optimizer_state=plan.optimizer_state,
     )
     watched = plan.series.take(held_out) if is_split else plan.series

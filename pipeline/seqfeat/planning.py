@@ -40,7 +40,7 @@ def plan_fit(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]
     if estimator.early_stopping:
         plan = replace(plan, validation_fraction=estimator.validation_fraction)
     if estimator.warm_start and hasattr(estimator, "weights_"):
-        _check_warm_start(estimator, plan.architecture)
+        _check_warm_start(estimator, plan)
         plan = replace(plan, start_weights=estimator.weights_)
     return plan, learned
 
@@ -85,6 +85,7 @@ def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learne
     architecture = Architecture(**estimator.architecture_)
     plan = replace(
         _plan(estimator, series, scaling, architecture, known, targets),
+        seed=_next_seed(estimator),
         start_weights=estimator.weights_,
         optimizer_state=getattr(estimator, "_optimizer_state", None),
     )
@@ -92,6 +93,12 @@ def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learne
     learned = {name: fitted[name] for name in INPUT_ATTRIBUTES if name in fitted}
     learned["n_timesteps_in_"] = max(estimator.n_timesteps_in_, series.n_timesteps)
     return plan, learned
+
+
+def _next_seed(estimator: LSTMAutoencoder) -> int:
+    """Return another seed for each call, so that parts of a stream differ in their noise."""
+    seeds = np.random.SeedSequence([draw_seed(estimator.random_state), estimator.n_iter_])
+    return int(seeds.generate_state(1)[0] % 2**31)
 
 
 def _plan(
@@ -149,17 +156,22 @@ def _architecture(estimator: LSTMAutoencoder, series: Series, n_classes: int) ->
     )
 
 
-def _check_warm_start(estimator: LSTMAutoencoder, architecture: Architecture) -> None:
-    fitted = Architecture(**estimator.architecture_)
+def _check_warm_start(estimator: LSTMAutoencoder, plan: Plan) -> None:
+    fitted = {**estimator.architecture_, "classes": _names(getattr(estimator, "classes_", None))}
+    wanted = {**asdict(plan.architecture), "classes": _names(plan.classes)}
     # The period only places the time features; the weights fit any.
-    architecture = replace(architecture, time_period=fitted.time_period)
-    for name, value in asdict(architecture).items():
-        if value != estimator.architecture_[name]:
+    wanted["time_period"] = fitted["time_period"]
+    for name, value in wanted.items():
+        if value != fitted[name]:
             raise InputError(
-                f"warm_start=True continues with a network whose {name} is "
-                f"{estimator.architecture_[name]}, but now it would be {value}. Set "
-                "warm_start=False to start anew, or keep the parameters and channels."
+                f"warm_start=True continues with a network whose {name} is {fitted[name]}, but "
+                f"now it would be {value}. Set warm_start=False to start anew, or keep the "
+                "parameters, channels and classes."
             )
+
+
+def _names(classes: NDArray[Any] | None) -> list[Any] | None:
+    return None if classes is None else classes.tolist()
 
 
 def auto_batch_size(n_samples: int) -> int:

@@ -21,24 +21,20 @@ class EpochReporter:
         self.context = context
         self.learned = learned
         self.data = {"estimator": estimator, "X": X, "y": y}
-        self.begin()
 
-    def begin(self) -> None:
-        """Open the next epoch's task, if there is one."""
-        if len(self.context._children_map) < self.context.max_subtasks:
-            self.epoch = self.context.subcontext(task_name="epoch")
-            self.epoch.call_on_fit_task_begin(**self.data)
+    def begin_epoch(self) -> None:
+        """Open the epoch's task."""
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(**self.data)
 
-    def __call__(self, network: RecurrentAutoencoder, history: History) -> bool:
-        """Close the epoch's task and open the next; return whether to stop."""
+    def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
+        """Close the epoch's task; return whether a callback wants to stop."""
         if self.estimator.verbose:
             print(_progress_line(history, self.context.max_subtasks))
         stop = self.epoch.call_on_fit_task_end(
             **self.data,
             reconstruction_attributes=lambda: {**self.learned, "weights_": weights_of(network)},
         )
-        if not stop:
-            self.begin()
         return bool(stop)
 
 

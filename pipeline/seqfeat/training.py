@@ -91,7 +91,8 @@ def train(
     *,
     validation: TrainingSet | None = None,
     device: torch.device | None = None,
-    on_epoch: Callable[[History], bool] | None = None,
+    on_epoch_begin: Callable[[], None] = lambda: None,
+    on_epoch_end: Callable[[History], bool] = lambda history: False,
     optimizer_state: Mapping[str, Any] | None = None,
 ) -> History:
     """Train `network` in place and leave it with its best weights.
@@ -106,8 +107,9 @@ def train(
     generator : torch.Generator
         A CPU generator, the source of all randomness.
     device : torch.device, default=CPU
-    on_epoch : callable, optional
-        Called with the history after every epoch; a true value stops training.
+    on_epoch_begin, on_epoch_end : callable, optional
+        Called around every epoch, the latter with the history; if it returns a
+        true value, training stops.
     optimizer_state : mapping, optional
         ``History.optimizer_state`` of an earlier call, to continue from.
 
@@ -128,7 +130,7 @@ def train(
     trainer = Trainer(network, settings, generator, device or torch.device("cpu"))
     trainer.prepare(len(data), optimizer_state)
     with single_threaded():
-        return trainer.run(data, validation, on_epoch or (lambda history: False))
+        return trainer.run(data, validation, on_epoch_begin, on_epoch_end)
 
 
 class Trainer:
@@ -168,7 +170,8 @@ class Trainer:
         self,
         data: TrainingSet,
         validation: TrainingSet | None,
-        on_epoch: Callable[[History], bool],
+        on_epoch_begin: Callable[[], None],
+        on_epoch_end: Callable[[History], bool],
     ) -> History:
         """Train until the end of the epochs, or until something says stop."""
         history = History(validation_loss_curve=None if validation is None else [])
@@ -176,6 +179,7 @@ class Trainer:
         best = _clone_weights(self.network)
         try:
             for _ in range(self.settings.max_iter):
+                on_epoch_begin()
                 loss = self.epoch(data)
                 watched = loss if validation is None else self.evaluate(validation)
                 if not (math.isfinite(loss) and math.isfinite(watched)):
@@ -183,7 +187,7 @@ class Trainer:
                     break
                 if history.record(loss, watched):
                     best = _clone_weights(self.network)
-                if on_epoch(history):
+                if on_epoch_end(history):
                     history.stop_reason = "callback"
                     break
                 if patience.is_over(watched, history.n_iter):
