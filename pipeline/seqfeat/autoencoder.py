@@ -91,8 +91,9 @@ class LSTMAutoencoder(
         Number of epochs, passes over the training set. 0 leaves the encoder
         untrained, a baseline for what training is worth.
     batch_size : int or "auto", default="auto"
-        Series for each update of the weights. ``"auto"`` is twice the square root
-        of the number of series, at least 16 and at most 256.
+        Series for each update of the weights. ``"auto"`` is an eighth of the
+        number of series or twice its square root, whichever is less, but at
+        least 8 and at most 256.
     learning_rate_init : float, default=0.005
         Peak learning rate of AdamW [6]_. It rises to it over the first fifth of
         the updates and then falls to 0, along a cosine [7]_.

@@ -27,7 +27,7 @@ import sklearn
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -92,7 +92,7 @@ def _choose_embedding_dim(
     search = GridSearchCV(
         make_classifier(**_settings(options)),
         {"autoencoder__embedding_dim": EMBEDDING_DIMS},
-        cv=3,
+        cv=StratifiedKFold(3, shuffle=True, random_state=0),
         n_jobs=options.jobs,
         refit=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -40,6 +41,9 @@ def encode_labels(
             "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
             "None. Pass the labels, or set target_weight=0."
         )
+    # As objects, because NumPy would make text of a NaN among texts.
+    if pd.isna(np.asarray(y, dtype=object)).any():
+        raise InputError("Input y contains NaN: every series needs a label. Drop those without.")
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
     assert_all_finite(y, input_name="y")
@@ -47,8 +51,8 @@ def encode_labels(
     known = np.unique(y if classes is None else np.asarray(classes))
     if len(known) < 2:
         raise InputError(
-            f"y holds 1 class, {known[0]!r}; target_weight > 0 needs at least 2. Add series of "
-            "another class, or set target_weight=0."
+            f"y holds 1 class, {known.tolist()[0]!r}; target_weight > 0 needs at least 2. Add "
+            "series of another class, or set target_weight=0."
         )
     unknown = np.setdiff1d(y, known)
     if len(unknown):

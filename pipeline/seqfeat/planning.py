@@ -177,7 +177,7 @@ def _names(classes: NDArray[Any] | None) -> list[Any] | None:
 def auto_batch_size(n_samples: int) -> int:
     """Return the batch size that ``"auto"`` stands for.
 
-    It grows with the square root of the number of series, from 16 to 256, so
-    that small sets get enough steps and large ones use the hardware.
+    An eighth of a small set, so that it gets enough updates; of a larger one,
+    growing with the square root of its size, as much as the hardware wants.
     """
-    return int(np.clip(2 * np.sqrt(n_samples), 16, 256))
+    return int(np.clip(min(n_samples / 8, 2 * np.sqrt(n_samples)), 8, 256))

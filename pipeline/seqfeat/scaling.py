@@ -78,9 +78,9 @@ class ChannelScaling:
         the training data for float32.
         """
         n_timesteps = int(series.lengths[rows].max())
-        block = series.values[rows, :n_timesteps].astype(np.float64)
-        block -= self.mean
+        block = series.values[rows, :n_timesteps].astype(np.float64, order="C")
         with np.errstate(over="ignore", under="ignore"):
+            block -= self.mean
             block /= self.scale
             scaled = block.astype(np.float32)
         if not series.is_dense:
@@ -126,7 +126,8 @@ def channel_scaling(series: Series) -> ChannelScaling:
     """
     total = empty_statistics(series.n_channels)
     for rows in series.blocks():
-        total = total.merge(block_statistics(series.values[rows].astype(np.float64)))
+        block = series.values[rows].astype(np.float64, order="C")
+        total = total.merge(block_statistics(block))
     return total
 
 
@@ -140,6 +141,7 @@ def block_statistics(block: Floats) -> ChannelScaling:
     block = np.where(observed, block / unit, 0.0)
     mean = block.sum(axis=(0, 1)) / divisor
     centred = np.where(observed, block - mean, 0.0)
-    # The second term removes what rounding left in the mean (two-pass, corrected).
-    variance = (centred**2).sum(axis=(0, 1)) / divisor - (centred.sum(axis=(0, 1)) / divisor) ** 2
-    return ChannelScaling(count, mean * unit, np.sqrt(np.maximum(variance, 0.0)) * unit)
+    # What rounding left in the mean, which matters for a small signal on a large offset.
+    rest = centred.sum(axis=(0, 1)) / divisor
+    variance = (centred**2).sum(axis=(0, 1)) / divisor - rest**2
+    return ChannelScaling(count, (mean + rest) * unit, np.sqrt(np.maximum(variance, 0.0)) * unit)

@@ -131,6 +131,9 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     >>> series.values.shape, series.lengths.tolist()
     ((2, 5, 2), [5, 3])
     """
+    if missing not in ("error", "mask"):
+        raise InputError(f"missing={missing!r}; pass 'error' or 'mask'.")
+    _refuse_multi_index(X)
     items = _as_items(X)
     unchecked = _from_array(_as_numeric_array(X)) if items is None else _from_items(items)
     return _checked(unchecked, missing)
@@ -164,8 +167,12 @@ def _as_items(X: Any) -> list[Any] | None:
 
 
 def _is_ragged(X: Sequence[Sequence[Any]]) -> bool:
-    """Whether nested lists differ in length, so that they make no regular table."""
-    return len({len(item) for item in X}) > 1
+    """Whether nested lists differ in length at some level, so that they make no array."""
+    try:
+        np.asarray(X)
+    except ValueError:
+        return True
+    return False
 
 
 def _from_items(items: list[Any]) -> Series:
@@ -212,12 +219,12 @@ def _as_item(index: int, item: Any) -> NDArray[Any]:
 
 
 def _from_array(array: NDArray[Any]) -> Series:
-    if array.ndim not in (2, 3):
-        raise InputError(_wrong_dimensions(array))
-    if len(array) == 0:
+    if array.ndim > 0 and len(array) == 0:
         raise InputError(
             f"Found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required."
         )
+    if array.ndim not in (2, 3):
+        raise InputError(_wrong_dimensions(array))
     if 0 in array.shape:
         raise InputError(
             f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
@@ -252,11 +259,10 @@ def _as_numeric_array(X: Any) -> NDArray[Any]:
             "Sparse data was passed, but dense data is required: series are read step by step. "
             "Use X.toarray() to convert to a dense array."
         )
-    if isinstance(X, pd.DataFrame) and isinstance(X.index, pd.MultiIndex):
+    if isinstance(X, np.ma.MaskedArray):
         raise InputTypeError(
-            "X is a DataFrame with a MultiIndex; seqfeat reads a table as "
-            "(n_samples, n_timesteps). Pass a list with one (n_timesteps, n_channels) frame per "
-            "series: [frame for _, frame in X.groupby(level=0)]."
+            "X is a masked array, whose mask NumPy would drop. Pass "
+            "X.astype(float).filled(np.nan) with missing='mask'."
         )
     array = _array_of(X)
     if array.dtype == object:
@@ -273,6 +279,15 @@ def _as_numeric_array(X: Any) -> NDArray[Any]:
     if array.dtype == np.float16:
         return array.astype(np.float32)
     return array.astype(np.float64) if array.dtype.itemsize > 8 else array
+
+
+def _refuse_multi_index(X: Any) -> None:
+    if isinstance(X, pd.DataFrame) and isinstance(X.index, pd.MultiIndex):
+        raise InputTypeError(
+            "X is a DataFrame with a MultiIndex; seqfeat reads a table as "
+            "(n_samples, n_timesteps). Pass a list with one (n_timesteps, n_channels) frame per "
+            "series: [frame for _, frame in X.groupby(level=0)]."
+        )
 
 
 def _array_of(X: Any) -> NDArray[Any]:
@@ -293,11 +308,10 @@ def _numbers_of(array: NDArray[Any]) -> NDArray[np.float64]:
                 f"X holds the text {value!r} at flat position {position}; series hold real numbers."
             )
         if isinstance(value, (complex, np.complexfloating)):
-            raise InputError(
-                "Complex data not supported. Pass the real and imaginary parts as channels."
-            )
+            raise InputError(COMPLEX)
     try:
-        return array.astype(np.float64)
+        # pandas' own sign for a missing value is no number; NaN is.
+        return np.where(pd.isna(array), np.nan, array).astype(np.float64)
     except TypeError as error:
         # NumPy's own words, which name the type that was found.
         raise InputTypeError(f"X holds something that is no number: {error}") from error

@@ -13,7 +13,7 @@ from torch import nn
 
 from seqfeat import LSTMAutoencoder
 
-REPEATS = 3
+REPEATS = 5
 EMBEDDING_DIM = 64
 
 
