@@ -167,18 +167,16 @@ class LSTMAutoencoder(
 
     Notes
     -----
-    With ``patch_len=1, n_time_features=0, pooling="last"`` the network is the
-    plain one: an encoder of LSTM layers n_channels -> 2E -> E whose last state is
-    the embedding, and a decoder of LSTM layers E -> E -> 2E and a linear map, fed
-    the embedding at each step.
+    With ``patch_len=1, n_time_features=0, pooling="last"`` the network is the plain
+    one: encoder LSTMs n_channels -> 2E -> E, whose last state is the embedding, and
+    decoder LSTMs E -> E -> 2E, fed the embedding at each step, and a linear map.
 
-    More reconstruction is not more accuracy: compare settings by the score of
-    the whole pipeline rather than by `score` where there are labels.
+    More reconstruction is not more accuracy: with labels, compare settings by the
+    score of the whole pipeline.
 
-    Left out on purpose: packed sequences, which are slow on CPUs (padding on the
-    right cannot reach a forward LSTM's earlier states, so the padded batch runs
-    through the fused kernel), and teacher forcing, which lets the decoder ignore
-    the embedding.
+    Left out on purpose: packed sequences, slow on CPUs and not needed, as padding
+    cannot reach a forward LSTM's earlier states; and teacher forcing, which lets
+    the decoder ignore the embedding.
 
     References
     ----------
@@ -203,8 +201,6 @@ class LSTMAutoencoder(
     >>> from seqfeat import LSTMAutoencoder
     >>> phase = np.linspace(0, 6, 40)[:, None]
     >>> X = np.sin(phase + np.arange(50)[None] / 5).T[:, :, None]
-    >>> X.shape
-    (50, 40, 1)
     >>> autoencoder = LSTMAutoencoder(embedding_dim=8, max_iter=80, random_state=0)
     >>> autoencoder.fit_transform(X).shape
     (50, 8)

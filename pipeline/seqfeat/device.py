@@ -144,8 +144,8 @@ def single_threaded() -> Iterator[None]:
     How a sum is divided among threads changes its last bits, and training
     amplifies them: with one thread, a seed gives the same weights in the main
     process and in a joblib worker, on any number of cores. Side by side, fits
-    then share the cores without over-subscribing them. The caller's setting
-    comes back when the last of them ends.
+    then share the cores without over-subscribing them. The setting is partly the
+    process's own, so it comes back when the last of them ends.
     """
     with _lock:
         if _single_threaded["users"] == 0:
@@ -157,4 +157,5 @@ def single_threaded() -> Iterator[None]:
     finally:
         with _lock:
             _single_threaded["users"] -= 1
-            torch.set_num_threads(_single_threaded["restore"])
+            if _single_threaded["users"] == 0:
+                torch.set_num_threads(_single_threaded["restore"])
