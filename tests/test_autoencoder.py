@@ -698,7 +698,7 @@ def test_training_stops_without_progress(early_stopping):
 
 
 def test_training_goes_on_while_there_is_progress():
-    params = {"early_stopping": True, "tol": 0.0, "n_iter_no_change": 3}
+    params = {"early_stopping": True, "tol": 0.0, "n_iter_no_change": 3, "batch_size": 16}
     estimator = small(max_iter=25, learning_rate_init=0.02, **params).fit(waves())
     assert estimator.best_iter_ > 10
 

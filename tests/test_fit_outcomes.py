@@ -10,7 +10,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
-from seqfeat import LSTMAutoencoder, inference
+from seqfeat import LayoutWarning, LSTMAutoencoder, inference
 from seqfeat.fitting import Plan, build_network, draw_seed, split_rows
 from seqfeat.inference import decode, embed, evaluate, rebuild
 from seqfeat.network import Architecture, initialize
@@ -96,6 +96,14 @@ def test_fault_19_a_constant_embedding_is_named():
         LSTMAutoencoder(4, max_iter=60, random_state=0).fit(same)
 
 
+def test_warnings_point_at_the_line_that_called_fit():
+    estimator = LSTMAutoencoder(4, max_iter=1, learning_rate_init=1e-6, random_state=0)
+    with pytest.warns((ConvergenceWarning, LayoutWarning)) as caught:
+        estimator.fit(waves().transpose(0, 2, 1))
+    assert {warning.category for warning in caught} == {ConvergenceWarning, LayoutWarning}
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_a_good_fit_does_not_warn():
     assert LSTMAutoencoder(8, max_iter=60, random_state=0).fit(waves()).best_score_ > 0.5
 
@@ -159,6 +167,7 @@ def test_other_weights_are_another_network(fitted):
 def test_the_network_goes_with_its_estimator():
     estimator = LSTMAutoencoder(4, max_iter=0, random_state=0).fit(waves())
     estimator.transform(waves())
+    gc.collect()
     before = len(_entries)
     del estimator
     gc.collect()

@@ -147,6 +147,17 @@ def test_optimizer_state_continues_where_it_stopped(ragged):
     assert losses == whole.loss_curve
 
 
+def test_a_continued_run_takes_the_rate_it_is_given(ragged):
+    settings = replace(SETTINGS, max_iter=1, decay=False)
+    model = network()
+    state = train(model, ragged, settings, generator()).optimizer_state
+    before = weights(model)
+    slow = replace(settings, learning_rate=1e-9, weight_decay=0.0)
+    train(model, ragged, slow, generator(), optimizer_state=state)
+    for name, value in weights(model).items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=1e-7)
+
+
 def test_it_stops_when_patience_ends_but_not_while_warming_up(ragged):
     settings = replace(SETTINGS, max_iter=50, tol=1e9, n_iter_no_change=3)
     history = train(network(), ragged, settings, generator())

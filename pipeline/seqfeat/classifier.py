@@ -29,7 +29,7 @@ def make_classifier(
         Length of the embedding.
     classifier : estimator, default=None
         Any scikit-learn classifier. None is a linear discriminant analysis with
-        a little shrinkage, ``LinearDiscriminantAnalysis(solver="lsqr",
+        a little shrinkage, ``LinearDiscriminantAnalysis(solver="eigen",
         shrinkage=0.1)``, which with few series for many features was at least
         as good as logistic regression and trains at once.
     memory : str or object with the joblib.Memory interface, default=None
@@ -59,7 +59,7 @@ def make_classifier(
     (270,)
     """
     if classifier is None:
-        classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
+        classifier = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
     return Pipeline(
         [
             ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),

@@ -58,7 +58,7 @@ class EmbeddingDisplay:
         Parameters
         ----------
         estimator : LSTMAutoencoder or Pipeline
-            Fitted. Of a pipeline, the last step is left out if it does not transform.
+            Fitted. Of a pipeline, the last step is left out if it predicts.
         X : array-like
             Series in any form that the estimator takes.
         y : array-like of shape (n_samples,), default=None
@@ -75,7 +75,7 @@ class EmbeddingDisplay:
         ImportError
             If matplotlib is missing.
         """
-        if isinstance(estimator, Pipeline) and not hasattr(estimator[-1], "transform"):
+        if isinstance(estimator, Pipeline) and hasattr(estimator[-1], "predict"):
             estimator = estimator[:-1]
         return cls.from_embeddings(estimator.transform(X), y, ax=ax)
 

@@ -183,7 +183,7 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 def warn_about(outcome: Outcome, settings: Settings) -> None:
     """Warn of a fit that ended badly, and say what to change."""
     for message in _complaints(outcome, settings):
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
 
 def _complaints(outcome: Outcome, settings: Settings) -> Iterator[str]:

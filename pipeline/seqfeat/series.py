@@ -148,7 +148,7 @@ def warn_if_transposed(series: Series) -> None:
             f"{series.values.shape}); seqfeat reads (n_samples, n_timesteps, n_channels). "
             "If the channels come first, pass X.transpose(0, 2, 1).",
             LayoutWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -161,6 +161,10 @@ class Trainer:
         )
         if optimizer_state:
             self.optimizer.load_state_dict(_as_tensors(optimizer_state))
+            # The state brings its rates along; what is asked for now counts.
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] = s.learning_rate
+                group["weight_decay"] = s.weight_decay
         n_steps = s.max_iter * -(-n_samples // s.batch_size)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: one_cycle(step, n_steps) if s.decay else 1.0
