@@ -28,7 +28,17 @@ _lock = threading.Lock()
 _full_precision: dict[str, Any] = {"users": 0, "flags": None}
 _single_threaded = {"users": 0, "restore": 0}
 
+
+class _OwnThread(threading.local):
+    depth = 0
+    """How often this thread is inside `single_threaded`."""
+
+
+_own_thread = _OwnThread()
+
 DEVICE_NAMES = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""What the CPU's allocator, cuBLAS and pinning say, in a RuntimeError, when memory runs out."""
 
 
 def resolve_device(device: str) -> torch.device:
@@ -118,11 +128,11 @@ def full_precision(device: torch.device) -> Iterator[None]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether a device ran out of memory, rather than something being wrong.
 
-    CUDA has an error of its own; the CPU's allocator raises a plain RuntimeError.
+    CUDA's allocator has an error of its own; others raise a plain RuntimeError.
     """
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 @contextmanager
@@ -145,17 +155,23 @@ def single_threaded() -> Iterator[None]:
     amplifies them: with one thread, a seed gives the same weights in the main
     process and in a joblib worker, on any number of cores. Side by side, fits
     then share the cores without over-subscribing them. The setting is partly the
-    process's own, so it comes back when the last of them ends.
+    process's own and partly each thread's, so every thread brings back what the
+    first one found.
     """
+    # Asked for first in any case: a new thread takes over the process's setting when
+    # it first looks, and would do so in the middle of its fit.
+    found = torch.get_num_threads()
     with _lock:
         if _single_threaded["users"] == 0:
-            _single_threaded["restore"] = torch.get_num_threads()
+            _single_threaded["restore"] = found
         _single_threaded["users"] += 1
-        torch.set_num_threads(1)
+    _own_thread.depth += 1
+    torch.set_num_threads(1)
     try:
         yield
     finally:
+        _own_thread.depth -= 1
         with _lock:
             _single_threaded["users"] -= 1
-            if _single_threaded["users"] == 0:
+            if _own_thread.depth == 0:
                 torch.set_num_threads(_single_threaded["restore"])

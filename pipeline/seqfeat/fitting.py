@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from seqfeat.batches import TrainingSet
+from seqfeat.device import single_threaded
 from seqfeat.inference import Evaluation, evaluate
 from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
 from seqfeat.scaling import ChannelScaling
@@ -92,7 +93,9 @@ def carry_out(plan: Plan, observer: Observer) -> Outcome:
     generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
     if plan.start_weights is None:
-        initialize(network, generator)
+        # Its matrix decompositions, too, depend on the number of threads.
+        with single_threaded():
+            initialize(network, generator)
     data = scaled_training_set(plan)
     rows, held_out = split_rows(plan)
     is_split = len(held_out) > 0

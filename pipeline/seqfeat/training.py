@@ -231,10 +231,11 @@ class Trainer:
             with halving_on_out_of_memory(self.halve_micro_batch, self.device):
                 loss = self.backward(batch, corruption)
                 break
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.schedule.step()
-        return loss
+        # Such a gradient has ruined the weights, which the loss would show a step too late.
+        return torch.where(norm.isfinite(), loss, math.nan)
 
     def backward(self, batch: TrainingSet, corruption: Corruption) -> Tensor:
         """Add the gradients of all micro-batches and return the batch's loss."""

@@ -1,0 +1,447 @@
+"""Devices, threads, precision, and what happens when memory runs out."""
+
+import pickle
+import threading
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import torch
+
+from seqfeat import DeviceError, DeviceMemoryError, LSTMAutoencoder
+from seqfeat.batches import TrainingSet
+from seqfeat.device import (
+    full_precision,
+    halving_on_out_of_memory,
+    is_out_of_memory,
+    mixed_precision,
+    resolve_device,
+    single_threaded,
+    to_device,
+)
+from seqfeat.inference import decode, embed, evaluate
+from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.scaling import channel_scaling
+from seqfeat.series import as_series
+from seqfeat.training import Settings, Trainer, train
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+has_cuda = torch.cuda.is_available()
+needs_cuda = pytest.mark.skipif(not has_cuda, reason="needs a CUDA device")
+needs_no_cuda = pytest.mark.skipif(has_cuda, reason="needs a machine without CUDA")
+
+
+def sines(n_samples=40, n_timesteps=20):
+    phase = np.random.default_rng(0).uniform(0, 6, size=(n_samples, 1))
+    return np.sin(np.linspace(0, 5, n_timesteps) + phase)[:, :, None]
+
+
+def autoencoder(**params):
+    plain = {"pooling": "last", "input_noise": 0.0, "max_iter": 2, "random_state": 0}
+    return LSTMAutoencoder(**{"embedding_dim": 4, **plain, **params})
+
+
+# Names
+
+
+@needs_no_cuda
+def test_auto_is_the_cpu_where_there_is_nothing_else():
+    assert resolve_device("auto") == CPU
+
+
+def test_the_cpu_is_always_there():
+    assert resolve_device("cpu") == CPU
+
+
+@needs_no_cuda
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
+def test_fault_23_a_missing_device_names_the_way_out(name):
+    with pytest.raises(DeviceError, match=f"device='{name}'.*device='auto' or device='cpu'"):
+        resolve_device(name)
+
+
+@needs_no_cuda
+def test_fault_23_a_fit_without_its_device_leaves_nothing_behind():
+    estimator = autoencoder(device="cuda")
+    with pytest.raises(ValueError, match="no CUDA device"):
+        estimator.fit(sines())
+    assert not hasattr(estimator, "weights_")
+
+
+@needs_no_cuda
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fault_23_a_fitted_model_asks_for_its_device_when_used():
+    estimator = autoencoder(device="cpu").fit(sines())
+    expected = estimator.transform(sines())
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        estimator.set_params(device="cuda").transform(sines())
+    np.testing.assert_array_equal(estimator.set_params(device="auto").transform(sines()), expected)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "", "mps", "meta"])
+def test_a_bad_name_is_answered_with_the_good_ones(name):
+    with pytest.raises(DeviceError, match=r"use 'auto', 'cpu', 'cuda' or 'cuda:N'\.$"):
+        resolve_device(name)
+
+
+# Threads
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_nested_blocks_restore_the_threads_at_the_end_of_the_outermost():
+    with single_threaded():
+        with single_threaded():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_restores_the_threads():
+    with pytest.raises(KeyboardInterrupt), single_threaded():
+        raise KeyboardInterrupt
+    assert torch.get_num_threads() == 2
+
+
+class OtherThread:
+    """A thread that stays within `single_threaded` until it is told to leave."""
+
+    def __init__(self):
+        self.inside, self.may_leave = threading.Event(), threading.Event()
+        self.seen = []
+        self.thread = threading.Thread(target=self.work)
+
+    def work(self):
+        with single_threaded():
+            self.inside.set()
+            self.may_leave.wait(timeout=60)
+            self.seen.append(torch.get_num_threads())
+        self.seen.append(torch.get_num_threads())
+
+    def enter(self):
+        self.thread.start()
+        assert self.inside.wait(timeout=60)
+
+    def leave(self):
+        self.may_leave.set()
+        self.thread.join()
+
+
+def threads_of_a_new_thread():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_first_to_leave_gets_its_threads_back_and_takes_none_from_the_other():
+    other = OtherThread()
+    with single_threaded():
+        other.enter()
+    assert torch.get_num_threads() == 2
+    other.leave()
+    assert other.seen == [1, 2]
+    assert torch.get_num_threads() == threads_of_a_new_thread() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_last_to_leave_gets_its_threads_back():
+    other = OtherThread()
+    other.enter()
+    with single_threaded():
+        other.leave()
+        assert torch.get_num_threads() == 1
+    assert other.seen == [1, 2]
+    assert torch.get_num_threads() == threads_of_a_new_thread() == 2
+
+
+# Precision
+
+
+def test_the_cpu_computes_in_full_precision():
+    x = torch.ones((2, 2))
+    with mixed_precision(CPU), full_precision(CPU):
+        assert (x @ x).dtype == torch.float32
+
+
+def cudnn_flags():
+    cudnn = torch.backends.cudnn
+    return cudnn.enabled, cudnn.deterministic, cudnn.allow_tf32
+
+
+def test_full_precision_turns_tf32_off_until_the_last_one_leaves():
+    before = cudnn_flags()
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(full_precision(CUDA))
+        second.enter_context(full_precision(CUDA))
+        assert cudnn_flags() == (True, True, False)
+        first.close()
+        assert cudnn_flags() == (True, True, False)
+    assert cudnn_flags() == before
+
+
+def test_full_precision_on_the_cpu_leaves_the_flags_alone():
+    before = cudnn_flags()
+    with full_precision(CPU):
+        assert cudnn_flags() == before
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, torch.from_numpy])
+def test_arrays_and_tensors_reach_the_cpu_without_a_copy(wrap):
+    array = np.arange(3, dtype=np.float32)
+    tensor = to_device(wrap(array), CPU)
+    assert tensor.device == CPU
+    assert tensor.data_ptr() == array.ctypes.data
+
+
+# Memory (fault 24)
+
+
+def out_of_memory_beyond(network, n_series, allocate=None):
+    """Let the network's encoder fail on batches of more than `n_series`."""
+
+    def hook(module, arguments):
+        if len(arguments[0]) > n_series:
+            if allocate is not None:
+                allocate()
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    network.encoder.register_forward_pre_hook(hook)
+    return network
+
+
+def small_network():
+    network = RecurrentAutoencoder(Architecture(2, 3, 6, patch_len=2))
+    initialize(network, torch.Generator().manual_seed(0))
+    return network
+
+
+@pytest.fixture
+def data():
+    lengths = torch.tensor([6, 3, 5, 4] * 8)
+    observed = (torch.arange(6) < lengths[:, None])[:, :, None].repeat(1, 1, 2)
+    values = torch.randn((32, 6, 2), generator=torch.Generator().manual_seed(1))
+    return TrainingSet(values * observed, lengths, observed)
+
+
+SETTINGS = Settings(3, 16, 1e-2, dropout=0.2, masking_ratio=0.2, input_noise=0.3)
+
+
+def run_trainer(network, data, micro_batch, device=CPU, settings=SETTINGS):
+    trainer = Trainer(network, settings, torch.Generator().manual_seed(2), device)
+    trainer.micro_batch = micro_batch
+    trainer.prepare(len(data), None)
+    with single_threaded():
+        history = trainer.run(data, data, lambda: None, lambda history: False)
+    return trainer, history
+
+
+@pytest.mark.parametrize("n_series", [1, 4, 5])
+def test_fault_24_training_halves_its_batches_and_changes_nothing_else(data, n_series):
+    struggling, history = run_trainer(out_of_memory_beyond(small_network(), n_series), data, 64)
+    assert struggling.micro_batch == min(n_series, 4)
+    undisturbed, expected = run_trainer(small_network(), data, min(n_series, 4))
+    assert history.loss_curve == expected.loss_curve
+    assert history.validation_loss_curve == expected.validation_loss_curve
+    weights = undisturbed.network.state_dict()
+    for name, weight in struggling.network.state_dict().items():
+        assert torch.equal(weight, weights[name])
+
+
+def test_fault_24_memory_that_runs_out_in_the_validation_halves_as_well(data):
+    network = small_network()
+    expected = Trainer(network, SETTINGS, torch.Generator(), CPU).evaluate(data)
+    trainer = Trainer(out_of_memory_beyond(network, 3), SETTINGS, torch.Generator(), CPU)
+    assert trainer.evaluate(data) == pytest.approx(expected, rel=1e-6)
+    assert trainer.micro_batch == 2
+
+
+@pytest.mark.parametrize("way_out", ["hidden_dim", "patch_len", "device='cpu'"])
+def test_fault_24_training_gives_advice_when_one_series_is_too_large(data, way_out):
+    with pytest.raises(DeviceMemoryError, match=way_out):
+        train(out_of_memory_beyond(small_network(), 0), data, SETTINGS, torch.Generator())
+
+
+def test_fault_24_the_error_says_what_it_came_from(data):
+    with pytest.raises(DeviceMemoryError) as caught:
+        train(out_of_memory_beyond(small_network(), 0), data, SETTINGS, torch.Generator())
+    assert isinstance(caught.value.__context__, torch.OutOfMemoryError)
+
+
+def embeddings_of(network, series):
+    result = np.full((len(series), 3), np.nan, dtype=np.float32)
+    for rows, batch in embed(network, series, channel_scaling(series), CPU):
+        result[rows] = batch
+    return result
+
+
+@pytest.fixture
+def series():
+    rng = np.random.default_rng(3)
+    return as_series([rng.normal(size=(2 + index % 9, 2)) for index in range(90)])
+
+
+@pytest.mark.parametrize("n_series", [1, 7, 40])
+def test_fault_24_inference_halves_its_batches_and_changes_nothing_else(series, n_series):
+    struggling = embeddings_of(out_of_memory_beyond(small_network(), n_series), series)
+    np.testing.assert_allclose(struggling, embeddings_of(small_network(), series), atol=1e-6)
+
+
+def test_fault_24_a_score_survives_smaller_batches(series):
+    scaling = channel_scaling(series)
+    expected = evaluate(small_network(), series, scaling, CPU)
+    struggling = evaluate(out_of_memory_beyond(small_network(), 5), series, scaling, CPU)
+    np.testing.assert_allclose(struggling.squared_error, expected.squared_error, rtol=1e-5)
+    assert struggling.r_squared == pytest.approx(expected.r_squared, rel=1e-6)
+
+
+@pytest.mark.parametrize("way_out", ["shorter series", "hidden_dim", "device='cpu'"])
+def test_fault_24_inference_gives_advice_when_one_series_is_too_large(series, way_out):
+    with pytest.raises(DeviceMemoryError, match=way_out):
+        embeddings_of(out_of_memory_beyond(small_network(), 0), series)
+
+
+def test_fault_24_decoding_halves_its_batches():
+    network, calls = small_network(), []
+
+    def hook(module, arguments):
+        calls.append(len(arguments[0]))
+        if calls[-1] > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    network.decoder.register_forward_pre_hook(hook)
+    codes = np.random.default_rng(4).uniform(-1, 1, size=(21, 3)).astype(np.float32)
+    rows = np.concatenate([rows for rows, _ in decode(network, codes, 5, CPU)])
+    assert rows.tolist() == list(range(21))
+    # 64, 32 and 16 rows at a time failed, 8 did not.
+    assert calls == [21, 21, 16, 8, 8, 5]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory",
+    ],
+)
+def test_memory_runs_out_under_several_names(message):
+    assert is_out_of_memory(RuntimeError(message))
+    assert not is_out_of_memory(ValueError(message))
+
+
+def test_the_cpu_allocator_is_understood():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+
+
+def test_other_errors_pass_through_without_halving():
+    halved = []
+    with (
+        pytest.raises(RuntimeError, match="shapes cannot be multiplied"),
+        halving_on_out_of_memory(lambda: halved.append(1), CPU),
+    ):
+        torch.ones(2, 3) @ torch.ones(2, 3)
+    assert halved == []
+
+
+# CUDA
+
+
+@pytest.fixture
+def fitted_on_cuda():
+    estimator = autoencoder(embedding_dim=8, max_iter=60, learning_rate_init=1e-2, device="cuda")
+    return estimator.fit(sines())
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_cuda_resolves_by_name_and_refuses_numbers_beyond_the_last():
+    assert resolve_device("auto").type == resolve_device("cuda:0").type == "cuda"
+    with pytest.raises(DeviceError, match="numbered from 0"):
+        resolve_device(f"cuda:{torch.cuda.device_count()}")
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_cuda_training_converges_in_mixed_precision(fitted_on_cuda):
+    x = torch.ones((4, 4), device="cuda")
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    with mixed_precision(CUDA):
+        assert (x @ x).dtype == (torch.bfloat16 if has_bfloat16 else torch.float32)
+    assert fitted_on_cuda.loss_curve_[-1] < 0.3 * fitted_on_cuda.loss_curve_[0]
+    assert fitted_on_cuda.score(sines()) > 0.8
+
+
+@pytest.mark.cuda
+@needs_cuda
+@pytest.mark.parametrize("method", ["transform", "reconstruct", "score_samples"])
+def test_cuda_and_cpu_agree(fitted_on_cuda, method):
+    on_cuda = getattr(fitted_on_cuda, method)(sines())
+    on_cpu = getattr(fitted_on_cuda.set_params(device="cpu"), method)(sines())
+    np.testing.assert_allclose(on_cuda, on_cpu, atol=1e-4)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_cuda_pickles_hold_no_tensor_and_predict_on_the_cpu(fitted_on_cuda):
+    expected = fitted_on_cuda.transform(sines())
+    pickled = pickle.dumps(fitted_on_cuda)
+    assert b"torch" not in pickled
+    on_cpu = pickle.loads(pickled).set_params(device="cpu")
+    np.testing.assert_allclose(on_cpu.transform(sines()), expected, atol=1e-4)
+
+
+@pytest.mark.cuda
+@needs_cuda
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_cuda_streams_on_from_a_pickle():
+    estimator = autoencoder(device="cuda").partial_fit(sines())
+    again = pickle.loads(pickle.dumps(estimator)).set_params(device="cpu")
+    again.partial_fit(sines())
+    assert again.n_iter_ == 2
+    assert np.isfinite(again.transform(sines())).all()
+
+
+def more_than_there_is():
+    torch.empty(2**50, dtype=torch.uint8, device="cuda")
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_cuda_out_of_memory_halves_batches_in_training(data):
+    struggling = out_of_memory_beyond(small_network(), 4, more_than_there_is)
+    trainer, history = run_trainer(struggling, data, 16, CUDA)
+    assert trainer.micro_batch == 4
+    _, expected = run_trainer(small_network(), data, 4, CUDA)
+    np.testing.assert_allclose(history.loss_curve, expected.loss_curve, rtol=1e-3)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_cuda_out_of_memory_halves_batches_in_inference(series):
+    expected = embeddings_of(small_network(), series)
+    network = out_of_memory_beyond(small_network(), 7, more_than_there_is).to(CUDA)
+    result = np.full_like(expected, np.nan)
+    for rows, batch in embed(network, series, channel_scaling(series), CUDA):
+        result[rows] = batch
+    np.testing.assert_allclose(result, expected, atol=1e-4)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_cuda_gives_advice_when_one_series_is_too_large(data):
+    network = out_of_memory_beyond(small_network(), 0, more_than_there_is)
+    with pytest.raises(DeviceMemoryError, match="cuda ran out of memory"):
+        train(network, data, SETTINGS, torch.Generator(), device=CUDA)

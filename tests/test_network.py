@@ -1,0 +1,426 @@
+"""The network against plain torch models that hold the same weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.fft import dct
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seqfeat.network import (
+    Architecture,
+    RecurrentAutoencoder,
+    from_patches,
+    initialize,
+    reverse_within_length,
+    to_patches,
+)
+
+N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
+LENGTHS = torch.tensor([7, 1, 4, 10, 2])
+POOLINGS = ["last", "mean", "max"]
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=generator(seed))
+
+
+def initialized(architecture, seed=0):
+    network = RecurrentAutoencoder(architecture)
+    initialize(network, generator(seed))
+    return network
+
+
+def zero_behind(values, lengths):
+    return values * (torch.arange(values.shape[1]) < lengths[:, None])[:, :, None]
+
+
+def ragged_values():
+    return zero_behind(normal(len(LENGTHS), N_TIMESTEPS, N_CHANNELS, seed=1), LENGTHS)
+
+
+# The seed network
+
+
+class SeedNetwork(nn.Module):
+    """The plain model that the architecture generalises."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder_1 = nn.LSTM(N_CHANNELS, 2 * WIDTH, batch_first=True)
+        self.encoder_2 = nn.LSTM(2 * WIDTH, WIDTH, batch_first=True)
+        self.decoder_1 = nn.LSTM(WIDTH, WIDTH, batch_first=True)
+        self.decoder_2 = nn.LSTM(WIDTH, 2 * WIDTH, batch_first=True)
+        self.output = nn.Linear(2 * WIDTH, N_CHANNELS)
+
+    def encode(self, values):
+        return self.encoder_2(self.encoder_1(values)[0])[1][0][-1]
+
+    def forward(self, values):
+        steps = self.encode(values).unsqueeze(1).repeat(1, values.shape[1], 1)
+        return self.output(self.decoder_2(self.decoder_1(steps)[0])[0])
+
+
+SEED_NETWORK_NAMES = {
+    "encoder_1": "encoder.forward_layers.0",
+    "encoder_2": "encoder.forward_layers.1",
+    "decoder_1": "decoder.layers.0",
+    "decoder_2": "decoder.layers.1",
+    "output": "decoder.output",
+}
+
+
+def our_name(plain_name):
+    layer, weight = plain_name.split(".")
+    return f"{SEED_NETWORK_NAMES[layer]}.{weight}"
+
+
+def seed_networks():
+    ours = RecurrentAutoencoder(Architecture(N_CHANNELS, WIDTH, 2 * WIDTH, pooling="last"))
+    plain = SeedNetwork()
+    return plain, ours
+
+
+def plain_to_ours():
+    plain, ours = seed_networks()
+    initialize(plain, generator(2))
+    ours.load_state_dict({our_name(name): value for name, value in plain.state_dict().items()})
+    return plain, ours
+
+
+def ours_to_plain():
+    plain, ours = seed_networks()
+    initialize(ours, generator(3))
+    weights = ours.state_dict()
+    plain.load_state_dict({name: weights[our_name(name)] for name in plain.state_dict()})
+    return plain, ours
+
+
+@pytest.mark.parametrize("moved", [plain_to_ours, ours_to_plain])
+def test_the_plainest_architecture_is_the_seed_network(moved):
+    plain, ours = moved()
+    values, lengths = normal(6, N_TIMESTEPS, N_CHANNELS), torch.full((6,), N_TIMESTEPS)
+    torch.testing.assert_close(ours.encode(values, lengths), plain.encode(values))
+    torch.testing.assert_close(ours(values, lengths), plain(values))
+
+
+@pytest.mark.parametrize("moved", [plain_to_ours, ours_to_plain])
+def test_the_seed_network_has_the_same_gradients(moved):
+    plain, ours = moved()
+    values, lengths = normal(6, N_TIMESTEPS, N_CHANNELS), torch.full((6,), N_TIMESTEPS)
+    nn.functional.mse_loss(ours(values, lengths), values).backward()
+    nn.functional.mse_loss(plain(values), values).backward()
+    for name, weight in plain.named_parameters():
+        assert weight.grad.abs().max() > 0
+        torch.testing.assert_close(ours.get_parameter(our_name(name)).grad, weight.grad)
+
+
+# Packed sequences as oracle
+
+
+def stacked_lstm(encoder):
+    """Return torch's own two-layer LSTM with the encoder's weights."""
+    first = encoder.forward_layers[0]
+    bidirectional = len(encoder.backward_layers) > 0
+    lstm = nn.LSTM(
+        first.input_size, first.hidden_size, 2, batch_first=True, bidirectional=bidirectional
+    )
+    weights = {}
+    for suffix, layers in (("", encoder.forward_layers), ("_reverse", encoder.backward_layers)):
+        for index, layer in enumerate(layers):
+            for name, value in layer.state_dict().items():
+                weights[name.replace("_l0", f"_l{index}{suffix}")] = value
+    lstm.load_state_dict(weights)
+    return lstm
+
+
+def packed_outputs_and_state(encoder, values, lengths):
+    packed = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
+    outputs, (state, _) = stacked_lstm(encoder)(packed)
+    return pad_packed_sequence(outputs, batch_first=True)[0], state
+
+
+def packed_embeddings(encoder, values, lengths, pooling):
+    outputs, state = packed_outputs_and_state(encoder, values, lengths)
+    if pooling == "last":
+        n_directions = 2 if len(encoder.backward_layers) else 1
+        pooled = torch.cat(list(state[-n_directions:]), dim=1)
+    else:
+        series = [row[:length] for row, length in zip(outputs, lengths, strict=True)]
+        pooled = torch.stack([s.mean(0) if pooling == "mean" else s.max(0).values for s in series])
+    return encoder.projection(pooled)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_unequal_lengths_embed_as_packed_sequences_do(pooling, bidirectional):
+    network = initialized(
+        Architecture(N_CHANNELS, WIDTH, WIDTH, bidirectional=bidirectional, pooling=pooling)
+    )
+    expected = packed_embeddings(network.encoder, ragged_values(), LENGTHS, pooling)
+    torch.testing.assert_close(network.encode(ragged_values(), LENGTHS), expected)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_gradients_reach_the_input_as_through_packed_sequences(bidirectional):
+    network = initialized(
+        Architecture(N_CHANNELS, WIDTH, WIDTH, bidirectional=bidirectional, pooling="mean")
+    )
+    ours, packed = ragged_values().requires_grad_(), ragged_values().requires_grad_()
+    network.encode(ours, LENGTHS).square().sum().backward()
+    packed_embeddings(network.encoder, packed, LENGTHS, "mean").square().sum().backward()
+    torch.testing.assert_close(ours.grad, packed.grad)
+    assert (ours.grad[0, 7:] == 0).all()
+
+
+def test_reversing_keeps_each_series_in_its_place():
+    sequences = torch.tensor([[[1], [2], [3], [0]], [[4], [5], [6], [7]], [[8], [0], [0], [0]]])
+    lengths = torch.tensor([3, 4, 1])
+    reversed_once = reverse_within_length(sequences, lengths)
+    assert reversed_once[:, :, 0].tolist() == [[3, 2, 1, 0], [7, 6, 5, 4], [8, 0, 0, 0]]
+    assert torch.equal(reverse_within_length(reversed_once, lengths), sequences)
+
+
+# One series, one vector
+
+
+@pytest.fixture(params=[(pooling, two) for pooling in POOLINGS for two in (False, True)], ids=str)
+def any_network(request):
+    pooling, bidirectional = request.param
+    return initialized(
+        Architecture(
+            N_CHANNELS, WIDTH, 6, patch_len=3, bidirectional=bidirectional, pooling=pooling
+        )
+    )
+
+
+def assert_equal_within_rounding(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+def test_a_series_embeds_alone_as_in_company(any_network):
+    values = ragged_values()
+    together = any_network.encode(values, LENGTHS)
+    assert together.std(dim=0).max() > 1e-3
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = any_network.encode(values[row : row + 1, :length], LENGTHS[row : row + 1])
+        assert_equal_within_rounding(alone[0], together[row])
+
+
+def test_the_order_of_series_does_not_matter(any_network):
+    values, order = ragged_values(), torch.tensor([4, 2, 0, 3, 1])
+    shuffled = any_network.encode(values[order], LENGTHS[order])
+    assert_equal_within_rounding(shuffled, any_network.encode(values, LENGTHS)[order])
+
+
+@pytest.mark.parametrize("n_more", [1, 2, 29])
+def test_more_padding_does_not_matter(any_network, n_more):
+    values = ragged_values()
+    padded = nn.functional.pad(values, (0, 0, 0, n_more))
+    expected = any_network.encode(values, LENGTHS)
+    assert_equal_within_rounding(any_network.encode(padded, LENGTHS), expected)
+
+
+def test_what_stands_in_whole_padding_steps_does_not_matter(any_network):
+    values, padding = ragged_values(), normal(len(LENGTHS), 6, N_CHANNELS, seed=5)
+    # Twelve timesteps end a patch of three; everything behind them is padding.
+    followed = torch.cat([nn.functional.pad(values, (0, 0, 0, 2)), 100 * padding], dim=1)
+    expected = any_network.encode(values, LENGTHS)
+    assert_equal_within_rounding(any_network.encode(followed, LENGTHS), expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_batch_size_does_not_matter(any_network, size):
+    values = ragged_values()
+    batches = zip(values.split(size), LENGTHS.split(size), strict=True)
+    parts = torch.cat([any_network.encode(*batch) for batch in batches])
+    assert_equal_within_rounding(parts, any_network.encode(values, LENGTHS))
+
+
+# Patches
+
+
+@pytest.mark.parametrize("n_timesteps", [1, 2, 3, 4, 6, 7])
+def test_patches_there_and_back(n_timesteps):
+    values = normal(2, n_timesteps, N_CHANNELS)
+    patches = to_patches(values, 3)
+    assert patches.shape == (2, -(-n_timesteps // 3), 3 * N_CHANNELS)
+    assert torch.equal(from_patches(patches, n_timesteps, N_CHANNELS), values)
+
+
+def test_the_last_patch_is_filled_with_zeros():
+    values = torch.arange(1.0, 11.0).reshape(1, 5, 2)
+    assert to_patches(values, 3).tolist() == [[[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0]]]
+
+
+def stack_by_hand(values, patch_len):
+    """Return one row of patch_len * C numbers for each patch of each series."""
+    n_steps = int(np.ceil(values.shape[1] / patch_len))
+    stacked = np.zeros((len(values), n_steps, patch_len * N_CHANNELS), dtype=np.float32)
+    for series in range(len(values)):
+        for step in range(values.shape[1]):
+            place = (step % patch_len) * N_CHANNELS
+            row = values[series, step].numpy()
+            stacked[series, step // patch_len, place : place + N_CHANNELS] = row
+    return torch.from_numpy(stacked)
+
+
+@pytest.mark.parametrize("patch_len", [2, 3, 10, 16])
+def test_patches_are_channels_of_fewer_steps(patch_len):
+    patched = Architecture(N_CHANNELS, WIDTH, 6, patch_len=patch_len, n_time_features=2)
+    network = initialized(patched)
+    stacked = RecurrentAutoencoder(replace(patched, n_channels=patch_len * N_CHANNELS, patch_len=1))
+    stacked.load_state_dict(network.state_dict())
+    values = ragged_values()
+    by_hand, steps = stack_by_hand(values, patch_len), torch.ceil(LENGTHS / patch_len).long()
+    torch.testing.assert_close(network.encode(values, LENGTHS), stacked.encode(by_hand, steps))
+    rebuilt = stacked(by_hand, steps).reshape(len(values), -1, N_CHANNELS)[:, :N_TIMESTEPS]
+    torch.testing.assert_close(network(values, LENGTHS), rebuilt)
+
+
+# Initialisation
+
+
+@pytest.fixture
+def every_layer():
+    return Architecture(
+        N_CHANNELS, WIDTH, 6, patch_len=2, bidirectional=True, n_time_features=3, n_classes=5
+    )
+
+
+def test_recurrent_matrices_are_orthogonal_gate_by_gate(every_layer):
+    weights = initialized(every_layer).state_dict()
+    recurrent = [value for name, value in weights.items() if "weight_hh" in name]
+    assert len(recurrent) == 6
+    for matrix in recurrent:
+        for gate in matrix.chunk(4):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(len(gate)), rtol=0, atol=1e-5)
+
+
+def test_the_forget_gate_starts_open_and_other_biases_at_zero(every_layer):
+    network = initialized(every_layer)
+    lstms = [module for module in network.modules() if isinstance(module, nn.LSTM)]
+    assert len(lstms) == 6
+    for lstm in lstms:
+        both = lstm.bias_ih_l0 + lstm.bias_hh_l0
+        expected = torch.zeros(4, lstm.hidden_size)
+        expected[1] = 1.0  # torch's order of gates: input, forget, cell, output
+        assert torch.equal(both, expected.flatten())
+    assert (network.decoder.output.bias == 0).all()
+    assert (network.head.bias == 0).all()
+
+
+def test_input_matrices_are_glorot_uniform(every_layer):
+    for name, value in initialized(every_layer).state_dict().items():
+        if "weight" in name and "weight_hh" not in name:
+            bound = (6 / sum(value.shape)) ** 0.5
+            assert 0.8 * bound < value.abs().max() <= bound
+
+
+def test_the_generator_decides_all_weights(every_layer):
+    first, second = (initialized(every_layer, seed=1).state_dict() for _ in range(2))
+    other = initialized(every_layer, seed=2).state_dict()
+    for name, value in first.items():
+        assert torch.equal(value, second[name])
+        assert "weight" not in name or not torch.equal(value, other[name])
+
+
+def test_building_and_initialising_leave_the_global_generator_alone(every_layer):
+    before = torch.get_rng_state()
+    initialized(every_layer)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_architecture_is_rebuilt_from_its_fields(every_layer):
+    assert Architecture(**every_layer.as_dict()) == every_layer
+
+
+# Time features
+
+
+def time_features(n_features, period, n_steps):
+    network = initialized(Architecture(1, 2, 2, n_time_features=n_features, time_period=period))
+    return network.decoder.time_features(n_steps, torch.zeros(1)).numpy()
+
+
+def test_time_features_are_waves_of_the_discrete_cosine_transform():
+    basis = dct(np.eye(12), type=2, axis=1) / 2
+    np.testing.assert_allclose(time_features(5, 12, 12), basis[:, 1:6], atol=1e-6)
+
+
+def test_time_features_go_on_behind_their_period():
+    steps, waves = np.arange(30)[:, None] + 0.5, np.arange(1, 6)
+    expected = np.cos(np.pi / 12 * steps * waves)
+    features = time_features(5, 12, 30)
+    np.testing.assert_allclose(features, expected, atol=1e-5)
+    np.testing.assert_array_equal(features[:12], time_features(5, 12, 12))
+
+
+def test_a_longer_series_begins_as_the_shorter_one():
+    network = initialized(
+        Architecture(N_CHANNELS, WIDTH, 6, patch_len=2, n_time_features=4, time_period=5)
+    )
+    embeddings = normal(3, WIDTH)
+    longer = network.decode(embeddings, 37)
+    assert longer.shape == (3, 37, N_CHANNELS)
+    assert longer.isfinite().all()
+    torch.testing.assert_close(longer[:, :9], network.decode(embeddings, 9))
+
+
+def test_the_decoder_sees_the_time_features_beside_the_embedding():
+    network = initialized(Architecture(N_CHANNELS, WIDTH, 6, n_time_features=4, time_period=5))
+    decoder, embeddings = network.decoder, normal(3, WIDTH)
+    times = torch.from_numpy(time_features(4, 5, 7))
+    inputs = torch.cat([embeddings[:, None].repeat(1, 7, 1), times[None].repeat(3, 1, 1)], dim=2)
+    expected = decoder.output(decoder.layers[1](decoder.layers[0](inputs)[0])[0])
+    torch.testing.assert_close(network.decode(embeddings, 7), expected)
+
+
+# Dropout
+
+
+KEEP = torch.tensor([2.0, 0.0, 2.0, 2.0, 0.0, 2.0])
+
+
+def scaled_inputs(network, layer, factors):
+    """Return a copy of the network whose `layer` reads its inputs times `factors`."""
+    copy = RecurrentAutoencoder(network.architecture)
+    copy.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        copy.get_parameter(f"{layer}.weight_ih_l0").mul_(factors)
+    return copy
+
+
+def test_the_encoder_drops_the_same_units_at_every_step():
+    network = initialized(Architecture(N_CHANNELS, WIDTH, 6))
+    values = ragged_values()
+    dropped = network.encode(values, LENGTHS, KEEP.expand(len(values), -1))
+    expected = scaled_inputs(network, "encoder.forward_layers.1", KEEP).encode(values, LENGTHS)
+    torch.testing.assert_close(dropped, expected)
+    assert not torch.allclose(dropped, network.encode(values, LENGTHS))
+
+
+def test_the_decoder_drops_the_same_units_at_every_step():
+    network = initialized(Architecture(N_CHANNELS, 6, 8))
+    embeddings = normal(3, 6)
+    dropped = network.decode(embeddings, 5, KEEP.expand(3, -1))
+    expected = scaled_inputs(network, "decoder.layers.1", KEEP).decode(embeddings, 5)
+    torch.testing.assert_close(dropped, expected)
+    assert not torch.allclose(dropped, network.decode(embeddings, 5))
+
+
+def test_each_series_has_its_own_mask():
+    network = initialized(Architecture(N_CHANNELS, WIDTH, 6))
+    values = ragged_values()
+    keep = torch.ones(len(values), 6)
+    keep[2] = KEEP
+    dropped, whole = network.encode(values, LENGTHS, keep), network.encode(values, LENGTHS)
+    others = torch.tensor([0, 1, 3, 4])
+    assert_equal_within_rounding(dropped[others], whole[others])
+    assert not torch.allclose(dropped[2], whole[2])
