@@ -174,7 +174,7 @@ def test_a_complete_training_set_needs_no_mask():
 
 def test_blocks_make_up_the_training_set(monkeypatch):
     whole = scaled_training_set(plan_of(sines()))
-    monkeypatch.setattr("seqfeat.series.BLOCK_BYTES", 5 * 8 * 12)
+    monkeypatch.setattr("seqfeat.series.canonical.BLOCK_BYTES", 5 * 8 * 12)
     np.testing.assert_array_equal(scaled_training_set(plan_of(sines())).values, whole.values)
 
 

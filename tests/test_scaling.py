@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from seqfeat import series as series_module
 from seqfeat.exceptions import InputError
 from seqfeat.scaling import (
     ChannelScaling,
@@ -12,6 +11,7 @@ from seqfeat.scaling import (
     identity_scaling,
 )
 from seqfeat.series import as_series
+from seqfeat.series import canonical as series_module
 
 NAN = np.nan
 EVERYTHING = slice(None)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_array
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.exceptions import InputError
@@ -40,7 +42,8 @@ class EmbeddingMixin(TransformerMixin):
         -------
         embeddings : ndarray of shape (n_samples, embedding_dim)
             float32 for float32 input and else float64. Row i depends on series i
-            alone.
+            alone. With ``set_output(transform="pandas")`` a DataFrame, whose index
+            holds the ids of the series if `X` names them.
         """
         check_is_fitted(self)
         series = series_like_fitted(self, X)
@@ -48,7 +51,21 @@ class EmbeddingMixin(TransformerMixin):
         embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
         for rows, batch in embed(network, series, fitted_scaling(self), device):
             embeddings[rows] = batch
-        return embeddings
+        return self._with_ids(embeddings, series)
+
+    def _with_ids(
+        self, embeddings: NDArray[np.floating[Any]], series: Series
+    ) -> NDArray[np.floating[Any]]:
+        """Name the rows where `set_output` asks for pandas and the input names its series.
+
+        scikit-learn would take the index of the input itself, which in a frame of
+        many rows for each series is too long.
+        """
+        asks_for_pandas = _get_output_config("transform", self)["dense"] == "pandas"
+        if series.form != "frame" or not asks_for_pandas:
+            return embeddings
+        frame: Any = pd.DataFrame(embeddings, index=series.ids)
+        return frame  # type: ignore[no-any-return]
 
     def inverse_transform(
         self, X: ArrayLike, n_timesteps: int | None = None
@@ -83,7 +100,7 @@ class EmbeddingMixin(TransformerMixin):
             series[rows] = fitted_scaling(self).invert(scaled)
         return series[:, :, 0] if self.is_table_ else series
 
-    def reconstruct(self, X: Any) -> NDArray[np.floating[Any]] | list[NDArray[np.floating[Any]]]:
+    def reconstruct(self, X: Any) -> Any:
         """Encode and decode each series.
 
         Parameters
@@ -93,7 +110,7 @@ class EmbeddingMixin(TransformerMixin):
 
         Returns
         -------
-        reconstruction : ndarray or list of ndarray
+        reconstruction : ndarray, list of ndarray, Series or DataFrame
             The form of `X`, in its units: missing values are filled with what the
             network makes of them, and NaN remains only behind the end of a series.
         """

@@ -33,7 +33,7 @@ def input_attributes(X: Any, series: Series) -> dict[str, Any]:
         "n_features_in_": series.n_channels,
         "is_table_": series.form == "table",
     }
-    if series.form == "table":
+    if series.form in ("table", "frame"):
         # Recorded on a bystander: a fit that fails later must leave no trace.
         bystander = BaseEstimator()
         validate_data(bystander, X, skip_check_array=True)
@@ -51,6 +51,8 @@ def series_like_fitted(estimator: Any, X: Any) -> Series:
         table's columns differ.
     """
     series = as_series(X, missing=estimator.missing)
+    if series.form == "frame" and not estimator.is_table_:
+        validate_data(estimator, X, reset=False, skip_check_array=True)
     if not estimator.is_table_:
         _refuse_table(estimator, series)
         _refuse_other_channels(estimator, series)
@@ -81,7 +83,7 @@ def _refuse_other_channels(estimator: Any, series: Series) -> None:
         "as input: the last axis holds the channels."
     )
     if series.n_timesteps == expected:
-        message += " The channels seem to come first; pass X.transpose(0, 2, 1)."
+        message += " The channels seem to come first; pass seqfeat.series.from_channels_first(X)."
     raise InputError(message)
 
 

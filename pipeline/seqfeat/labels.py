@@ -12,8 +12,28 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
 from seqfeat.exceptions import InputError
+from seqfeat.series import Series
 
-__all__ = ["encode_labels"]
+__all__ = ["encode_labels", "refuse_foreign_labels"]
+
+
+def refuse_foreign_labels(y: Any, series: Series) -> None:
+    """Refuse labels that cannot belong to the series, also where they are not used.
+
+    A classifier behind the autoencoder would do so after the training. And labels
+    that name the same series in another order, such as a groupby's, which sorts,
+    would be taken by position.
+    """
+    if y is None:
+        return
+    check_consistent_length(series, y)
+    if series.form != "frame" or not isinstance(y, pd.Series) or series.ids is None:
+        return
+    if not y.index.equals(series.ids) and set(y.index) == set(series.ids):
+        raise InputError(
+            f"y names the same series as X, but in another order: X begins with "
+            f"{series.ids[0]}, y with {y.index[0]}. Sort X.sort_index() and y.sort_index()."
+        )
 
 
 def encode_labels(

@@ -13,7 +13,7 @@ from seqfeat.embedding import fitted_scaling
 from seqfeat.exceptions import InputError
 from seqfeat.fitting import Plan, draw_seed
 from seqfeat.input_contract import INPUT_ATTRIBUTES, input_attributes, series_like_fitted
-from seqfeat.labels import encode_labels
+from seqfeat.labels import encode_labels, refuse_foreign_labels
 from seqfeat.network import Architecture
 from seqfeat.parameters import needs_labels
 from seqfeat.scaling import ChannelScaling, channel_scaling, identity_scaling
@@ -63,6 +63,7 @@ def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tupl
 def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
     series = as_series(X, missing=estimator.missing)
     warn_if_transposed(series)
+    refuse_foreign_labels(y, series)
     known, targets = None, None
     if needs_labels(estimator.target_weight):
         known, targets = encode_labels(y, series, classes=classes)

@@ -1,0 +1,23 @@
+"""Whatever the user has, as one canonical form. NumPy and pandas only.
+
+- `read`: files, as series and labels
+- `from_long`: long tables, one row for each series and time
+- `from_channels_first`: the layout of aeon and sktime
+- `as_series`: any of these, arrays, tables and lists as the canonical `Series`
+"""
+
+from seqfeat.series.canonical import Series
+from seqfeat.series.conversion import as_series
+from seqfeat.series.files import read
+from seqfeat.series.layout import from_channels_first, warn_if_transposed
+from seqfeat.series.long import LabelledSeries, from_long
+
+__all__ = [
+    "LabelledSeries",
+    "Series",
+    "as_series",
+    "from_channels_first",
+    "from_long",
+    "read",
+    "warn_if_transposed",
+]
