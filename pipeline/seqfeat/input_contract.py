@@ -29,7 +29,7 @@ def input_attributes(X: Any, series: Series) -> dict[str, Any]:
     """
     attributes = {
         "n_channels_in_": series.n_channels,
-        "n_timesteps_in_": series.n_timesteps,
+        "n_timesteps_in_": _width(series),
         "n_features_in_": series.n_channels,
         "is_table_": series.form == "table",
     }
@@ -39,6 +39,11 @@ def input_attributes(X: Any, series: Series) -> dict[str, Any]:
         validate_data(bystander, X, skip_check_array=True)
         attributes.update(vars(bystander))
     return attributes
+
+
+def _width(series: Series) -> int:
+    """Return the columns of a table, which are fixed, or the longest of other series."""
+    return int(series.values.shape[1]) if series.form == "table" else series.n_timesteps
 
 
 def series_like_fitted(estimator: Any, X: Any) -> Series:

@@ -64,8 +64,8 @@ class Series:
 
     @property
     def n_timesteps(self) -> int:
-        """Timesteps of the longest series."""
-        return int(self.values.shape[1])
+        """Timesteps of the longest series; padding behind all of them does not count."""
+        return int(self.lengths.max())
 
     @property
     def n_channels(self) -> int:
@@ -79,8 +79,8 @@ class Series:
 
     @property
     def observed(self) -> NDArray[np.bool_] | None:
-        """Which values were observed, shape (N, T, C), or None when all were."""
-        return None if self.is_dense else ~np.isnan(self.values)
+        """Which values were observed, as far as the longest series goes, or None when all were."""
+        return None if self.is_dense else ~np.isnan(self.values[:, : self.n_timesteps])
 
     def take(self, rows: NDArray[np.int64]) -> Series:
         """Return a copy of the given series, without their names."""
@@ -104,7 +104,7 @@ class Series:
 
     def blocks(self) -> Iterator[slice]:
         """Yield slices of rows that together make up the set, `BLOCK_BYTES` of float64 each."""
-        size = max(1, BLOCK_BYTES // (8 * self.n_timesteps * self.n_channels))
+        size = max(1, BLOCK_BYTES // (8 * self.values.shape[1] * self.n_channels))
         for start in range(0, len(self), size):
             yield slice(start, min(start + size, len(self)))
 

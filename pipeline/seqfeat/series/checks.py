@@ -20,9 +20,10 @@ def checked(series: Series, missing: str) -> Series:
         return series
     lengths = series.lengths.copy()
     is_complete = True
+    steps = np.arange(series.values.shape[1])
     for rows in series.blocks():
         block = series.values[rows]
-        padding = np.arange(series.n_timesteps) >= series.lengths[rows, None]
+        padding = steps >= series.lengths[rows, None]
         unobserved = np.isnan(block)
         _refuse_infinities(block, rows.start)
         unobserved[padding] = False
@@ -31,7 +32,7 @@ def checked(series: Series, missing: str) -> Series:
         if missing == "error":
             _refuse_nan(unobserved, rows.start)
         lengths[rows] = _observed_lengths(np.isnan(block), rows.start)
-        inside = np.arange(series.n_timesteps) < lengths[rows, None]
+        inside = steps < lengths[rows, None]
         is_complete &= not bool(unobserved[inside].any())
     return replace(series, lengths=lengths, is_complete=is_complete)
 

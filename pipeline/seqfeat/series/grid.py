@@ -17,6 +17,7 @@ Step = str | float | pd.Timedelta | None
 
 UNEVEN = 1e-3
 """Part of a step by which a gap may miss a whole number of steps: rounding, not irregularity."""
+ISO_DATE = r"\d{4}-\d\d-\d\d"
 SPARSE = 100
 """Timesteps for each row, beyond which a grid is a mistake and not a table with gaps."""
 
@@ -101,9 +102,12 @@ def _clock(times: pd.Series[Any]) -> _Clock:
         if not np.isfinite(values).all():
             raise InputError("a time point is infinite; drop its row.")
         return _Clock(values, None)
+    if pd.api.types.is_string_dtype(times) and times.astype(str).str.match(ISO_DATE).all():
+        return _clock(pd.to_datetime(times, format="ISO8601"))
     raise InputTypeError(
-        f"the time points have dtype {times.dtype}; pass numbers, dates or durations. Convert "
-        "text with pandas.to_datetime, or pass time=None for rows that are in order."
+        f"the time points have dtype {times.dtype}; pass numbers, dates or durations. Text is read "
+        "as dates if it begins with year-month-day; convert other text with pandas.to_datetime, or "
+        "pass time=None for rows that are in order."
     )
 
 

@@ -104,7 +104,7 @@ def from_long(
     codes, ids = _codes(frame[series_id])
     by_order = time is None
     steps = steps_in_order(codes) if by_order else steps_of_times(codes, frame[time], ids, step)
-    arrays = _arrays(numeric_columns(frame[channels]), codes, steps, ids)
+    arrays = _arrays(_values(frame, channels), codes, steps, ids)
     labels = None if label is None else _labels(frame[label], codes, ids)
     return LabelledSeries(series_of_arrays(arrays, ids), labels)
 
@@ -155,6 +155,15 @@ def _channel_names(
             "no column is left to be a channel; pass channels=[...] with at least 1 column."
         )
     return list(names)
+
+
+def _values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
+    try:
+        return numeric_columns(frame[channels])
+    except InputTypeError as error:
+        raise InputTypeError(
+            f"{error} If it holds labels, pass label=...; else name the channels: channels=[...]."
+        ) from error
 
 
 def _refuse_unknown(frame: pd.DataFrame, names: list[str | None]) -> None:

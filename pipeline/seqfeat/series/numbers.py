@@ -54,8 +54,8 @@ def numeric_columns(frame: pd.DataFrame) -> NDArray[Any]:
         # Objects are looked at one by one, as they may be numbers.
         if dtype != np.dtype(object) and not pd.api.types.is_numeric_dtype(dtype):
             raise InputTypeError(
-                f"column {name!r} has dtype {dtype}; series hold real numbers. Take it out with "
-                f"X.drop(columns=[{name!r}]), or convert it to numbers."
+                f"column {name!r} has dtype {dtype}; series hold real numbers. Take the "
+                "column out, or convert it to numbers."
             )
     if any(pd.api.types.is_extension_array_dtype(dtype) for dtype in frame.dtypes):
         return frame.to_numpy(np.float64, na_value=np.nan)
