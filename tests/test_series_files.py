@@ -152,6 +152,7 @@ def test_what_is_no_table_is_refused(tmp_path, content):
 # Arrays
 
 
+@pytest.mark.filterwarnings("ignore:the reconstruction explains")
 def test_an_npy_array_stays_on_disk(tmp_path):
     X = np.random.default_rng(0).normal(size=(8, 6, 2)).astype(np.float32)
     np.save(tmp_path / "x.npy", X)

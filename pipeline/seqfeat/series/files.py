@@ -223,17 +223,26 @@ def _names(frame: pd.DataFrame) -> str:
 
 
 def _read_npy(path: Path) -> LabelledSeries:
-    return LabelledSeries(_load(path, mmap_mode="r"), None)
+    try:
+        return LabelledSeries(np.lib.format.open_memmap(path, mode="r"), None)  # type: ignore[no-untyped-call]
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(_unreadable(path, error)) from error
 
 
 def _read_npz(path: Path) -> LabelledSeries:
-    with _load(path) as archive:
-        if "X" not in archive or set(archive.files) - NPZ_NAMES:
-            raise InputError(
-                f"{path} holds the arrays {archive.files}; save it with "
-                "numpy.savez(path, X=series, y=labels), y and lengths being optional."
-            )
-        arrays = {name: _member(archive, name, path) for name in archive.files}
+    # Opened here, because NumPy leaves a file open that is no archive.
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                names = archive.files
+                arrays = {name: archive[name] for name in names if name in NPZ_NAMES}
+        except Exception as error:  # zipfile, zlib and NumPy each have their own
+            raise InputError(_unreadable(path, error)) from error
+    if "X" not in arrays or set(names) - NPZ_NAMES:
+        raise InputError(
+            f"{path} holds the arrays {names}; save it with "
+            "numpy.savez(path, X=series, y=labels), y and lengths being optional."
+        )
     X, y = arrays["X"], arrays.get("y")
     if y is not None and len(y) != len(X):
         raise InputError(f"{path} holds {len(X)} series and {len(y)} labels.")
@@ -253,21 +262,6 @@ def _cut(X: NDArray[Any], lengths: NDArray[Any] | None, path: Path) -> NDArray[A
     return array_of_arrays([row[:length] for row, length in zip(X, lengths, strict=True)])
 
 
-def _load(path: Path, **options: Any) -> Any:
-    try:
-        return np.load(path, allow_pickle=False, **options)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(_unreadable(path, error)) from error
-
-
-def _member(archive: Any, name: str, path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = archive[name]
-    except Exception as error:  # zipfile, zlib and NumPy each have their own
-        raise InputError(_unreadable(path, error)) from error
-    return array
-
-
 def _unreadable(path: Path, error: Exception) -> str:
     return (
         f"{path} cannot be read as arrays of numbers: {error} Arrays of Python objects are "
@@ -283,8 +277,10 @@ def _read_ts(path: Path) -> LabelledSeries:
         raise ImportError("the .ts format needs aeon: pip install 'seqfeat[ts]'") from error
     try:
         X, y, header = load_from_ts_file(str(path), return_meta_data=True)
-    except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever its parser meets
         raise InputError(f"{path} is no .ts file that aeon reads: {error}") from error
+    if len(X) == 0:
+        raise InputError(f"{path} holds no series; a .ts file has them below a line @data.")
     has_labels = header["classlabel"] or header["targetlabel"]
     return LabelledSeries(from_channels_first(X), y if has_labels else None)
 
