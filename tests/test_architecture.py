@@ -15,6 +15,7 @@ PACKAGE = ROOT / "pipeline" / "seqfeat"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 IMPORT_ORDER = [
+    "version",
     "exceptions",
     "series",
     "scaling",
@@ -28,11 +29,15 @@ IMPORT_ORDER = [
     "input_contract",
     "network_cache",
     "embedding",
+    "pickling",
     "parameters",
     "planning",
     "progress",
     "autoencoder",
     "classifier",
+    "atomic",
+    "cards",
+    "persistence",
     "datasets",
     "display",
     "demo",

@@ -42,7 +42,8 @@ def test_the_card_describes_the_file_beside_it(folder):
     assert card["sha256"] == digest
     assert card["classes"] == list("123456789")
     assert card["input"]["n_channels"] == 12
-    assert card["autoencoder"]["max_iter"] == 4
+    assert card["notes"] == "Japanese Vowels, official training split"
+    assert card["parameters"]["autoencoder__max_iter"] == 4
     X, y = load_japanese_vowels(split="test", return_X_y=True)
     pipeline = joblib.load(folder / "latest.joblib")
     assert card["metrics"]["test_accuracy"] == pipeline.score(X, y)

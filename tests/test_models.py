@@ -4,8 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-import joblib
-
+import seqfeat
 from seqfeat.datasets import load_japanese_vowels
 
 MODEL = Path(__file__).parents[1] / "models" / "japanese-vowels.joblib"
@@ -18,4 +17,4 @@ def test_the_file_is_the_one_of_the_card():
 
 def test_it_reaches_the_accuracy_of_its_card():
     X, y = load_japanese_vowels(split="test", return_X_y=True)
-    assert abs(joblib.load(MODEL).score(X, y) - CARD["metrics"]["test_accuracy"]) < 0.005
+    assert abs(seqfeat.load(MODEL).score(X, y) - CARD["metrics"]["test_accuracy"]) < 0.005

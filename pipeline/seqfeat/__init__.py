@@ -14,6 +14,7 @@ The modules, in the order in which data flows through them:
 - `labels`, `fitting`: one fit from beginning to end
 - `input_contract`, `network_cache`, `autoencoder`: the transformer
 - `classifier`: the two-stage classifier
+- `pickling`, `cards`, `persistence`: saving and loading
 - `display`: pictures
 - `datasets`: a small real data set
 """
@@ -23,23 +24,34 @@ from seqfeat.classifier import make_classifier
 from seqfeat.exceptions import (
     DeviceError,
     DeviceMemoryError,
+    DeviceWarning,
     InputError,
     InputTypeError,
     LayoutWarning,
+    ModelFileError,
+    ModelVersionError,
+    ModelVersionWarning,
     SeqfeatError,
     TrainingError,
 )
-
-__version__ = "0.1.0"
+from seqfeat.persistence import load, save
+from seqfeat.version import __version__
 
 __all__ = [
     "DeviceError",
     "DeviceMemoryError",
+    "DeviceWarning",
     "InputError",
     "InputTypeError",
     "LSTMAutoencoder",
     "LayoutWarning",
+    "ModelFileError",
+    "ModelVersionError",
+    "ModelVersionWarning",
     "SeqfeatError",
     "TrainingError",
+    "__version__",
+    "load",
     "make_classifier",
+    "save",
 ]

@@ -17,8 +17,9 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 
 from seqfeat.embedding import EmbeddingMixin
-from seqfeat.fitting import Outcome, Plan, carry_out, warn_about, weights_of
+from seqfeat.fitting import Outcome, Plan, carry_out, is_learned, warn_about, weights_of
 from seqfeat.parameters import PARAMETER_CONSTRAINTS, needs_labels
+from seqfeat.pickling import CheckedStateMixin
 from seqfeat.planning import plan_epoch, plan_fit
 from seqfeat.progress import EpochReporter
 
@@ -33,7 +34,11 @@ def _can_stream(estimator: LSTMAutoencoder) -> bool:
 
 
 class LSTMAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, EmbeddingMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin,
+    CallbackSupportMixin,
+    CheckedStateMixin,
+    EmbeddingMixin,
+    BaseEstimator,
 ):
     """Turn each time series into one vector with an LSTM autoencoder.
 
@@ -393,8 +398,3 @@ class LSTMAutoencoder(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.target_tags.required = needs_labels(self.target_weight)
         return tags
-
-
-def is_learned(name: str) -> bool:
-    """Tell whether an attribute was set by a fit."""
-    return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))

@@ -8,23 +8,16 @@ process.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import platform
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import sklearn
-import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -60,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pipeline = _train(X, y, embedding_dim, options)
     metrics = _report(pipeline, X, y, X_test, y_test, embedding_dim, options)
     path = options.output / f"{options.name}.joblib"
-    _save(pipeline, path, metrics)
+    seqfeat.save(pipeline, path, metrics=metrics, notes="Japanese Vowels, official training split")
+    print(f"Saved {path} ({path.stat().st_size / 1024:.0f} KiB) and its card.")
     _draw(pipeline, X_test, y_test, path.with_suffix(".png"))
     _predict_in_fresh_process(pipeline, path, X_test)
     print(f"Done in {time.perf_counter() - started:.0f} s.")
@@ -182,35 +176,6 @@ def padded(X: Any, n_timesteps: int) -> NDArray[np.float64]:
     return table.reshape(len(series), -1)
 
 
-def _save(pipeline: Pipeline, path: Path, metrics: dict[str, float]) -> None:
-    """Save the pipeline and, beside it, a card that says what it is."""
-    joblib.dump(pipeline, path)
-    autoencoder = pipeline["autoencoder"]
-    card = {
-        "data": "Japanese Vowels, official training split",
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {
-            "python": platform.python_version(),
-            "seqfeat": seqfeat.__version__,
-            "scikit-learn": sklearn.__version__,
-            "torch": torch.__version__.split("+")[0],
-            "numpy": np.__version__,
-        },
-        "input": {
-            "form": "list of (n_timesteps, n_channels) arrays",
-            "n_channels": autoencoder.n_channels_in_,
-            "longest_training_series": autoencoder.n_timesteps_in_,
-        },
-        "classes": pipeline.classes_.tolist(),
-        "autoencoder": autoencoder.get_params(),
-        "classifier": repr(pipeline["classifier"]),
-        "metrics": metrics,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
-    print(f"Saved {path} ({path.stat().st_size / 1024:.0f} KiB) and its card.")
-
-
 def _draw(pipeline: Pipeline, X: NDArray[np.object_], y: NDArray[np.str_], path: Path) -> None:
     from seqfeat.display import EmbeddingDisplay
 
@@ -236,7 +201,7 @@ def _predict_in_fresh_process(pipeline: Pipeline, path: Path, X: NDArray[np.obje
 
 def _predict(path: Path) -> int:
     X_test, _ = load_japanese_vowels(split="test", return_X_y=True)
-    print(*joblib.load(path).predict(X_test))
+    print(*seqfeat.load(path).predict(X_test))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -12,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqfeat.exceptions import DeviceError
+from seqfeat.exceptions import DeviceError, DeviceWarning
 
 __all__ = [
     "full_precision",
     "halving_on_out_of_memory",
+    "inference_device",
     "is_out_of_memory",
     "mixed_precision",
     "resolve_device",
@@ -68,6 +70,20 @@ def resolve_device(device: str) -> torch.device:
             f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'."
         )
     return resolved
+
+
+def inference_device(device: str) -> torch.device:
+    """Return the device that a fitted network runs on: the CPU where the named one is missing.
+
+    A model that was fitted on CUDA has to open and predict anywhere.
+    """
+    try:
+        return resolve_device(device)
+    except DeviceError as error:
+        if not device.startswith("cuda"):
+            raise
+        warnings.warn(f"{error} Until then the CPU does the work.", DeviceWarning, stacklevel=5)
+        return torch.device("cpu")
 
 
 def _require_cuda(name: str, device: torch.device) -> None:

@@ -8,9 +8,13 @@
         │   └── InputTypeError       (also TypeError) ... because of what they are
         ├── DeviceError              (also ValueError) a device that is not there
         ├── DeviceMemoryError        (also RuntimeError) no batch is small enough
-        └── TrainingError            (also ValueError) training left no finite weights
+        ├── TrainingError            (also ValueError) training left no finite weights
+        └── ModelFileError           (also ValueError) a model file that is not what was saved
+            └── ModelVersionError    ... because a newer seqfeat saved it
     UserWarning
-    └── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
+    ├── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
+    ├── DeviceWarning                the device is not there, and the CPU does its work
+    └── ModelVersionWarning          a model was saved with other versions
 
 Parameters out of range raise scikit-learn's own ``InvalidParameterError``, use
 before ``fit`` its ``NotFittedError``, and a fit that ended badly but usably
@@ -21,9 +25,13 @@ knows seqfeat.
 __all__ = [
     "DeviceError",
     "DeviceMemoryError",
+    "DeviceWarning",
     "InputError",
     "InputTypeError",
     "LayoutWarning",
+    "ModelFileError",
+    "ModelVersionError",
+    "ModelVersionWarning",
     "SeqfeatError",
     "TrainingError",
 ]
@@ -51,6 +59,22 @@ class DeviceMemoryError(SeqfeatError, RuntimeError):
 
 class TrainingError(SeqfeatError, ValueError):
     """The loss was not finite before any usable weights existed."""
+
+
+class ModelFileError(SeqfeatError, ValueError):
+    """A model file, or its card, that is damaged, foreign or not trusted."""
+
+
+class ModelVersionError(ModelFileError):
+    """A model that a newer seqfeat saved."""
+
+
+class DeviceWarning(UserWarning):
+    """The device that an estimator names is not there, and the CPU does its work."""
+
+
+class ModelVersionWarning(UserWarning):
+    """A model was saved with other versions of the libraries that it depends on."""
 
 
 class LayoutWarning(UserWarning):

@@ -33,6 +33,7 @@ __all__ = [
     "build_network",
     "carry_out",
     "draw_seed",
+    "is_learned",
     "warn_about",
     "weights_of",
 ]
@@ -217,3 +218,8 @@ def _complaints(outcome: Outcome, settings: Settings) -> Iterator[str]:
             f"{quality.embedding_spread:.1e}, so a classifier cannot tell them apart. Check that "
             "the series differ; else raise max_iter or lower learning_rate_init."
         )
+
+
+def is_learned(name: str) -> bool:
+    """Tell whether an attribute was set by a fit."""
+    return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from seqfeat.device import resolve_device
+from seqfeat.device import inference_device
 from seqfeat.fitting import Weights, build_network
 from seqfeat.network import Architecture, RecurrentAutoencoder
 
@@ -26,7 +26,7 @@ _lock = threading.Lock()
 
 def cached_network(estimator: Any) -> tuple[RecurrentAutoencoder, torch.device]:
     """Return the fitted network, ready for inference, and the device it is on."""
-    device = resolve_device(estimator.device)
+    device = inference_device(estimator.device)
     with _lock:
         entry = _entries.get(estimator)
         if entry is None or entry[0] is not estimator.weights_ or entry[1] != device:

@@ -1,0 +1,326 @@
+"""`save` and `load`: fitted estimators as files that are whole, checked and described."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import joblib
+from sklearn.utils.fixes import parse_version
+from sklearn.utils.validation import check_is_fitted
+
+from seqfeat.atomic import atomic_write
+from seqfeat.cards import CARD_VERSION, Card, card_path, installed_versions, make_card, read_card
+from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, ModelVersionWarning
+from seqfeat.pickling import refuse_newer
+
+__all__ = ["load", "save"]
+
+FORMATS = {".joblib": "joblib", ".skops": "skops"}
+OWN_TYPES = {"seqfeat.autoencoder.LSTMAutoencoder"}
+"""What skops does not know and we vouch for."""
+
+
+def save(
+    estimator: Any,
+    path: str | Path,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    notes: str | None = None,
+    format: str | None = None,
+) -> Path:
+    """Save a fitted estimator and, beside it, a card that says what it is.
+
+    Whatever happens meanwhile, a full disk or a kill, the files that were there
+    before stay whole, and `load` finds either the old model or the new one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted: a pipeline, a search, or an `LSTMAutoencoder`.
+    path : str or Path
+        ``NAME.joblib`` or ``NAME.skops``; the card becomes ``NAME.json``. Folders
+        that are not there are made.
+    metrics : dict of str to float, default=None
+        Figures for the card, such as a test accuracy.
+    notes : str, default=None
+        Anything else worth knowing, such as what it was trained on.
+    format : {"joblib", "skops"}, default=None
+        None goes by the suffix. joblib is fast and takes every estimator, but
+        loading executes code, so it is for people who trust each other. skops
+        executes none and admits known types only; it needs ``seqfeat[secure]``.
+
+    Returns
+    -------
+    path : Path
+        The model file.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    InputError
+        If the suffix, the format or a metric is not allowed.
+    ModelFileError
+        If the card would replace a file that is not this model's card.
+    OSError
+        If the files cannot be written. Nothing half-written is left.
+
+    See Also
+    --------
+    load : Its counterpart. A ``.joblib`` file is an ordinary one, which
+        ``joblib.load`` opens as well, unchecked.
+
+    Examples
+    --------
+    >>> import tempfile, seqfeat
+    >>> from seqfeat.datasets import load_japanese_vowels
+    >>> X, y = load_japanese_vowels(return_X_y=True)
+    >>> pipeline = seqfeat.make_classifier(8, max_iter=5, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = seqfeat.save(pipeline, f"{folder}/speakers.joblib", notes="Japanese Vowels")
+    ...     again = seqfeat.load(path)
+    >>> (again.predict(X) == pipeline.predict(X)).all()
+    np.True_
+    """
+    target = Path(os.path.realpath(path))
+    format = _format(target, format)
+    check_is_fitted(estimator)
+    data = _dumped(estimator, format)
+    card = make_card(estimator, data, target, format, metrics, notes)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_foreign_card(target)
+    _write_both(target, data, json.dumps(card, indent=2, allow_nan=False).encode() + b"\n")
+    return target
+
+
+def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
+    """Load what `save` saved, after checking it against its card.
+
+    The file is read once; its size, its SHA-256 and the versions are checked, and
+    only then the same bytes are opened.
+
+    .. warning::
+       Opening a joblib file executes code. The hash shows that a file is damaged,
+       not who made it: load joblib files only from people whom you trust, and ask
+       others for skops files.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file.
+    trusted : iterable of str, default=()
+        Types that a skops file may hold besides those of scikit-learn, numpy and
+        seqfeat, such as ``"my_package.MyClassifier"``.
+
+    Returns
+    -------
+    estimator : estimator
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If there is no card, the file is not the one of its card, it cannot be
+        opened, or it holds types that are not trusted.
+    ModelVersionError
+        If a newer seqfeat saved it.
+
+    Warns
+    -----
+    ModelVersionWarning
+        If scikit-learn or numpy were of another minor version, between which they
+        promise nothing for saved models.
+    """
+    target = Path(os.path.realpath(path))
+    data = _bytes_of(target)
+    card = _card_of(target, data)
+    _check_versions(target, card)
+    try:
+        return _opened(data, card["format"], set(trusted), target)
+    except ModelFileError:
+        raise
+    except ImportError as error:
+        if "seqfeat[secure]" in str(error):
+            raise
+        raise _unopenable(target, card, error) from error
+    except Exception as error:
+        raise _unopenable(target, card, error) from error
+
+
+def _format(target: Path, format: str | None) -> str:
+    by_suffix = FORMATS.get(target.suffix)
+    if by_suffix is None:
+        raise InputError(
+            f"{target.name} has the suffix {target.suffix!r}; use .joblib, or .skops for a file "
+            "that executes no code."
+        )
+    if format not in (None, by_suffix):
+        raise InputError(
+            f"format={format!r}, but {target.name} is a name for {by_suffix}; use one of "
+            f"{', '.join(f'{name!r} with {suffix}' for suffix, name in FORMATS.items())}."
+        )
+    return by_suffix
+
+
+def _dumped(estimator: Any, format: str) -> bytes:
+    if format == "skops":
+        dumped: bytes = _skops().dumps(estimator)
+        return dumped
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    return buffer.getvalue()
+
+
+def _skops() -> Any:
+    try:
+        import skops.io
+    except ImportError as error:
+        raise ImportError("skops files need skops: pip install 'seqfeat[secure]'") from error
+    return skops.io
+
+
+def _refuse_foreign_card(target: Path) -> None:
+    """Refuse to replace a card that is not this model's, or no card at all."""
+    path = card_path(target)
+    if not path.exists():
+        return
+    other = read_card(path).get("file")
+    if other != target.name and path.with_name(str(other)).exists():
+        raise ModelFileError(
+            f"{path} is the card of {other}, and the card of {target.name} would replace it. "
+            "Choose another name."
+        )
+
+
+def _write_both(target: Path, data: bytes, card: bytes) -> None:
+    """Replace model and card, so that at any moment one of the cards fits the model.
+
+    The new card waits under another name until the model is there; `load` looks
+    at that name too.
+    """
+    waiting = _waiting_card(target)
+    atomic_write(waiting, card)
+    try:
+        atomic_write(target, data)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            waiting.unlink()
+        raise
+    waiting.replace(card_path(target))
+
+
+def _waiting_card(target: Path) -> Path:
+    return card_path(target).with_suffix(".json.new")
+
+
+def _bytes_of(target: Path) -> bytes:
+    try:
+        data = target.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {target}.") from None
+    except IsADirectoryError as error:
+        raise ModelFileError(f"{target} is a folder; pass a .joblib or .skops file.") from error
+    if not data:
+        raise ModelFileError(f"{target} is empty. Restore it from a copy, or save it again.")
+    return data
+
+
+def _card_of(target: Path, data: bytes) -> Card:
+    """Return the card that fits the model's bytes."""
+    digest = hashlib.sha256(data).hexdigest()
+    places = [place for place in (card_path(target), _waiting_card(target)) if place.exists()]
+    if not places:
+        raise ModelFileError(
+            f"{target} has no card, {card_path(target).name}, to check it against. If it was saved "
+            "without seqfeat.save and you trust where it comes from, joblib.load opens it "
+            "unchecked; that executes code."
+        )
+    cards = [read_card(place) for place in places]
+    for place, card in zip(places, cards, strict=True):
+        if card["sha256"] == digest:
+            if place != card_path(target):  # a save was killed just before its end
+                with contextlib.suppress(OSError):
+                    place.replace(card_path(target))
+            return _complete(card, target)
+    size = cards[0].get("bytes")
+    raise ModelFileError(
+        f"{target} is not the file of its card, {card_path(target).name}: it has {len(data)} bytes "
+        f"with SHA-256 {digest[:12]}..., and the card says {size} with "
+        f"{str(cards[0]['sha256'])[:12]}.... It was damaged or replaced; restore both files "
+        "together from a copy."
+    )
+
+
+def _complete(card: Card, target: Path) -> Card:
+    """Refuse a card whose own fields were damaged."""
+    is_known = card.get("format") in FORMATS.values() and isinstance(card["versions"], dict)
+    if not is_known or not isinstance(card["card_version"], int):
+        raise ModelFileError(
+            f"{card_path(target)} is damaged: format is {card.get('format')!r}, card_version "
+            f"{card['card_version']!r}. Restore it from a copy."
+        )
+    return card
+
+
+def _check_versions(target: Path, card: Card) -> None:
+    saved, here = card["versions"], installed_versions()
+    refuse_newer(str(target), saved.get("seqfeat"))
+    if card["card_version"] > CARD_VERSION:
+        raise ModelVersionError(
+            f"{target} has a card of version {card['card_version']}, saved by seqfeat "
+            f"{saved.get('seqfeat')}; seqfeat {here['seqfeat']} knows {CARD_VERSION}. Install the "
+            "newer seqfeat."
+        )
+    for name in ("scikit-learn", "numpy"):
+        then = str(saved.get(name))
+        if _minor(then) != _minor(here[name]):
+            warnings.warn(
+                f"{target} was saved with {name} {then}, and this is {name} {here[name]}, which "
+                f"may read it differently. Install {name}=={then}, or fit and save again.",
+                ModelVersionWarning,
+                stacklevel=3,
+            )
+
+
+def _minor(version: str) -> Any:
+    try:
+        return parse_version(version).release[:2]
+    except ValueError:
+        return version
+
+
+def _opened(data: bytes, format: str, trusted: set[str], target: Path) -> Any:
+    if format == "joblib":
+        return joblib.load(io.BytesIO(data))
+    skops = _skops()
+    found = set(skops.get_untrusted_types(data=data))
+    unknown = sorted(found - OWN_TYPES - trusted)
+    if unknown:
+        raise ModelFileError(
+            f"{target} holds types that are not trusted: {', '.join(unknown)}. If you know them, "
+            f"pass trusted={unknown!r}."
+        )
+    return skops.loads(data, trusted=sorted(found))
+
+
+def _unopenable(target: Path, card: Card, error: Exception) -> ModelFileError:
+    here = installed_versions()
+    differing = [
+        f"{name} {then} (here {here.get(name)})"
+        for name, then in card["versions"].items()
+        if then != here.get(name)
+    ]
+    return ModelFileError(
+        f"{target} is undamaged but cannot be opened: {type(error).__name__}: {error}. It was "
+        f"saved by seqfeat {card['versions'].get('seqfeat')} (here {here['seqfeat']}) with "
+        f"{', '.join(differing) or 'the same versions of everything'}."
+    )
