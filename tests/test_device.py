@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat import DeviceError, DeviceMemoryError, LSTMAutoencoder
+from seqfeat import DeviceError, DeviceMemoryError, DeviceWarning, LSTMAutoencoder, load, save
 from seqfeat.batches import TrainingSet
 from seqfeat.device import (
     full_precision,
@@ -70,11 +70,19 @@ def test_fault_23_a_fit_without_its_device_leaves_nothing_behind():
 
 @needs_no_cuda
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_fault_23_a_fitted_model_asks_for_its_device_when_used():
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+@pytest.mark.parametrize("name", ["cuda", "cuda:7"])
+def test_fault_23_a_model_fitted_on_cuda_opens_on_the_cpu(name, tmp_path):
     estimator = autoencoder(device="cpu").fit(sines())
     expected = estimator.transform(sines())
+    save(estimator.set_params(device=name), tmp_path / "cuda.joblib")
+    opened = load(tmp_path / "cuda.joblib")
+    with pytest.warns(DeviceWarning, match=f"device='{name}'.*the CPU does the work"):
+        np.testing.assert_array_equal(opened.transform(sines()), expected)
     with pytest.raises(DeviceError, match="no CUDA device"):
-        estimator.set_params(device="cuda").transform(sines())
+        opened.fit(sines())
+    with pytest.raises(DeviceError, match="not a device"):
+        opened.set_params(device="gpu").transform(sines())
     np.testing.assert_array_equal(estimator.set_params(device="auto").transform(sines()), expected)
 
 

@@ -35,7 +35,7 @@ from seqfeat.exceptions import (
     TrainingError,
 )
 from seqfeat.persistence import load, save
-from seqfeat.version import __version__
+from seqfeat.version import __version__ as __version__
 
 __all__ = [
     "DeviceError",
@@ -50,7 +50,6 @@ __all__ = [
     "ModelVersionWarning",
     "SeqfeatError",
     "TrainingError",
-    "__version__",
     "load",
     "make_classifier",
     "save",

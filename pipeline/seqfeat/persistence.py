@@ -8,22 +8,25 @@ import io
 import json
 import os
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import joblib
-from sklearn.utils.fixes import parse_version
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.atomic import atomic_write
 from seqfeat.cards import CARD_VERSION, Card, card_path, installed_versions, make_card, read_card
 from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, ModelVersionWarning
 from seqfeat.pickling import refuse_newer
+from seqfeat.version import release
 
 __all__ = ["load", "save"]
 
 FORMATS = {".joblib": "joblib", ".skops": "skops"}
+PROMISE_NOTHING = ("scikit-learn", "numpy")
+"""Libraries whose saved objects may not open in another minor version."""
 OWN_TYPES = {"seqfeat.autoencoder.LSTMAutoencoder"}
 """What skops does not know and we vouch for."""
 
@@ -173,7 +176,7 @@ def _format(target: Path, format: str | None) -> str:
 
 def _dumped(estimator: Any, format: str) -> bytes:
     if format == "skops":
-        dumped: bytes = _skops().dumps(estimator)
+        dumped: bytes = _skops().dumps(estimator, compression=zipfile.ZIP_DEFLATED)
         return dumped
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
@@ -261,27 +264,32 @@ def _card_of(target: Path, data: bytes) -> Card:
 
 
 def _complete(card: Card, target: Path) -> Card:
-    """Refuse a card whose own fields were damaged."""
-    is_known = card.get("format") in FORMATS.values() and isinstance(card["versions"], dict)
-    if not is_known or not isinstance(card["card_version"], int):
+    """Refuse a card of which a field that matters was damaged."""
+    try:
+        if card["format"] not in FORMATS.values():
+            raise ValueError(f"format is {card['format']!r}")
+        int(card["card_version"])
+        for name in ("seqfeat", *PROMISE_NOTHING):
+            release(card["versions"][name])
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{card_path(target)} is damaged: format is {card.get('format')!r}, card_version "
-            f"{card['card_version']!r}. Restore it from a copy."
-        )
+            f"{card_path(target)} is damaged ({type(error).__name__}: {error}). Restore it from a "
+            "copy."
+        ) from error
     return card
 
 
 def _check_versions(target: Path, card: Card) -> None:
     saved, here = card["versions"], installed_versions()
-    refuse_newer(str(target), saved.get("seqfeat"))
+    refuse_newer(str(target), saved["seqfeat"])
     if card["card_version"] > CARD_VERSION:
         raise ModelVersionError(
             f"{target} has a card of version {card['card_version']}, saved by seqfeat "
-            f"{saved.get('seqfeat')}; seqfeat {here['seqfeat']} knows {CARD_VERSION}. Install the "
+            f"{saved['seqfeat']}; seqfeat {here['seqfeat']} knows {CARD_VERSION}. Install the "
             "newer seqfeat."
         )
-    for name in ("scikit-learn", "numpy"):
-        then = str(saved.get(name))
+    for name in PROMISE_NOTHING:
+        then = saved[name]
         if _minor(then) != _minor(here[name]):
             warnings.warn(
                 f"{target} was saved with {name} {then}, and this is {name} {here[name]}, which "
@@ -291,11 +299,8 @@ def _check_versions(target: Path, card: Card) -> None:
             )
 
 
-def _minor(version: str) -> Any:
-    try:
-        return parse_version(version).release[:2]
-    except ValueError:
-        return version
+def _minor(version: str) -> tuple[int, ...]:
+    return release(version)[:2]
 
 
 def _opened(data: bytes, format: str, trusted: set[str], target: Path) -> Any:
@@ -321,6 +326,6 @@ def _unopenable(target: Path, card: Card, error: Exception) -> ModelFileError:
     ]
     return ModelFileError(
         f"{target} is undamaged but cannot be opened: {type(error).__name__}: {error}. It was "
-        f"saved by seqfeat {card['versions'].get('seqfeat')} (here {here['seqfeat']}) with "
+        f"saved by seqfeat {card['versions']['seqfeat']} (here {here['seqfeat']}) with "
         f"{', '.join(differing) or 'the same versions of everything'}."
     )

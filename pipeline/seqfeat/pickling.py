@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.utils.fixes import parse_version
 
 from seqfeat.exceptions import ModelFileError, ModelVersionError
-from seqfeat.version import __version__
+from seqfeat.version import __version__, release
 
 __all__ = ["CheckedStateMixin", "refuse_newer"]
 
@@ -45,7 +44,7 @@ class CheckedStateMixin:
 
 def refuse_newer(what: str, version: str | None) -> None:
     """Refuse what a newer seqfeat saved."""
-    if version is not None and parse_version(version) > parse_version(__version__):
+    if version is not None and release(version) > release(__version__):
         raise ModelVersionError(
             f"{what} was saved by seqfeat {version}, and this is seqfeat {__version__}, which may "
             f"not know all of it. Install the newer one: pip install 'seqfeat>={version}'"
