@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.exceptions import NotFittedError
 
-from seqfeat import LSTMAutoencoder, make_classifier
+from seqfeat import LSTMAutoencoder, ModelFileError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
 # Two or three epochs say whether things fit together, not whether they converge.
@@ -256,3 +256,29 @@ def test_a_clone_is_unfitted_and_fits_the_same(pipeline):
     with pytest.raises(NotFittedError):
         twin.predict(utterances()[0])
     assert_predicts_the_same(twin.fit(*utterances()), pipeline)
+
+
+@pytest.mark.parametrize("make", AUTOENCODERS)
+def test_joblib_hashes_a_copy_alike(make):
+    # joblib.Memory, a Pipeline's memory=, finds its entries by these.
+    estimator = make()
+    assert joblib.hash(estimator) == joblib.hash(copy.deepcopy(estimator))
+    assert joblib.hash(estimator) == joblib.hash(pickle.loads(pickle.dumps(estimator)))
+
+
+def test_a_pickle_without_a_checksum_opens():
+    # From before there was one.
+    estimator = fitted_plain()
+    again = LSTMAutoencoder()
+    again.__setstate__(dict(vars(estimator)))
+    X = utterances()[0]
+    np.testing.assert_array_equal(again.transform(X), estimator.transform(X))
+    assert "_checksum" not in vars(again)
+
+
+def test_a_changed_weight_is_noticed():
+    state = fitted_plain().__getstate__()
+    name = next(iter(state["weights_"]))
+    state["weights_"] = {**state["weights_"], name: state["weights_"][name] + 1e-7}
+    with pytest.raises(ModelFileError, match="its checksum differs"):
+        LSTMAutoencoder().__setstate__(state)

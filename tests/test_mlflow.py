@@ -1,0 +1,68 @@
+"""MLflow itself, on a store of its own: what it logs, it loads again."""
+
+import mlflow
+import numpy as np
+import pytest
+
+from seqfeat import make_classifier
+from seqfeat.datasets import load_japanese_vowels
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Those of MLflow and of what it is built on.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlflow")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    yield mlflow.create_experiment("speakers", artifact_location=(folder / "artifacts").as_uri())
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def utterances():
+    X, y = load_japanese_vowels(return_X_y=True)
+    return X[::5], y[::5]
+
+
+@pytest.fixture(scope="module")
+def pipeline(utterances):
+    return make_classifier(4, max_iter=2, random_state=0).fit(*utterances)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"serialization_format": "cloudpickle"},
+        {
+            "serialization_format": "skops",
+            "skops_trusted_types": ["seqfeat.autoencoder.LSTMAutoencoder"],
+        },
+    ],
+    ids=lambda options: options["serialization_format"],
+)
+def test_a_logged_pipeline_predicts_the_same_when_it_is_loaded(
+    store, pipeline, utterances, options
+):
+    X, y = utterances
+    with mlflow.start_run(experiment_id=store) as run:
+        mlflow.log_params({"embedding_dim": 4})
+        mlflow.log_metric("accuracy", pipeline.score(X, y))
+        logged = mlflow.sklearn.log_model(
+            pipeline, name="model", pip_requirements=["seqfeat"], **options
+        )
+    recorded = mlflow.get_run(run.info.run_id).data
+    assert recorded.metrics["accuracy"] == pipeline.score(X, y)
+    again = mlflow.sklearn.load_model(logged.model_uri)
+    np.testing.assert_array_equal(again.predict_proba(X), pipeline.predict_proba(X))
+    anything = mlflow.pyfunc.load_model(logged.model_uri)
+    equal = np.stack([series[:7] for series in X])  # pyfunc takes arrays, not lists
+    np.testing.assert_array_equal(anything.predict(equal), pipeline.predict(equal))
