@@ -59,7 +59,7 @@ class AeonTransformer(BaseCollectionTransformer):
     >>> X, y = load_basic_motions(split="train")
     >>> X.shape  # channels first
     (40, 6, 100)
-    >>> autoencoder = LSTMAutoencoder(embedding_dim=8, max_iter=10, random_state=0)
+    >>> autoencoder = LSTMAutoencoder(embedding_dim=16, max_iter=30, random_state=0)
     >>> pipeline = make_pipeline(AeonTransformer(autoencoder), RidgeClassifier())
     >>> pipeline.fit(X, y).predict(X).shape
     (40,)

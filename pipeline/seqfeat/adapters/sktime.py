@@ -54,7 +54,7 @@ class SktimeTransformer(BaseTransformer):
     >>> from seqfeat import LSTMAutoencoder
     >>> from seqfeat.adapters.sktime import SktimeTransformer
     >>> X, y = load_basic_motions(split="train", return_type="pd-multiindex")
-    >>> autoencoder = LSTMAutoencoder(embedding_dim=8, max_iter=10, random_state=0)
+    >>> autoencoder = LSTMAutoencoder(embedding_dim=16, max_iter=30, random_state=0)
     >>> pipeline = SktimeTransformer(autoencoder) * RidgeClassifier()
     >>> pipeline.fit(X, y).predict(X).shape
     (40,)
