@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import InputError, LSTMAutoencoder
 from seqfeat.series import from_channels_first
 
 pytest.importorskip("aeon")
 pytest.importorskip("sktime")
 
 from aeon.datasets import load_basic_motions, load_japanese_vowels
-from sktime.datatypes import convert
+from sktime.datatypes import convert, convert_to
 
 import seqfeat.datasets
 
@@ -90,3 +90,12 @@ def test_our_japanese_vowels_are_aeon_s(split):
     assert labels.tolist() == y.tolist()
     for ours, theirs in zip(own, X, strict=True):
         np.testing.assert_array_equal(ours, theirs.T)
+
+
+def test_sktime_s_nested_frame_is_refused_with_the_way_out(motions):
+    nested = convert(motions, from_type="numpy3D", to_type="nested_univ")
+    with pytest.raises(InputError, match=r"holds a Series at flat position 0.*'pd-multiindex'"):
+        small().fit(nested)
+    way_out = convert_to(nested, "pd-multiindex")
+    expected = small().fit_transform(motions.transpose(0, 2, 1))
+    np.testing.assert_array_equal(small().fit_transform(way_out), expected)
