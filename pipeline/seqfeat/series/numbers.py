@@ -84,8 +84,8 @@ def _numbers_of(array: NDArray[Any]) -> NDArray[np.float64]:
         if isinstance(value, (pd.Series, np.ndarray, list, tuple)):
             raise InputError(
                 f"X holds a {type(value).__name__} at flat position {position}, which is no "
-                "number. Pass a list with one (n_timesteps, n_channels) array for each series; sktime's "
-                "nested frames become readable by sktime.datatypes.convert_to(X, 'pd-multiindex')."
+                "number. Pass a list with one (n_timesteps, n_channels) array for each series; "
+                "nested frames of sktime through sktime.datatypes.convert_to(X, 'pd-multiindex')."
             )
     try:
         # pandas' own sign for a missing value is no number; NaN is.
