@@ -38,6 +38,7 @@ IMPORT_ORDER = [
     "atomic",
     "cards",
     "persistence",
+    "adapters",
     "datasets",
     "display",
     "demo",
@@ -190,7 +191,7 @@ def test_importing_the_package_imports_no_extra_and_touches_no_device():
 import sys, sklearn.callback
 before = set(sys.modules)
 import seqfeat, torch
-extras = {"matplotlib", "rich", "aeon", "dask", "onnx", "skops"}
+extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "skops"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """

@@ -18,6 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from seqfeat import LSTMAutoencoder, make_classifier
 from seqfeat.datasets import load_japanese_vowels
@@ -112,6 +113,24 @@ def test_an_unknown_parameter_is_an_error():
 
 
 # Pipeline
+
+
+PIPELINE_FAILURES = {
+    "check_estimators_overwrite_params": "Pipeline fits the steps that it was given",
+    "check_dont_overwrite_parameters": "Pipeline fits the steps that it was given",
+    "check_classifiers_one_label": "scikit-learn's discriminant analysis has an IndexError",
+}
+"""What a Pipeline of scikit-learn's own scaler and classifier does not pass either."""
+
+SKLEARN_PIPELINE = make_pipeline(StandardScaler(), make_classifier()["classifier"])
+
+
+@parametrize_with_checks(
+    [small_classifier(max_iter=1), SKLEARN_PIPELINE],
+    expected_failed_checks=lambda pipeline: PIPELINE_FAILURES,
+)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
 
 
 def test_a_pipeline_tells_speakers_apart():

@@ -81,6 +81,12 @@ def _numbers_of(array: NDArray[Any]) -> NDArray[np.float64]:
             )
         if isinstance(value, (complex, np.complexfloating)):
             raise InputError(COMPLEX)
+        if isinstance(value, (pd.Series, np.ndarray, list, tuple)):
+            raise InputError(
+                f"X holds a {type(value).__name__} at flat position {position}, which is no "
+                "number. Pass a list with one (n_timesteps, n_channels) array for each series; "
+                "nested frames of sktime through sktime.datatypes.convert_to(X, 'pd-multiindex')."
+            )
     try:
         # pandas' own sign for a missing value is no number; NaN is.
         return np.where(pd.isna(array), np.nan, array).astype(np.float64)
