@@ -15,6 +15,7 @@ The modules, in the order in which data flows through them:
 - `input_contract`, `network_cache`, `autoencoder`: the transformer
 - `classifier`: the two-stage classifier
 - `pickling`, `cards`, `persistence`: saving and loading
+- `adapters`: the transformer for aeon and for sktime
 - `display`: pictures
 - `datasets`: a small real data set
 """

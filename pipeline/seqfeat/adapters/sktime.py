@@ -47,6 +47,9 @@ class SktimeTransformer(BaseTransformer):
     ``warm_start`` nor surviving a fit that fails is to be had here; use
     `LSTMAutoencoder` for both.
 
+    Combine it by ``*`` or by sktime's pipelines: transformers of sktime 1.2, its own
+    included, do not run as steps of a scikit-learn 1.9 `~sklearn.pipeline.Pipeline`.
+
     Examples
     --------
     >>> from sklearn.linear_model import RidgeClassifier
