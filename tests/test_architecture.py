@@ -33,6 +33,8 @@ IMPORT_ORDER = [
     "progress",
     "autoencoder",
     "classifier",
+    "atomic",
+    "onnx",
     "datasets",
     "display",
     "demo",
@@ -183,7 +185,7 @@ def test_importing_the_package_imports_no_extra_and_touches_no_device():
 import sys, sklearn.callback
 before = set(sys.modules)
 import seqfeat, torch
-extras = {"matplotlib", "rich", "aeon", "dask", "onnx", "skops"}
+extras = {"matplotlib", "rich", "aeon", "dask", "onnx", "onnxruntime", "skl2onnx", "skops"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """

@@ -14,6 +14,7 @@ The modules, in the order in which data flows through them:
 - `labels`, `fitting`: one fit from beginning to end
 - `input_contract`, `network_cache`, `autoencoder`: the transformer
 - `classifier`: the two-stage classifier
+- `atomic`, `onnx`: the whole pipeline as one ONNX file
 - `display`: pictures
 - `datasets`: a small real data set
 """
@@ -23,23 +24,27 @@ from seqfeat.classifier import make_classifier
 from seqfeat.exceptions import (
     DeviceError,
     DeviceMemoryError,
+    ExportError,
     InputError,
     InputTypeError,
     LayoutWarning,
     SeqfeatError,
     TrainingError,
 )
+from seqfeat.onnx import export_onnx
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DeviceError",
     "DeviceMemoryError",
+    "ExportError",
     "InputError",
     "InputTypeError",
     "LSTMAutoencoder",
     "LayoutWarning",
     "SeqfeatError",
     "TrainingError",
+    "export_onnx",
     "make_classifier",
 ]

@@ -8,7 +8,8 @@
         │   └── InputTypeError       (also TypeError) ... because of what they are
         ├── DeviceError              (also ValueError) a device that is not there
         ├── DeviceMemoryError        (also RuntimeError) no batch is small enough
-        └── TrainingError            (also ValueError) training left no finite weights
+        ├── TrainingError            (also ValueError) training left no finite weights
+        └── ExportError              (also ValueError) a pipeline that another format cannot hold
     UserWarning
     └── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
 
@@ -21,6 +22,7 @@ knows seqfeat.
 __all__ = [
     "DeviceError",
     "DeviceMemoryError",
+    "ExportError",
     "InputError",
     "InputTypeError",
     "LayoutWarning",
@@ -55,3 +57,7 @@ class TrainingError(SeqfeatError, ValueError):
 
 class LayoutWarning(UserWarning):
     """The channels look like timesteps: the array may need its last axes swapped."""
+
+
+class ExportError(SeqfeatError, ValueError):
+    """A pipeline, or a step of it, that cannot be written in another format."""
