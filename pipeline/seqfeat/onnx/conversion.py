@@ -13,11 +13,13 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.onnx.classifier_graphs import CONVERTERS
+from seqfeat.onnx.classifier_graphs import own_converter
 from seqfeat.onnx.encoder_graph import convert_autoencoder, set_autoencoder_shape
 
 __all__ = ["convert"]
 
+PLAIN_ARRAYS = {"zipmap": False}
+"""The option by which probabilities do not become a dictionary for each series."""
 ML_OPSET = 3
 """The version of the operators for classical models: the first with float64 in trees."""
 
@@ -38,18 +40,33 @@ def convert(
     shape = [None, None, autoencoder.n_channels_in_]
     if autoencoder.is_table_:
         shape = [None, autoencoder.n_timesteps_in_]
-    own = {type(last): CONVERTERS[type(last)]} if type(last) in CONVERTERS else {}
-    takes_zipmap = is_classifier(last) and not own
-    model: onnx.ModelProto = convert_sklearn(
-        Pipeline(steps),
-        initial_types=[("X", tensor(shape))],
-        target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
-        options={id(last): {"zipmap": False}} if takes_zipmap else None,
-        custom_conversion_functions={LSTMAutoencoder: convert_autoencoder, **own},
-        custom_shape_calculators={LSTMAutoencoder: set_autoencoder_shape},
-        custom_parsers=dict.fromkeys(own, _parse_classifier) if is_classifier(last) else None,
-    )
-    return model
+    converter = own_converter(last)
+    own = {type(last): converter} if converter else {}
+    parsers = dict.fromkeys(own, _parse_classifier) if is_classifier(last) else {}
+    settings = {
+        "initial_types": [("X", tensor(shape))],
+        "target_opset": {"": opset, "ai.onnx.ml": ML_OPSET},
+        "custom_conversion_functions": {LSTMAutoencoder: convert_autoencoder, **own},
+        "custom_shape_calculators": {LSTMAutoencoder: set_autoencoder_shape},
+        "custom_parsers": {LSTMAutoencoder: _parse_autoencoder, **parsers},
+    }
+    if is_classifier(last) and not own:
+        try:
+            return convert_sklearn(Pipeline(steps), options={id(last): PLAIN_ARRAYS}, **settings)
+        except (NameError, RuntimeError) as error:
+            # A converter that somebody registered need not know the option.
+            if "zipmap" not in str(error):
+                raise
+    return convert_sklearn(Pipeline(steps), options={id(last): {}}, **settings)
+
+
+def _parse_autoencoder(scope: Any, autoencoder: Any, inputs: list[Any], **_: Any) -> list[Any]:
+    """Declare embeddings in float64, from which the steps behind take their type."""
+    operator = scope.declare_local_operator(None, autoencoder)
+    operator.inputs = inputs
+    operator.outputs.append(scope.declare_local_variable("embeddings", DoubleTensorType()))
+    outputs: list[Any] = operator.outputs
+    return outputs
 
 
 def _parse_classifier(scope: Any, classifier: Any, inputs: list[Any], **_: Any) -> list[Any]:

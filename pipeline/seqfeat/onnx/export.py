@@ -207,12 +207,12 @@ def _refuse_steps_without_converter(steps: Steps) -> None:
 def _has_converter(step: Any) -> bool:
     from skl2onnx import get_model_alias
 
-    from seqfeat.onnx.classifier_graphs import CONVERTERS
+    from seqfeat.onnx.classifier_graphs import own_converter
 
     try:
         get_model_alias(type(step))
     except RuntimeError:
-        return type(step) in CONVERTERS
+        return own_converter(step) is not None
     return True
 
 
@@ -263,7 +263,7 @@ def _graph(steps: Steps, dtype: np.dtype[Any], opset: int, precision: str) -> by
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = convert(steps, dtype, opset, precision)
-    finish(model, outputs, results, steps[-1][1], dtype)
+    finish(model, outputs, results, dtype)
     add_papers(model, autoencoder, steps[-1][1], outputs)
     onnx.checker.check_model(model, full_check=True)
     check_graph(model, X, embeddings, tail, outputs)

@@ -11,7 +11,6 @@ import sklearn
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from sklearn.base import is_regressor
-from sklearn.svm import SVC, NuSVC
 
 __all__ = ["Output", "add_papers", "finish", "outputs_of"]
 
@@ -46,22 +45,19 @@ def finish(
     model: onnx.ModelProto,
     outputs: list[Output],
     results: list[NDArray[Any]],
-    last: Any,
     dtype: np.dtype[Any],
 ) -> None:
     """Name inputs, outputs and axes; give each output scikit-learn's shape and one dtype.
 
-    `results` are what scikit-learn returns for some series, for their shapes;
-    `last` is the last step.
+    `results` are what scikit-learn returns for some series, for their shapes.
     """
     graph = model.graph
     raw = [value.name for value in graph.output]
     if len(raw) < len(outputs):
         raise ValueError(f"it has no output for {outputs[len(raw)].method}")
     del graph.output[:]
-    column = 0 if isinstance(last, (SVC, NuSVC)) else -1
     for output, name, result in zip(outputs, raw, results, strict=False):
-        _add_output(graph, output, _renamed(graph, name), result, dtype, column)
+        _add_output(graph, output, _renamed(graph, name), result, dtype)
     axes = graph.input[0].type.tensor_type.shape.dim
     axes[0].dim_param = N_SERIES
     if len(axes) == 3:
@@ -83,27 +79,26 @@ def _add_output(
     raw: str,
     result: NDArray[Any],
     dtype: np.dtype[Any],
-    column: int,
 ) -> None:
     name = output.name
     shape = [N_SERIES, *result.shape[1:]]
     if result.ndim == 1:
-        raw = _flattened(graph, raw, name, column)
+        raw = _flattened(graph, raw, name)
     if name == "label":
         kind = TensorProto.INT64 if result.dtype.kind in "iufb" else TensorProto.STRING
-        graph.node.append(helper.make_node("Identity", [raw], [name], f"seqfeat_{name}"))
+        graph.node.append(helper.make_node("Identity", [raw], [name], f"seqfeat_output_{name}"))
     else:
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        graph.node.append(helper.make_node("Cast", [raw], [name], f"seqfeat_{name}", to=kind))
+        graph.node.append(helper.make_node("Cast", [raw], [name], f"seqfeat_output_{name}", to=kind))
     graph.output.append(helper.make_tensor_value_info(name, kind, shape))
 
 
-def _flattened(graph: onnx.GraphProto, raw: str, name: str, column: int) -> str:
+def _flattened(graph: onnx.GraphProto, raw: str, name: str) -> str:
     """Return one number or label a series, where skl2onnx has one or two columns."""
     flat = f"{name}_flat"
     if name == "decision_function":
-        # Of two classes skl2onnx has both signs of what scikit-learn returns, or one column.
-        index = onnx.numpy_helper.from_array(np.array(column), f"{name}_column")
+        # Of two classes there are both signs of what scikit-learn returns, or one column.
+        index = onnx.numpy_helper.from_array(np.array(-1), f"{name}_column")
         graph.initializer.append(index)
         graph.node.append(helper.make_node("Gather", [raw, index.name], [flat], axis=1))
         return flat

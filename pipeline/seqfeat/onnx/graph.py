@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from skl2onnx.common.data_types import guess_numpy_type
 
-__all__ = ["GraphWriter"]
+__all__ = ["GraphWriter", "add_outputs"]
 
 AXES_ARE_AN_INPUT = {"ReduceSum": 13, "ReduceMax": 18, "ReduceMin": 18}
 """The opset from which an operator takes its axes as an input, not as an attribute."""
@@ -104,3 +105,12 @@ class GraphWriter:
         """Return 0, 1, ... count - 1, for a count of shape (1,)."""
         start, one = self.constant(0, np.int64), self.constant(1, np.int64)
         return self.node("Range", start, self.squeeze(count, 0), one)
+
+
+def add_outputs(g: GraphWriter, operator: Any, scores: str, votes: str | None = None) -> None:
+    """Return the class of the first largest score, or of most votes, and the scores."""
+    label, variable = operator.outputs
+    best = g.node("ArgMax", votes or scores, axis=1, keepdims=0)
+    classes = g.classes(operator.raw_operator.classes_)
+    g.node("Gather", classes, best, output=label.full_name, axis=0)
+    g.cast(scores, guess_numpy_type(variable.type), output=variable.full_name)
