@@ -48,3 +48,13 @@ def test_a_folder_in_the_file_s_place_is_left_alone(tmp_path):
         atomic_write(path, b"new")
     assert os.listdir(tmp_path) == ["model.onnx"]
     assert (path / "inside").is_dir()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, path = tmp_path / "link.onnx", tmp_path / "there" / "model.onnx"
+    link.symlink_to(path)
+    atomic_write(link, b"data")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"data"
+    assert os.listdir(path.parent) == ["model.onnx"]

@@ -55,7 +55,8 @@ def draw_series(autoencoder: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         gaps[:, 0] = gaps[0] = False
         X[gaps] = np.nan
     X = X.astype(dtype)
-    return X[:, :, 0] if autoencoder.is_table_ else X
+    drawn: NDArray[Any] = X[:, :, 0] if autoencoder.is_table_ else X
+    return drawn
 
 
 def embeddings_on_cpu(autoencoder: Any, X: NDArray[Any]) -> NDArray[Any]:

@@ -18,8 +18,6 @@ from seqfeat.onnx.encoder_graph import convert_autoencoder, set_autoencoder_shap
 
 __all__ = ["convert"]
 
-PLAIN_ARRAYS = {"zipmap": False}
-"""The option by which probabilities do not become a dictionary for each series."""
 ML_OPSET = 3
 """The version of the operators for classical models: the first with float64 in trees."""
 
@@ -40,24 +38,36 @@ def convert(
     shape = [None, None, autoencoder.n_channels_in_]
     if autoencoder.is_table_:
         shape = [None, autoencoder.n_timesteps_in_]
+    converters: dict[type, Any] = {LSTMAutoencoder: convert_autoencoder}
+    parsers: dict[type, Any] = {LSTMAutoencoder: _parse_autoencoder}
     converter = own_converter(last)
-    own = {type(last): converter} if converter else {}
-    parsers = dict.fromkeys(own, _parse_classifier) if is_classifier(last) else {}
-    settings = {
-        "initial_types": [("X", tensor(shape))],
-        "target_opset": {"": opset, "ai.onnx.ml": ML_OPSET},
-        "custom_conversion_functions": {LSTMAutoencoder: convert_autoencoder, **own},
-        "custom_shape_calculators": {LSTMAutoencoder: set_autoencoder_shape},
-        "custom_parsers": {LSTMAutoencoder: _parse_autoencoder, **parsers},
-    }
-    if is_classifier(last) and not own:
+    if converter:
+        converters[type(last)] = converter
+        if is_classifier(last):
+            parsers[type(last)] = _parse_classifier
+    model: onnx.ModelProto = _converted_as_arrays(
+        Pipeline(steps),
+        takes_option=is_classifier(last) and not converter,
+        initial_types=[("X", tensor(shape))],
+        target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
+        custom_conversion_functions=converters,
+        custom_shape_calculators={LSTMAutoencoder: set_autoencoder_shape},
+        custom_parsers=parsers,
+    )
+    return model
+
+
+def _converted_as_arrays(pipeline: Pipeline, takes_option: bool, **settings: Any) -> Any:
+    """Convert so that probabilities are an array, not a dictionary for each series."""
+    last = pipeline.steps[-1][1]
+    if takes_option:
         try:
-            return convert_sklearn(Pipeline(steps), options={id(last): PLAIN_ARRAYS}, **settings)
+            return convert_sklearn(pipeline, options={id(last): {"zipmap": False}}, **settings)
         except (NameError, RuntimeError) as error:
             # A converter that somebody registered need not know the option.
             if "zipmap" not in str(error):
                 raise
-    return convert_sklearn(Pipeline(steps), options={id(last): {}}, **settings)
+    return convert_sklearn(pipeline, options={id(last): {}}, **settings)
 
 
 def _parse_autoencoder(scope: Any, autoencoder: Any, inputs: list[Any], **_: Any) -> list[Any]:

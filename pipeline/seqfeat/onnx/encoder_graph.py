@@ -214,6 +214,6 @@ class _EncoderGraph:
 
 
 def _onnx_gates(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Reorder the gates: torch has input, forget, cell, output; ONNX input, output, forget, cell."""
+    """Reorder the gates from torch's input, forget, cell, output to input, output, forget, cell."""
     gates = np.split(weight, 4)
     return np.concatenate([gates[0], gates[3], gates[1], gates[2]])

@@ -101,6 +101,9 @@ def export_onnx(
     The order of ``probabilities`` is that of ``classes_``, which the file's metadata
     hold as ``classes``, beside the versions and what goes in.
 
+    A batch computes as many steps as its longest series has: batches of some dozens of
+    series of similar length are the fastest.
+
     A difference of 1e-7 between the embeddings of PyTorch and onnxruntime remains.
     Probabilities and labels follow them without a jump, but for classifiers that jump
     themselves, such as trees, at a threshold that a series happens to meet.
@@ -171,9 +174,7 @@ def _fitted_steps(estimator: Any) -> Steps:
         )
     for name, step in steps[1:]:
         if isinstance(step, LSTMAutoencoder):
-            raise ExportError(
-                f"step {name!r} is a second LSTMAutoencoder. {WHAT_CAN_BE_EXPORTED}."
-            )
+            raise ExportError(f"step {name!r} is a second LSTMAutoencoder. {WHAT_CAN_BE_EXPORTED}.")
     for _, step in steps:
         check_is_fitted(step)
     return steps
@@ -222,29 +223,40 @@ def _checked_graph(steps: Steps, dtype: np.dtype[Any], opset: int) -> bytes:
     The steps behind the encoder compute in float64, as in scikit-learn; where
     a last step cannot, the others do, and it takes their results as float32.
     """
-    failures = {}
+    failures: dict[str, Exception] = {}
     for precision in ("float64", "float32") if len(steps) > 1 else ("float64",):
         try:
             return _graph(steps, dtype, opset, precision)
         # skl2onnx and onnxruntime raise whatever comes to hand.
         except Exception as error:
             failures[precision] = error
-    last_name, last = steps[-1]
+    raise ExportError(_failure(steps, failures)) from failures["float64"]
+
+
+def _failure(steps: Steps, failures: dict[str, Exception]) -> str:
+    if len(steps) == 1:
+        return (
+            "the graph of the LSTMAutoencoder cannot be used: "
+            f"{_first_line(failures['float64'])}. Nothing was written. If the versions of onnx, "
+            "skl2onnx and onnxruntime are those that seqfeat names, please report it."
+        )
+    name, last = steps[-1]
     reasons = "; ".join(
-        f"with the last step in {precision}: {type(error).__name__}: {_shortened(error)}"
-        for precision, error in failures.items()
+        f"computed in {precision}, {_first_line(error)}" for precision, error in failures.items()
     )
-    raise ExportError(
-        f"the pipeline with {type(last).__name__} as its last step, {last_name!r}, cannot be "
-        f"exported ({reasons}). Nothing was written. Put another step in its place, or export the "
+    return (
+        f"the pipeline with {type(last).__name__} as its last step, {name!r}, cannot be exported: "
+        f"{reasons}. Nothing was written. Put another step in its place, or export the "
         "LSTMAutoencoder alone and go on from its embeddings."
-    ) from failures["float64"]
+    )
 
 
-def _shortened(error: Exception) -> str:
-    """Return the first line of what another library has to say."""
+def _first_line(error: Exception) -> str:
+    """Return the beginning of what another library has to say."""
+    if isinstance(error, ExportError):
+        return str(error)
     lines = str(error).strip().splitlines() or [""]
-    return lines[0][:300]
+    return f"{type(error).__name__}: {lines[0][:300]}"
 
 
 def _graph(steps: Steps, dtype: np.dtype[Any], opset: int, precision: str) -> bytes:

@@ -81,15 +81,16 @@ def _add_output(
     dtype: np.dtype[Any],
 ) -> None:
     name = output.name
-    shape = [N_SERIES, *result.shape[1:]]
     if result.ndim == 1:
         raw = _flattened(graph, raw, name)
     if name == "label":
-        kind = TensorProto.INT64 if result.dtype.kind in "iufb" else TensorProto.STRING
-        graph.node.append(helper.make_node("Identity", [raw], [name], f"seqfeat_output_{name}"))
+        kind: int = TensorProto.INT64 if result.dtype.kind in "iufb" else TensorProto.STRING
+        node = helper.make_node("Identity", [raw], [name], f"seqfeat_output_{name}")
     else:
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        graph.node.append(helper.make_node("Cast", [raw], [name], f"seqfeat_output_{name}", to=kind))
+        node = helper.make_node("Cast", [raw], [name], f"seqfeat_output_{name}", to=kind)
+    graph.node.append(node)
+    shape = [N_SERIES, *result.shape[1:]]
     graph.output.append(helper.make_tensor_value_info(name, kind, shape))
 
 
