@@ -11,6 +11,7 @@ import torch
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
@@ -19,6 +20,7 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -357,6 +359,18 @@ def test_a_transformer_at_the_end_gives_features(
     found = results_of(session, padded(test_utterances))
     assert list(found) == ["features"]
     np.testing.assert_allclose(found["features"], pipeline.transform(test_utterances), atol=1e-5)
+
+
+def test_a_clustering_gives_labels_and_an_outlier_detector_a_decision_too(
+    autoencoder, utterances, test_utterances, tmp_path
+):
+    for last, names in [
+        (KMeans(3, n_init=1, random_state=0), ["label"]),
+        (IsolationForest(n_estimators=10, random_state=0), ["label", "decision_function"]),
+    ]:
+        pipeline = behind(autoencoder, last, *utterances)
+        session = open_session(export_onnx(pipeline, tmp_path / "model.onnx"))
+        assert list(assert_equal_results(session, pipeline, test_utterances)) == names
 
 
 def test_searches_pipelines_within_pipelines_and_empty_steps_are_read_through(

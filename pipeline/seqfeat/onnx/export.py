@@ -241,9 +241,11 @@ def _failure(steps: Steps, failures: dict[str, Exception]) -> str:
             "skl2onnx and onnxruntime are those that seqfeat names, please report it."
         )
     name, last = steps[-1]
-    reasons = "; ".join(
-        f"computed in {precision}, {_first_line(error)}" for precision, error in failures.items()
-    )
+    in_words = {precision: _first_line(error) for precision, error in failures.items()}
+    if len(set(in_words.values())) == 1:
+        reasons = in_words["float64"]
+    else:
+        reasons = "; ".join(f"computed in {how}, {reason}" for how, reason in in_words.items())
     return (
         f"the pipeline with {type(last).__name__} as its last step, {name!r}, cannot be exported: "
         f"{reasons}. Nothing was written. Put another step in its place, or export the "
@@ -271,7 +273,8 @@ def _graph(steps: Steps, dtype: np.dtype[Any], opset: int, precision: str) -> by
     outputs = outputs_of(steps)
     X = draw_series(autoencoder, dtype)
     embeddings = embeddings_on_cpu(autoencoder, X)
-    results = [result_of(tail, output.method, embeddings) for output in outputs]
+    in_double = embeddings.astype(np.float64)
+    results = [result_of(tail, output.method, in_double) for output in outputs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = convert(steps, dtype, opset, precision)
