@@ -39,6 +39,7 @@ IMPORT_ORDER = [
     "cards",
     "persistence",
     "adapters",
+    "onnx",
     "datasets",
     "display",
     "demo",
@@ -191,7 +192,8 @@ def test_importing_the_package_imports_no_extra_and_touches_no_device():
 import sys, sklearn.callback
 before = set(sys.modules)
 import seqfeat, torch
-extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "skops"}
+extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "onnxruntime", "skl2onnx"}
+extras |= {"skops", "polars", "pyarrow"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """

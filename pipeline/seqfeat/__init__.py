@@ -14,8 +14,9 @@ The modules, in the order in which data flows through them:
 - `labels`, `fitting`: one fit from beginning to end
 - `input_contract`, `network_cache`, `autoencoder`: the transformer
 - `classifier`: the two-stage classifier
-- `pickling`, `cards`, `persistence`: saving and loading
+- `pickling`, `atomic`, `cards`, `persistence`: saving and loading
 - `adapters`: the transformer for aeon and for sktime
+- `onnx`: the whole pipeline as one ONNX file
 - `display`: pictures
 - `datasets`: a small real data set
 """
@@ -26,6 +27,7 @@ from seqfeat.exceptions import (
     DeviceError,
     DeviceMemoryError,
     DeviceWarning,
+    ExportError,
     InputError,
     InputTypeError,
     LayoutWarning,
@@ -35,6 +37,7 @@ from seqfeat.exceptions import (
     SeqfeatError,
     TrainingError,
 )
+from seqfeat.onnx import export_onnx
 from seqfeat.persistence import load, save
 from seqfeat.version import __version__ as __version__
 
@@ -42,6 +45,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "DeviceWarning",
+    "ExportError",
     "InputError",
     "InputTypeError",
     "LSTMAutoencoder",
@@ -51,6 +55,7 @@ __all__ = [
     "ModelVersionWarning",
     "SeqfeatError",
     "TrainingError",
+    "export_onnx",
     "load",
     "make_classifier",
     "save",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 __all__ = ["atomic_write"]
@@ -13,28 +13,20 @@ __all__ = ["atomic_write"]
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Replace `path` by `data`; whatever fails, what was there before stays whole.
 
-    The bytes go to a file of another name in the same folder, reach the disk,
-    and only then take over the name.
+    The bytes go to a new file in the same folder, reach the disk, and only then
+    take over the name. A link stays a link, and permissions stay as they were.
     """
-    target = Path(path)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(unfinished, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, _permissions(target))
-        os.replace(name, target)
+        if target.exists():
+            os.chmod(unfinished, target.stat().st_mode & 0o777)
+        os.replace(unfinished, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+            os.unlink(unfinished)
         raise
-
-
-def _permissions(target: Path) -> int:
-    """Return the mode of the file to be replaced, or that of an ordinary new one."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

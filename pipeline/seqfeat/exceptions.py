@@ -9,6 +9,7 @@
         ├── DeviceError              (also ValueError) a device that is not there
         ├── DeviceMemoryError        (also RuntimeError) no batch is small enough
         ├── TrainingError            (also ValueError) training left no finite weights
+        ├── ExportError              (also ValueError) a pipeline that another format cannot hold
         └── ModelFileError           (also ValueError) a model file that is not what was saved
             └── ModelVersionError    ... because a newer seqfeat saved it
     UserWarning
@@ -26,6 +27,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "DeviceWarning",
+    "ExportError",
     "InputError",
     "InputTypeError",
     "LayoutWarning",
@@ -79,3 +81,7 @@ class ModelVersionWarning(UserWarning):
 
 class LayoutWarning(UserWarning):
     """The channels look like timesteps: the array may need its last axes swapped."""
+
+
+class ExportError(SeqfeatError, ValueError):
+    """A pipeline, or a step of it, that cannot be written in another format."""
