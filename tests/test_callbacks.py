@@ -3,7 +3,6 @@ import threading
 
 import numpy as np
 import pytest
-import torch
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 
@@ -11,19 +10,13 @@ from seqfeat import InputError, LSTMAutoencoder, TrainingError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
 # Two or three epochs say whether things fit together, not whether they converge.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 # scikit-learn's own warning: the linear discriminant analysis has no bar.
 CLASSIFIER_WITHOUT_CALLBACKS = "ignore:The estimator .* does not support callbacks:UserWarning"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@ import os
 
 import numpy as np
 import pytest
-import torch
 from sklearn.base import is_classifier
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -24,7 +23,10 @@ from seqfeat import LSTMAutoencoder, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
 # Two or three epochs say whether things fit together, not whether they converge.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 FIT_LOG = "SEQFEAT_TEST_FIT_LOG"
 
@@ -36,15 +38,6 @@ class CountedAutoencoder(LSTMAutoencoder):
         with open(os.environ[FIT_LOG], "a") as log:
             log.write(f"{self.embedding_dim}\n")
         return super().fit(X, y)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

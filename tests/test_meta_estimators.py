@@ -8,7 +8,6 @@ For series of unequal length the oracle is the 3-D array with NaN behind their e
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -47,19 +46,13 @@ from seqfeat import LSTMAutoencoder, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
 # One epoch says whether things fit together, not whether they converge.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 SIZES = {"autoencoder__embedding_dim": [2, 3]}
 HEAD = LogisticRegression()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def embedding(**params):

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -41,6 +40,7 @@ from seqfeat.exceptions import InputError
 
 # An epoch or two says whether the graph is the pipeline, not whether it converges.
 pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:.*probability.*:FutureWarning"),
 ]
@@ -86,15 +86,6 @@ CLASSIFIERS = {
     "naive Bayes": GaussianNB(),
     "calibrated": CalibratedClassifierCV(LinearSVC(), cv=2),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

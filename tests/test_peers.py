@@ -4,7 +4,6 @@ None of the checks of a transformer is left out, and none fails.
 """
 
 import pytest
-import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline as sklearn_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,16 +23,10 @@ from seqfeat.adapters.aeon import AeonTransformer
 from seqfeat.adapters.sktime import SktimeTransformer
 
 # Their data are some ten series of noise, from which nothing is to be learned.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def small():

@@ -29,7 +29,10 @@ from seqfeat import (
 )
 from seqfeat.datasets import load_japanese_vowels
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = ["joblib", "skops"]

@@ -18,16 +18,10 @@ from seqfeat import LSTMAutoencoder, ModelFileError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
 # Two or three epochs say whether things fit together, not whether they converge.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def utterances(n_speakers=3, each=8):

@@ -12,7 +12,10 @@ from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series import as_series, from_channels_first, from_long
 
 CHANNELS = [f"lpc{channel}" for channel in range(12)]
-pytestmark = pytest.mark.filterwarnings("ignore:the reconstruction explains")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:the reconstruction explains"),
+]
 
 
 @pytest.fixture(scope="module")

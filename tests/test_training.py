@@ -19,13 +19,7 @@ SETTINGS = Settings(max_iter=5, batch_size=8, learning_rate=1e-2)
 WITHOUT_DECAY = replace(SETTINGS, max_iter=1, decay=False)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Networks this small spend their time waiting for each other's threads.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generator(seed=0):
