@@ -1,5 +1,6 @@
 """Running a network over many series against calling it directly, series by series."""
 
+import threading
 import tracemalloc
 
 import numpy as np
@@ -290,3 +291,48 @@ def test_inference_keeps_no_graph(series, scaling):
     for _, embeddings in embed(with_gradients, series, scaling, CPU):
         assert isinstance(embeddings, np.ndarray)
     assert all(weight.grad is None for weight in with_gradients.parameters())
+
+
+# Threads
+
+
+@pytest.fixture
+def set_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_changes_no_bit_and_stays_what_it_was(set_threads, monkeypatch):
+    monkeypatch.setitem(inference.BATCH_SERIES, "cpu", 4)
+    rng = np.random.default_rng(0)
+    series = as_series([rng.normal(size=(5 + row % 7, 2)) for row in range(37)])
+    network, scaling = make_network(), channel_scaling(series)
+    embeddings, errors = {}, {}
+    for n_threads in (1, 2, 3):
+        set_threads(n_threads)
+        parts = list(embed(network, series, scaling, CPU))
+        embeddings[n_threads] = np.concatenate([embeddings for _, embeddings in parts])
+        errors[n_threads] = evaluate(network, series, scaling, CPU).squared_error
+        assert torch.get_num_threads() == n_threads
+    for n_threads in (2, 3):
+        np.testing.assert_array_equal(embeddings[n_threads], embeddings[1])
+        np.testing.assert_array_equal(errors[n_threads], errors[1])
+
+
+def test_batches_run_side_by_side_one_on_each_thread(set_threads, monkeypatch):
+    monkeypatch.setitem(inference.BATCH_SERIES, "cpu", 4)
+    set_threads(2)
+    meeting = threading.Barrier(2, timeout=60)
+    inner_threads = []
+
+    class Meeting(RecurrentAutoencoder):
+        def encode(self, values, lengths, keep=None):
+            meeting.wait()  # breaks unless two batches are under way
+            inner_threads.append(torch.get_num_threads())
+            return super().encode(values, lengths, keep)
+
+    network = Meeting(make_network().architecture).requires_grad_(False)
+    series = as_series(np.random.default_rng(0).normal(size=(16, 6, 2)))
+    assert sum(len(rows) for rows, _ in embed(network, series, identity_scaling(2), CPU)) == 16
+    assert inner_threads == [1, 1, 1, 1]

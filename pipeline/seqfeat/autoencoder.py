@@ -50,7 +50,7 @@ class LSTMAutoencoder(
     Training takes time linear in ``max_iter``, in the number of series and in
     their length, and memory of twice the scaled training set, float32, and one
     batch. `transform` takes about a tenth of an epoch's time and the memory of a
-    batch beyond its input and output.
+    batch for each thread beyond its input and output.
 
     Parameters
     ----------

@@ -1,20 +1,26 @@
 """Running a trained network over any number of series, a batch at a time. Torch only.
 
-Memory is bounded by a batch: neither the input nor anything of its size is
-copied. Series run in order of length, to save padding, and results come back
+Memory is bounded by a batch for each thread: neither the input nor anything of its
+size is copied. Series run in order of length, to save padding, and results come back
 with the rows they belong to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqfeat.device import full_precision, halving_on_out_of_memory, to_device
+from seqfeat.device import (
+    full_precision,
+    halving_on_out_of_memory,
+    single_threaded,
+    to_device,
+)
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.scaling import ChannelScaling, block_statistics, empty_statistics
@@ -110,15 +116,40 @@ def _batched(
         size //= 2
         return True
 
-    start = 0
-    while start < len(order):
-        rows = order[start : start + size]
-        with halving_on_out_of_memory(halve, device):
-            # Entered for each batch, so that no mode leaks to the caller between two of them.
-            with torch.inference_mode(), full_precision(device):
-                result = run(rows)
-            yield result
-            start += len(rows)
+    def run_one(rows: NDArray[np.int64]) -> T:
+        # Entered for each batch, so that no mode leaks to the caller between two of them.
+        with torch.inference_mode(), full_precision(device):
+            return run(rows)
+
+    start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
+    with ThreadPoolExecutor(n_side_by_side) as pool:
+        while start < len(order):
+            stop = min(start + n_side_by_side * size, len(order))
+            batches = [order[first : first + size] for first in range(start, stop, size)]
+            results: list[T] = []
+            with halving_on_out_of_memory(halve, device), single_threaded():
+                results = _all(run_one, batches, pool)
+            yield from results
+            start = stop if results else start
+
+
+def _all(
+    run: Callable[[NDArray[np.int64]], T],
+    batches: list[NDArray[np.int64]],
+    pool: ThreadPoolExecutor,
+) -> list[T]:
+    """Return what `run` makes of all batches; of a single one without the way to a thread."""
+    return list(pool.map(run, batches)) if len(batches) > 1 else [run(batches[0])]
+
+
+def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int:
+    """Return how many batches run at once: on a CPU one on each of torch's threads.
+
+    Threads that share one batch wait for each other at every step of an LSTM, on a
+    busy machine for longer than they work. And results do not depend on their number.
+    """
+    n_batches = -(-n_series // size)
+    return max(1, min(torch.get_num_threads(), n_batches)) if device.type == "cpu" else 1
 
 
 def _order_of_length(series: Series) -> NDArray[np.int64]:
