@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 
@@ -69,3 +70,15 @@ def test_without_matplotlib_the_error_names_the_extra():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode != 0
     assert "pip install 'seqfeat[plot]'" in done.stderr
+
+
+def test_the_names_of_classes_in_one_place_do_not_hide_each_other():
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    display = EmbeddingDisplay.from_embeddings(rng.normal(size=(300, 4)), labels)
+    places = np.array([text.xy for text in display.ax_.texts])
+    extent = np.ptp(display.positions, axis=0).max()
+    for first, second in itertools.combinations(places, 2):
+        assert np.hypot(*(first - second)) > 0.05 * extent
+    centre = np.median(places, axis=0)
+    assert np.abs(places - centre).max() < 0.1 * extent

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingDisplay"]
 
 
+LEAST_DISTANCE = 0.055
+"""Between the names of two classes, as a share of the picture."""
+
+
 class EmbeddingDisplay:
     """Embeddings in the plane of their two principal components.
 
@@ -109,7 +113,7 @@ class EmbeddingDisplay:
         return cls(positions, labels, explained).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the series as points, and each class's name at its centre.
+        """Draw the series as points, and each class's name near its centre.
 
         Parameters
         ----------
@@ -123,9 +127,7 @@ class EmbeddingDisplay:
         self.ax_ = _new_axes() if ax is None else ax
         self.figure_: Figure | Any = self.ax_.figure
         if self.labels is None:
-            self.ax_.scatter(
-                self.positions[:, 0], self.positions[:, 1], s=18, alpha=0.8, linewidths=0
-            )
+            self._scatter(self.positions)
         else:
             self._plot_classes(self.labels)
         for axis, share in zip("xy", self.explained, strict=True):
@@ -141,19 +143,36 @@ class EmbeddingDisplay:
     def _plot_classes(self, labels: NDArray[Any]) -> None:
         classes = np.unique(labels)
         colours = _colours(len(classes))
-        for colour, label in zip(colours, classes, strict=True):
-            points = self.positions[labels == label]
-            self.ax_.scatter(
-                points[:, 0], points[:, 1], s=18, alpha=0.8, linewidths=0, color=colour
-            )
+        centres = np.array([self.positions[labels == label].mean(axis=0) for label in classes])
+        least = LEAST_DISTANCE * float(np.ptp(self.positions, axis=0).max())
+        for colour, label, place in zip(colours, classes, _apart(centres, least), strict=True):
+            self._scatter(self.positions[labels == label], color=colour)
             self.ax_.annotate(
                 str(label),
-                points.mean(axis=0),
+                place,
                 ha="center",
                 va="center",
                 weight="bold",
                 bbox={"boxstyle": "round,pad=0.25", "fc": "white", "ec": colour, "alpha": 0.9},
             )
+
+
+def _apart(places: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Push places apart that are closer than `least`, so that no name hides another."""
+    places = places.copy()
+    # Never exactly on each other, so that there is a way to push.
+    places += least * 1e-3 * np.arange(len(places))[:, None] * [1.0, -1.0]
+    # With names by the hundred there is no room to push into.
+    for _ in range(50 if len(places) <= 50 else 0):
+        for first in range(len(places)):
+            for second in range(first):
+                gap = places[first] - places[second]
+                distance = float(np.hypot(*gap))
+                if 0 < distance < least:
+                    push = gap * (least - distance) / distance / 2
+                    places[first] += push
+                    places[second] -= push
+    return places
 
 
 def _new_axes() -> Axes:
