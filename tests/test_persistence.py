@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -389,57 +388,7 @@ def test_a_skops_file_holds_no_pickle(tmp_path, pipeline):
         assert {Path(name).suffix for name in archive.namelist()} <= {".json", ".npy"}
 
 
-# Faults 26 and 28: kills and full disks
-
-SAVE_FOR_EVER = """
-import sys, itertools, joblib, seqfeat
-models = [joblib.load(path) for path in sys.argv[2:]]
-print("ready", flush=True)
-for model in itertools.cycle(models):
-    seqfeat.save(model, sys.argv[1], notes=str(model.embedding_dim))
-"""
-
-
-@pytest.mark.slow
-def test_fault_26_a_kill_at_any_moment_leaves_a_whole_model(tmp_path, utterances):
-    sources = []
-    for dim in (2, 3):
-        sources.append(tmp_path / f"{dim}.source")
-        joblib.dump(LSTMAutoencoder(dim, max_iter=1).fit(utterances[0]), sources[-1])
-    path = tmp_path / "models" / "m.joblib"
-    seen = set()
-    rng = np.random.default_rng(0)
-    command = [sys.executable, "-c", SAVE_FOR_EVER, path, *sources]
-    for _ in range(6):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            process.stdout.readline()
-            while not path.exists():
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.05))
-            process.send_signal(signal.SIGKILL)
-        model = seqfeat.load(path)
-        assert card_of(path)["notes"] == str(model.embedding_dim)
-        seen.add(model.embedding_dim)
-    assert seen <= {2, 3}
-
-
-@pytest.mark.parametrize("is_new", [True, False])
-def test_fault_26_a_kill_between_model_and_card_is_mended(tmp_path, pipeline, is_new, monkeypatch):
-    path = tmp_path / "m.joblib"
-    if not is_new:
-        seqfeat.save(pipeline, path, notes="old")
-    monkeypatch.setattr(Path, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        seqfeat.save(pipeline[:1], path, notes="new")
-    monkeypatch.undo()
-    assert len(seqfeat.load(path)) == 1
-    assert card_of(path)["notes"] == "new"
-    assert names_in(tmp_path) == ["m.joblib", "m.json"]
-
-
-def killed(*_):
-    raise KeyboardInterrupt
-
+# Fault 28: full disks; kills are in test_replacing.py
 
 SAVE_ONCE = """
 import sys, joblib, resource, seqfeat

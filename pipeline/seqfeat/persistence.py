@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import joblib
 from sklearn.utils.validation import check_is_fitted
 
-from seqfeat.atomic import atomic_write
+from seqfeat.atomic import pending_path, promote, replace_pair
 from seqfeat.cards import CARD_VERSION, Card, card_path, installed_versions, make_card, read_card
 from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, ModelVersionWarning
 from seqfeat.pickling import refuse_newer
@@ -98,9 +98,13 @@ def save(
     check_is_fitted(estimator)
     data = _dumped(estimator, format)
     card = make_card(estimator, data, target, format, metrics, notes)
-    target.parent.mkdir(parents=True, exist_ok=True)
     _refuse_foreign_card(target)
-    _write_both(target, data, json.dumps(card, indent=2, allow_nan=False).encode() + b"\n")
+    written = json.dumps(card, indent=2, allow_nan=False).encode() + b"\n"
+    try:
+        replace_pair(target, data, card_path(target), written, card["sha256"])
+    except OSError as error:
+        reason = f"not saved, and what was there before is whole: {error.strerror or error}"
+        raise OSError(error.errno, reason, str(target)) from error
     return target
 
 
@@ -144,8 +148,7 @@ def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
         promise nothing for saved models.
     """
     target = Path(os.path.realpath(path))
-    data = _bytes_of(target)
-    card = _card_of(target, data)
+    data, card = _pair(target)
     _check_versions(target, card)
     try:
         return _opened(data, card["format"], set(trusted), target)
@@ -196,6 +199,10 @@ def _refuse_foreign_card(target: Path) -> None:
     path = card_path(target)
     if not path.exists():
         return
+    if path.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, "not saved: a folder is in the card's place", str(path)
+        )
     other = read_card(path).get("file")
     if other != target.name and path.with_name(str(other)).exists():
         raise ModelFileError(
@@ -204,25 +211,21 @@ def _refuse_foreign_card(target: Path) -> None:
         )
 
 
-def _write_both(target: Path, data: bytes, card: bytes) -> None:
-    """Replace model and card, so that at any moment one of the cards fits the model.
+def _pair(target: Path) -> tuple[bytes, Card]:
+    """Return a model's bytes and its card.
 
-    The new card waits under another name until the model is there; `load` looks
-    at that name too.
+    While somebody saves, one may be read before and the other after; then they fit
+    when they are read again.
     """
-    waiting = _waiting_card(target)
-    atomic_write(waiting, card)
-    try:
-        atomic_write(target, data)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            waiting.unlink()
-        raise
-    waiting.replace(card_path(target))
-
-
-def _waiting_card(target: Path) -> Path:
-    return card_path(target).with_suffix(".json.new")
+    failed: list[bytes] = []
+    while True:
+        data = _bytes_of(target)
+        try:
+            return data, _card_of(target, data)
+        except ModelFileError:
+            if failed.count(data) == 2:
+                raise
+            failed = [*failed[-1:], data]
 
 
 def _bytes_of(target: Path) -> bytes:
@@ -240,7 +243,8 @@ def _bytes_of(target: Path) -> bytes:
 def _card_of(target: Path, data: bytes) -> Card:
     """Return the card that fits the model's bytes."""
     digest = hashlib.sha256(data).hexdigest()
-    places = [place for place in (card_path(target), _waiting_card(target)) if place.exists()]
+    pending = pending_path(card_path(target), digest)
+    places = [place for place in (card_path(target), pending) if place.exists()]
     if not places:
         raise ModelFileError(
             f"{target} has no card, {card_path(target).name}, to check it against. If it was saved "
@@ -250,9 +254,8 @@ def _card_of(target: Path, data: bytes) -> Card:
     cards = [read_card(place) for place in places]
     for place, card in zip(places, cards, strict=True):
         if card["sha256"] == digest:
-            if place != card_path(target):  # a save was killed just before its end
-                with contextlib.suppress(OSError):
-                    place.replace(card_path(target))
+            if place == pending:  # a save was killed just before its end
+                promote(target, data, card_path(target), digest)
             return _complete(card, target)
     size = cards[0].get("bytes")
     raise ModelFileError(

@@ -60,8 +60,12 @@ def _checksum(state: dict[str, Any]) -> str:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """Yield a value's content; of what is neither number nor text, only the type."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
+    """Yield a value's content; of what is neither number nor text, only the type.
+
+    Arrays of objects, and of NumPy's texts of any length, hold pointers, so their
+    elements count.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OT":
         yield f"{value.dtype.str}{value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
     elif isinstance(value, dict):
