@@ -1,6 +1,9 @@
 import pytest
 import torch
 
+from seqfeat import make_classifier
+from seqfeat.datasets import load_japanese_vowels
+
 
 @pytest.fixture(scope="module")
 def one_thread():
@@ -9,3 +12,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def utterances():
+    """A fifth of the training set, in order: series of all speakers, and their labels."""
+    X, y = load_japanese_vowels(return_X_y=True)
+    return X[::5], y[::5]
+
+
+@pytest.fixture(scope="module")
+def pipeline(utterances):
+    """A small fitted classifier of the utterances."""
+    return make_classifier(4, max_iter=2, random_state=0).fit(*utterances)

@@ -4,9 +4,6 @@ import mlflow
 import numpy as np
 import pytest
 
-from seqfeat import make_classifier
-from seqfeat.datasets import load_japanese_vowels
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -25,17 +22,6 @@ def store(tmp_path_factory):
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     yield mlflow.create_experiment("speakers", artifact_location=(folder / "artifacts").as_uri())
     mlflow.set_tracking_uri(before)
-
-
-@pytest.fixture(scope="module")
-def utterances():
-    X, y = load_japanese_vowels(return_X_y=True)
-    return X[::5], y[::5]
-
-
-@pytest.fixture(scope="module")
-def pipeline(utterances):
-    return make_classifier(4, max_iter=2, random_state=0).fit(*utterances)
 
 
 @pytest.mark.parametrize(

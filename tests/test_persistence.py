@@ -26,7 +26,6 @@ from seqfeat import (
     ModelVersionWarning,
     make_classifier,
 )
-from seqfeat.datasets import load_japanese_vowels
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -36,17 +35,6 @@ pytestmark = [
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = ["joblib", "skops"]
 N_POSITIONS = 600
-
-
-@pytest.fixture(scope="module")
-def utterances():
-    X, y = load_japanese_vowels(return_X_y=True)
-    return X[::5], y[::5]
-
-
-@pytest.fixture(scope="module")
-def pipeline(utterances):
-    return make_classifier(4, max_iter=2, random_state=0).fit(*utterances)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import InputError, ModelFileError
 from seqfeat.version import __version__
 
-__all__ = ["Card", "card_path", "find_autoencoder", "installed_versions", "make_card", "read_card"]
+__all__ = ["Card", "card_path", "installed_versions", "make_card", "read_card"]
 
 Card = dict[str, Any]
 
@@ -59,7 +59,7 @@ def make_card(
         "versions": installed_versions(),
         "notes": notes,
         "metrics": _metrics(metrics or {}),
-        "input": _input(find_autoencoder(estimator)),
+        "input": _input(_find_autoencoder(estimator)),
         "classes": _as_json(getattr(estimator, "classes_", None)),
         "estimator": type(estimator).__name__,
         "parameters": _parameters(estimator),
@@ -93,15 +93,15 @@ def installed_versions() -> dict[str, str]:
     }
 
 
-def find_autoencoder(estimator: Any) -> LSTMAutoencoder | None:
+def _find_autoencoder(estimator: Any) -> LSTMAutoencoder | None:
     """Return the first autoencoder inside pipelines and searches, or None."""
     if isinstance(estimator, LSTMAutoencoder):
         return estimator
     if isinstance(estimator, Pipeline):
-        found = (find_autoencoder(step) for _, step in estimator.steps)
+        found = (_find_autoencoder(step) for _, step in estimator.steps)
         return next((step for step in found if step is not None), None)
     best = getattr(estimator, "best_estimator_", None)
-    return None if best is None else find_autoencoder(best)
+    return None if best is None else _find_autoencoder(best)
 
 
 def _input(autoencoder: LSTMAutoencoder | None) -> dict[str, Any] | None:

@@ -56,9 +56,9 @@ def series_like_fitted(estimator: Any, X: Any) -> Series:
         table's columns differ.
     """
     series = as_series(X, missing=estimator.missing)
-    if series.form == "frame" and not estimator.is_table_:
-        validate_data(estimator, X, reset=False, skip_check_array=True)
     if not estimator.is_table_:
+        if series.form == "frame":
+            validate_data(estimator, X, reset=False, skip_check_array=True)
         _refuse_table(estimator, series)
         _refuse_other_channels(estimator, series)
     elif series.form == "table":

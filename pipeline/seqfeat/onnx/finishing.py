@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from sklearn.base import is_regressor
 
+from seqfeat.version import __version__
+
 __all__ = ["Output", "add_papers", "finish", "outputs_of"]
 
 N_SERIES, N_TIMESTEPS = "n_series", "n_timesteps"
@@ -111,8 +113,6 @@ def _flattened(graph: onnx.GraphProto, raw: str, name: str) -> str:
 
 def add_papers(model: onnx.ModelProto, autoencoder: Any, last: Any, outputs: list[Output]) -> None:
     """State who made the model, from what, and what it takes and returns."""
-    from seqfeat import __version__
-
     versions: dict[str, int] = {}
     for opset in model.opset_import:
         versions[opset.domain] = max(opset.version, versions.get(opset.domain, 0))
