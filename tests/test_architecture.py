@@ -22,6 +22,7 @@ IMPORT_ORDER = [
     "device",
     "network",
     "batches",
+    "initialization",
     "training",
     "inference",
     "labels",
@@ -52,6 +53,7 @@ FORBIDDEN = {
     "network": {"sklearn", "pandas", "numpy"},
     "device": {"sklearn", "pandas"},
     "batches": {"sklearn", "pandas", "numpy"},
+    "initialization": {"sklearn", "pandas", "numpy"},
     "training": {"sklearn", "pandas", "numpy"},
 }
 

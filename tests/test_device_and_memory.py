@@ -21,7 +21,8 @@ from seqfeat.device import (
     to_device,
 )
 from seqfeat.inference import embed
-from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.scaling import channel_scaling
 from seqfeat.series import as_series
 from seqfeat.training import Settings, Trainer, train

@@ -587,6 +587,8 @@ WRONG = {
     "embedding_dim": [0, -1, 2.5, "64", None],
     "hidden_dim": [0, -1, 2.5, "auto"],
     "patch_len": [0, -1, 2.5, "all", None],
+    "window_len": [0, -1, 2.5, "all", None],
+    "window_stride": [0, -1, 2.5, "all", None],
     "n_time_features": [-1, 0.5, "auto", None],
     "bidirectional": [2, "yes", None],
     "pooling": ["sum", "", None, 1],

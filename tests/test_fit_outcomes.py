@@ -13,7 +13,8 @@ from sklearn.metrics import r2_score
 from seqfeat import LayoutWarning, LSTMAutoencoder, inference
 from seqfeat.fitting import Plan, build_network, draw_seed, split_rows
 from seqfeat.inference import decode, embed, evaluate, rebuild
-from seqfeat.network import Architecture, initialize
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture
 from seqfeat.network_cache import _entries, cached_network
 from seqfeat.scaling import channel_scaling
 from seqfeat.series import as_series

@@ -26,7 +26,8 @@ from seqfeat.fitting import (
     weights_of,
 )
 from seqfeat.inference import Evaluation
-from seqfeat.network import Architecture, initialize
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture
 from seqfeat.network_cache import cached_network
 from seqfeat.scaling import channel_scaling
 from seqfeat.series import as_series

@@ -10,7 +10,8 @@ from sklearn.metrics import r2_score
 
 from seqfeat import inference
 from seqfeat.inference import decode, embed, evaluate, rebuild
-from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.scaling import channel_scaling, identity_scaling
 from seqfeat.series import Series, as_series
 

@@ -1,7 +1,5 @@
 """The network against plain torch models that hold the same weights."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,18 +7,20 @@ from scipy.fft import dct
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seqfeat.initialization import initialize
 from seqfeat.network import (
+    LEAST_VARIANCE,
     Architecture,
     RecurrentAutoencoder,
+    count_windows,
     from_patches,
-    initialize,
     reverse_within_length,
-    to_patches,
+    windows,
 )
 
 N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
 LENGTHS = torch.tensor([7, 1, 4, 10, 2])
-POOLINGS = ["last", "mean", "max"]
+POOLINGS = ["last", "mean", "max", "statistics"]
 
 
 def generator(seed):
@@ -124,25 +124,25 @@ def test_the_seed_network_has_the_same_gradients(moved):
 # Packed sequences as oracle
 
 
-def stacked_lstm(encoder):
-    """Return torch's own two-layer LSTM with the encoder's weights."""
+def stacked_lstm(encoder, n_layers):
+    """Return torch's own LSTM of one or two layers with the encoder's weights."""
     first = encoder.forward_layers[0]
     bidirectional = len(encoder.backward_layers) > 0
     lstm = nn.LSTM(
-        first.input_size, first.hidden_size, 2, batch_first=True, bidirectional=bidirectional
+        first.input_size, first.hidden_size, n_layers, batch_first=True, bidirectional=bidirectional
     )
     weights = {}
     for suffix, layers in (("", encoder.forward_layers), ("_reverse", encoder.backward_layers)):
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(layers[:n_layers]):
             for name, value in layer.state_dict().items():
                 weights[name.replace("_l0", f"_l{index}{suffix}")] = value
     lstm.load_state_dict(weights)
     return lstm
 
 
-def packed_outputs_and_state(encoder, values, lengths):
+def packed_outputs_and_state(encoder, values, lengths, n_layers=2):
     packed = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
-    outputs, (state, _) = stacked_lstm(encoder)(packed)
+    outputs, (state, _) = stacked_lstm(encoder, n_layers)(packed)
     return pad_packed_sequence(outputs, batch_first=True)[0], state
 
 
@@ -151,10 +151,22 @@ def packed_embeddings(encoder, values, lengths, pooling):
     if pooling == "last":
         n_directions = 2 if len(encoder.backward_layers) else 1
         pooled = torch.cat(list(state[-n_directions:]), dim=1)
+    elif pooling == "statistics":
+        hidden, _ = packed_outputs_and_state(encoder, values, lengths, n_layers=1)
+        series = [
+            torch.cat(layers, dim=1)[:length]
+            for *layers, length in zip(hidden, outputs, lengths, strict=True)
+        ]
+        pooled = torch.stack([statistics_of_one(steps) for steps in series])
     else:
         series = [row[:length] for row, length in zip(outputs, lengths, strict=True)]
         pooled = torch.stack([s.mean(0) if pooling == "mean" else s.max(0).values for s in series])
     return encoder.projection(pooled)
+
+
+def statistics_of_one(steps):
+    deviation = torch.sqrt(steps.var(0, correction=0) + LEAST_VARIANCE)
+    return torch.cat([steps.mean(0), deviation, steps.max(0).values, steps.min(0).values])
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -249,14 +261,38 @@ def test_the_batch_size_does_not_matter(any_network, size):
 @pytest.mark.parametrize("n_timesteps", [1, 2, 3, 4, 6, 7])
 def test_patches_there_and_back(n_timesteps):
     values = normal(2, n_timesteps, N_CHANNELS)
-    patches = to_patches(values, 3)
+    patches = windows(values, 3, 3)
     assert patches.shape == (2, -(-n_timesteps // 3), 3 * N_CHANNELS)
     assert torch.equal(from_patches(patches, n_timesteps, N_CHANNELS), values)
 
 
 def test_the_last_patch_is_filled_with_zeros():
     values = torch.arange(1.0, 11.0).reshape(1, 5, 2)
-    assert to_patches(values, 3).tolist() == [[[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0]]]
+    assert windows(values, 3, 3).tolist() == [[[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0]]]
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 16])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_overlapping_windows_are_slices_of_each_series(length, stride):
+    stride = min(stride, length)
+    values = ragged_values()
+    stacked, counts = windows(values, length, stride), count_windows(LENGTHS, length, stride)
+    assert stacked.shape[1] == counts.max()
+    longer = np.pad(values.numpy(), ((0, 0), (0, length + stride), (0, 0)))
+    for series, (n_timesteps, count) in enumerate(zip(LENGTHS, counts, strict=True)):
+        # As many as cover the series, and no window more.
+        assert (count - 1) * stride + length >= n_timesteps
+        assert count == 1 or (count - 2) * stride + length < n_timesteps
+        for step in range(count):
+            window = longer[series, step * stride : step * stride + length]
+            assert stacked[series, step].tolist() == window.ravel().tolist()
+
+
+def test_windows_that_follow_each_other_are_patches():
+    architecture = Architecture(N_CHANNELS, WIDTH, 6, patch_len=3)
+    assert (architecture.window_len, architecture.window_stride) == (3, 3)
+    explicit = Architecture(N_CHANNELS, WIDTH, 6, patch_len=3, window_len=3, window_stride=3)
+    assert explicit == architecture
 
 
 def stack_by_hand(values, patch_len):
@@ -275,7 +311,9 @@ def stack_by_hand(values, patch_len):
 def test_patches_are_channels_of_fewer_steps(patch_len):
     patched = Architecture(N_CHANNELS, WIDTH, 6, patch_len=patch_len, n_time_features=2)
     network = initialized(patched)
-    stacked = RecurrentAutoencoder(replace(patched, n_channels=patch_len * N_CHANNELS, patch_len=1))
+    stacked = RecurrentAutoencoder(
+        Architecture(patch_len * N_CHANNELS, WIDTH, 6, n_time_features=2)
+    )
     stacked.load_state_dict(network.state_dict())
     values = ragged_values()
     by_hand, steps = stack_by_hand(values, patch_len), torch.ceil(LENGTHS / patch_len).long()

@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 
 from seqfeat.batches import Corruption, TrainingSet, length_buckets
 from seqfeat.exceptions import TrainingError
-from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.training import Settings, Trainer, one_cycle, train
 
 CPU = torch.device("cpu")

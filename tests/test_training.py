@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from seqfeat.batches import Corruption, TrainingSet
 from seqfeat.exceptions import TrainingError
-from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.training import Settings, Trainer, one_cycle, train
 
 CPU = torch.device("cpu")

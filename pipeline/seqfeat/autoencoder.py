@@ -6,7 +6,6 @@ carries it out, and `embedding` holds the methods that use the result.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +16,15 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 
 from seqfeat.embedding import EmbeddingMixin
-from seqfeat.fitting import Outcome, Plan, carry_out, is_learned, warn_about, weights_of
+from seqfeat.fitting import (
+    Outcome,
+    Plan,
+    carry_out,
+    is_learned,
+    learned_attributes,
+    planned_attributes,
+    warn_about,
+)
 from seqfeat.parameters import PARAMETER_CONSTRAINTS, needs_labels
 from seqfeat.pickling import CheckedStateMixin
 from seqfeat.planning import plan_epoch, plan_fit
@@ -47,10 +54,9 @@ class LSTMAutoencoder(
     trained together on unlabelled series. `transform` returns the embeddings.
     One series gives one vector, whatever its batch-mates, padding or batch size.
 
-    Training takes time linear in ``max_iter``, in the number of series and in
-    their length, and memory of twice the scaled training set, float32, and one
-    batch. `transform` takes about a tenth of an epoch's time and the memory of a
-    batch for each thread beyond its input and output.
+    Training takes time linear in ``max_iter``, the number of series and their
+    length, and memory of twice the scaled training set, float32, and one batch.
+    `transform` takes a batch's memory for each thread beyond its input and output.
 
     Parameters
     ----------
@@ -60,17 +66,27 @@ class LSTMAutoencoder(
         Width of the encoder's first and the decoder's last LSTM layer. None is
         ``2 * embedding_dim``.
     patch_len : int or "auto", default="auto"
-        Consecutive timesteps that make up one step of the LSTM [3]_. A recurrent
-        decoder driven by one vector does not learn more than some dozens of
-        steps; ``"auto"`` allows the longest training series 32 of them.
+        Consecutive timesteps that one step of the decoder rebuilds [3]_. A decoder
+        driven by one vector does not learn more than some dozens of steps;
+        ``"auto"`` allows the longest training series 32 of them.
+    window_len : int or "auto", default="auto"
+        Consecutive timesteps that one step of the encoder reads. ``"auto"`` is 16, or
+        a sixth of short series; with other pooling than statistics, `patch_len`.
+    window_stride : int or "auto", default="auto"
+        Timesteps from one window to the next, `window_len` at most. ``"auto"`` is the
+        least that leads to 128 steps or fewer; with other pooling, `window_len`.
     n_time_features : int, default=16
         Cosines of the position beside the decoder's input, which spare it from
         counting steps. 0 leaves the decoder nothing but the embedding.
     bidirectional : bool, default=False
         Whether the encoder also reads each series backwards; about twice the time.
-    pooling : {"last", "mean", "max"}, default="max"
-        How the encoder's outputs over a series' steps become its embedding: the
-        last one, their mean, or their largest value in each dimension.
+    pooling : {"statistics", "last", "mean", "max"}, default="statistics"
+        How the encoder's outputs over a series' steps become its embedding.
+        ``"statistics"`` maps mean, standard deviation, largest and least value of
+        both layers' outputs [8]_; the map begins as their principal components over
+        the training series, and the encoder learns at a tenth of the learning rate.
+        The others take the second layer's last output, their mean, or their largest
+        value in each dimension, and begin with random weights.
     dropout : float in [0, 1), default=0.0
         Share of units dropped between LSTM layers in training, the same ones at
         each step of a series [4]_.
@@ -83,12 +99,10 @@ class LSTMAutoencoder(
         counts neither in the scaling nor in the loss and which the encoder sees
         as the channel's mean.
     masking_ratio : float in [0, 1), default=0.0
-        Share of LSTM steps hidden from the encoder in training, which the decoder
-        has to rebuild all the same.
-    input_noise : float, default=0.6
-        Standard deviation, in scaled units, of Gaussian noise on the encoder's
-        input in training [5]_. The decoder rebuilds the series without it, which
-        makes the features better and less dependent on the number of epochs.
+        Share of patches hidden from the encoder, not from the loss, in training.
+    input_noise : float, default=0.0
+        Standard deviation, in scaled units, of noise on the encoder's input in
+        training [5]_. With ``pooling="max"``, 0.6 makes the features better.
     target_weight : float in [0, 1), default=0.0
         Weight of a classification head's loss against the reconstruction's. Above
         0, `fit` needs labels.
@@ -135,7 +149,7 @@ class LSTMAutoencoder(
         least watched loss.
     architecture_ : dict
         The dimensions that rebuild the network from `weights_`.
-    embedding_dim_, hidden_dim_, patch_len_ : int
+    embedding_dim_, hidden_dim_, patch_len_, window_len_, window_stride_ : int
         What the parameters of those names became.
     n_channels_in_ : int
         Channels of a series.
@@ -179,9 +193,8 @@ class LSTMAutoencoder(
     More reconstruction is not more accuracy: with labels, compare settings by the
     score of the whole pipeline.
 
-    Left out on purpose: packed sequences, slow on CPUs and not needed, as padding
-    cannot reach a forward LSTM's earlier states; and teacher forcing, which lets
-    the decoder ignore the embedding.
+    Left out on purpose: packed sequences, slow and not needed, as padding cannot reach
+    a forward LSTM's earlier states; teacher forcing, with which a decoder needs no embedding.
 
     References
     ----------
@@ -199,6 +212,8 @@ class LSTMAutoencoder(
        regularization". ICLR.
     .. [7] L. N. Smith and N. Topin (2018). "Super-convergence: very fast training
        of neural networks using large learning rates". arXiv:1708.07120.
+    .. [8] D. Snyder et al. (2018). "X-vectors: robust DNN embeddings for speaker
+       recognition". ICASSP.
 
     Examples
     --------
@@ -221,14 +236,16 @@ class LSTMAutoencoder(
         *,
         hidden_dim: int | None = None,
         patch_len: int | str = "auto",
+        window_len: int | str = "auto",
+        window_stride: int | str = "auto",
         n_time_features: int = 16,
         bidirectional: bool = False,
-        pooling: str = "max",
+        pooling: str = "statistics",
         dropout: float = 0.0,
         scale: str | None = "channel",
         missing: str = "error",
         masking_ratio: float = 0.0,
-        input_noise: float = 0.6,
+        input_noise: float = 0.0,
         target_weight: float = 0.0,
         max_iter: int = 60,
         batch_size: int | str = "auto",
@@ -246,6 +263,8 @@ class LSTMAutoencoder(
         self.embedding_dim = embedding_dim
         self.hidden_dim = hidden_dim
         self.patch_len = patch_len
+        self.window_len = window_len
+        self.window_stride = window_stride
         self.n_time_features = n_time_features
         self.bidirectional = bidirectional
         self.pooling = pooling
@@ -347,21 +366,10 @@ class LSTMAutoencoder(
         """Carry out a plan, and only then change this estimator."""
         context = self._init_callback_context(max_subtasks=plan.settings.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        learned = {
-            **learned,
-            "architecture_": asdict(plan.architecture),
-            "embedding_dim_": plan.architecture.embedding_dim,
-            "hidden_dim_": plan.architecture.hidden_dim,
-            "patch_len_": plan.architecture.patch_len,
-            "n_observed_": plan.scaling.count,
-            "mean_": plan.scaling.mean,
-            "deviation_": plan.scaling.deviation,
-            "scale_": plan.scaling.scale,
-        }
-        if plan.classes is not None:
-            learned["classes_"] = plan.classes
+        learned = learned | planned_attributes(plan)
         outcome = carry_out(plan, EpochReporter(self, context, learned, X, y))
-        learned |= self._learned_by(outcome, is_stream)
+        learned |= learned_attributes(outcome)
+        learned |= self._learned_from_stream(outcome) if is_stream else {}
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
         self.__dict__.update(learned)
@@ -369,22 +377,14 @@ class LSTMAutoencoder(
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _learned_by(self, outcome: Outcome, is_stream: bool) -> dict[str, Any]:
-        history = outcome.history
-        learned: dict[str, Any] = {
-            "weights_": weights_of(outcome.network),
-            "loss_curve_": history.loss_curve,
-            "validation_loss_curve_": history.validation_loss_curve,
-            "n_iter_": history.n_iter,
-            "best_iter_": history.best_iter,
-            "best_score_": outcome.quality.r_squared,
+    def _learned_from_stream(self, outcome: Outcome) -> dict[str, Any]:
+        loss_curve = getattr(self, "loss_curve_", []) + outcome.history.loss_curve
+        return {
+            "loss_curve_": loss_curve,
+            "n_iter_": len(loss_curve),
+            "best_iter_": len(loss_curve),
+            "_optimizer_state": outcome.history.optimizer_state,
         }
-        if is_stream:
-            earlier = getattr(self, "loss_curve_", [])
-            learned["loss_curve_"] = earlier + history.loss_curve
-            learned["n_iter_"] = learned["best_iter_"] = len(learned["loss_curve_"])
-            learned["_optimizer_state"] = history.optimizer_state
-        return learned
 
     @property
     def _n_features_out(self) -> int:

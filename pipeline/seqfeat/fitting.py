@@ -22,7 +22,8 @@ from sklearn.utils import check_random_state
 from seqfeat.batches import TrainingSet
 from seqfeat.device import single_threaded
 from seqfeat.inference import Evaluation, evaluate
-from seqfeat.network import Architecture, RecurrentAutoencoder, initialize
+from seqfeat.initialization import fit_encoder, initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.scaling import ChannelScaling
 from seqfeat.series import Series
 from seqfeat.training import History, Settings, train
@@ -34,6 +35,8 @@ __all__ = [
     "carry_out",
     "draw_seed",
     "is_learned",
+    "learned_attributes",
+    "planned_attributes",
     "warn_about",
     "weights_of",
 ]
@@ -41,7 +44,7 @@ __all__ = [
 LEAST_R_SQUARED = 0.05
 """A reconstruction that explains less is reported as a collapse."""
 LEAST_SPREAD = 1e-3
-"""Embeddings, which lie between -1 and 1, that vary less are reported as constant."""
+"""Embeddings that vary less are reported as constant; they begin with a spread of about 1."""
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -93,16 +96,19 @@ def carry_out(plan: Plan, observer: Observer) -> Outcome:
     """Fit as planned. `observer` sees every epoch and may stop the training."""
     generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
+    data = scaled_training_set(plan)
+    rows, held_out = split_rows(plan)
+    is_split = len(held_out) > 0
+    training_set = data.take(torch.from_numpy(rows)) if is_split else data
     if plan.start_weights is None:
         # Its matrix decompositions, too, depend on the number of threads.
         with single_threaded():
             initialize(network, generator)
-    data = scaled_training_set(plan)
-    rows, held_out = split_rows(plan)
-    is_split = len(held_out) > 0
+            if plan.architecture.pooling == "statistics":
+                fit_encoder(network, training_set, generator)
     history = train(
         network,
-        data.take(torch.from_numpy(rows)) if is_split else data,
+        training_set,
         plan.settings,
         generator,
         validation=data.take(torch.from_numpy(held_out)) if is_split else None,
@@ -123,6 +129,37 @@ def build_network(
     if weights is not None:
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     return network
+
+
+def planned_attributes(plan: Plan) -> dict[str, Any]:
+    """Return what an estimator keeps of a plan, by attribute name."""
+    a, scaling = plan.architecture, plan.scaling
+    return {
+        "architecture_": a.as_dict(),
+        "embedding_dim_": a.embedding_dim,
+        "hidden_dim_": a.hidden_dim,
+        "patch_len_": a.patch_len,
+        "window_len_": a.window_len,
+        "window_stride_": a.window_stride,
+        "n_observed_": scaling.count,
+        "mean_": scaling.mean,
+        "deviation_": scaling.deviation,
+        "scale_": scaling.scale,
+        **({} if plan.classes is None else {"classes_": plan.classes}),
+    }
+
+
+def learned_attributes(outcome: Outcome) -> dict[str, Any]:
+    """Return what an estimator keeps of its training, by attribute name."""
+    history = outcome.history
+    return {
+        "weights_": weights_of(outcome.network),
+        "loss_curve_": history.loss_curve,
+        "validation_loss_curve_": history.validation_loss_curve,
+        "n_iter_": history.n_iter,
+        "best_iter_": history.best_iter,
+        "best_score_": outcome.quality.r_squared,
+    }
 
 
 def weights_of(network: RecurrentAutoencoder) -> dict[str, NDArray[np.float32]]:

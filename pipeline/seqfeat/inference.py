@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seqfeat.device import (
     full_precision,
@@ -60,7 +61,7 @@ def embed(
     def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
         values = scaling.apply(series, rows)
         lengths = to_device(series.lengths[rows], device)
-        return rows, network.encode(to_device(values, device), lengths).cpu().numpy()
+        return rows, _encode(network, to_device(values, device), lengths).cpu().numpy()
 
     return _batched(run, _order_of_length(series), _batch_size(series.values.shape, device), device)
 
@@ -74,7 +75,7 @@ def rebuild(
         scaled = scaling.apply(series, rows)
         n_timesteps = scaled.shape[1]
         lengths = to_device(series.lengths[rows], device)
-        embeddings = network.encode(to_device(scaled, device), lengths)
+        embeddings = _encode(network, to_device(scaled, device), lengths)
         rebuilt = network.decode(embeddings, n_timesteps).cpu().numpy()
         observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
         return Rebuilt(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
@@ -93,6 +94,13 @@ def decode(
 
     shape = (len(embeddings), n_timesteps, network.architecture.n_channels)
     return _batched(run, np.arange(len(embeddings)), _batch_size(shape, device), device)
+
+
+def _encode(network: RecurrentAutoencoder, values: Tensor, lengths: Tensor) -> Tensor:
+    """Embed a batch; a single series beside itself, as kernels for one round otherwise."""
+    if len(values) > 1:
+        return network.encode(values, lengths)
+    return network.encode(values.expand(2, -1, -1), lengths.expand(2))[:1]
 
 
 def _batched(

@@ -1,10 +1,10 @@
-"""The recurrent autoencoder: patches in, one embedding per series, patches out.
+"""The recurrent autoencoder: windows in, one embedding per series, patches out.
 
 Modules in reading order, dependencies above users: `Encoder`, `Decoder`,
 `RecurrentAutoencoder`. Torch only; nothing here knows scikit-learn or pandas.
 
-Shapes use B series in a batch, T timesteps, C channels, P timesteps in a patch,
-L = ceil(T / P) recurrent steps, H hidden units and E embedding dimensions.
+Shapes use B series in a batch, T timesteps, C channels, W timesteps in a window and
+P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Architecture", "Decoder", "Encoder", "RecurrentAutoencoder", "initialize"]
+__all__ = ["Architecture", "Decoder", "Encoder", "RecurrentAutoencoder"]
+
+LEAST_VARIANCE = 1e-6
+"""Added to a variance over the steps, whose root has no gradient at 0."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Architecture:
     hidden_dim : int
         Width H of the first encoder layer and the last decoder layer.
     patch_len : int
-        Consecutive timesteps P stacked into one recurrent step.
+        Consecutive timesteps P that one recurrent step of the decoder rebuilds.
     bidirectional : bool
         Whether the encoder also reads each series backwards.
-    pooling : {"last", "mean", "max"}
+    pooling : {"last", "mean", "max", "statistics"}
         How the encoder's outputs over the steps become one vector.
     n_time_features : int
         Cosine features of the position beside the decoder's input.
@@ -42,6 +45,9 @@ class Architecture:
         Number of recurrent steps in half a period of the slowest time feature.
     n_classes : int
         Outputs of the classification head; 0 builds no head.
+    window_len, window_stride : int
+        Consecutive timesteps W that one recurrent step of the encoder reads, and
+        how far apart two steps begin. 0 becomes `patch_len`.
     """
 
     n_channels: int
@@ -53,6 +59,12 @@ class Architecture:
     n_time_features: int = 0
     time_period: int = 1
     n_classes: int = 0
+    window_len: int = 0
+    window_stride: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("window_len", "window_stride"):
+            object.__setattr__(self, name, getattr(self, name) or self.patch_len)
 
     def as_dict(self) -> dict[str, int | bool | str]:
         """Return the fields as a plain dict."""
@@ -69,19 +81,27 @@ def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
     return nn.Linear(input_dim, output_dim, device="meta").to_empty(device="cpu")
 
 
-def to_patches(values: Tensor, patch_len: int) -> Tensor:
-    """Stack consecutive timesteps, zero-padding the last patch.
+def windows(values: Tensor, length: int, stride: int) -> Tensor:
+    """Stack windows of consecutive timesteps, with zeros behind the end of the last.
 
-    Shape: (B, T, C) -> (B, ceil(T / P), P * C).
+    Shape: (B, T, C) -> (B, L, W * C).
     """
     batch, n_timesteps, n_channels = values.shape
-    n_steps = -(-n_timesteps // patch_len)
-    values = nn.functional.pad(values, (0, 0, 0, n_steps * patch_len - n_timesteps))
-    return values.reshape(batch, n_steps, patch_len * n_channels)
+    n_steps = -(-max(n_timesteps - length, 0) // stride) + 1
+    padding = (n_steps - 1) * stride + length - n_timesteps
+    values = nn.functional.pad(values, (0, 0, 0, padding))
+    if stride != length:
+        values = values.unfold(1, length, stride).transpose(2, 3)
+    return values.reshape(batch, n_steps, length * n_channels)
+
+
+def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
+    """Return how many windows cover each series. Shape: (B,) -> (B,)."""
+    return ((lengths - length).clamp(min=0) + stride - 1) // stride + 1
 
 
 def from_patches(patches: Tensor, n_timesteps: int, n_channels: int) -> Tensor:
-    """Undo `to_patches`. Shape: (B, L, P * C) -> (B, T, C)."""
+    """Return the timesteps of patches that follow each other. Shape: (B, L, P * C) -> (B, T, C)."""
     return patches.reshape(patches.shape[0], -1, n_channels)[:, :n_timesteps]
 
 
@@ -108,15 +128,36 @@ def drop_units(sequences: Tensor, keep: Tensor | None) -> Tensor:
     return sequences if keep is None else sequences * keep[:, None, :]
 
 
+def steps_inside(sequences: Tensor, n_steps: Tensor) -> Tensor:
+    """Tell which steps are a series' own. Shape: (B, L, D), (B,) -> (B, L, 1), bool."""
+    steps = torch.arange(sequences.shape[1], device=sequences.device)
+    return (steps < n_steps[:, None])[:, :, None]
+
+
+def statistics(sequences: Tensor, n_steps: Tensor) -> Tensor:
+    """Return the mean, deviation, largest and least value over each series' own steps.
+
+    Statistics pooling (Snyder et al., 2018), in float32. Shape: (B, L, D), (B,) -> (B, 4 * D).
+    """
+    sequences, counts = sequences.float(), n_steps[:, None]
+    padding = ~steps_inside(sequences, n_steps)
+    mean = sequences.masked_fill(padding, 0.0).sum(dim=1) / counts
+    centred = (sequences - mean[:, None]).masked_fill(padding, 0.0)
+    deviation = (centred.square().sum(dim=1) / counts + LEAST_VARIANCE).sqrt()
+    largest = sequences.masked_fill(padding, -math.inf).amax(dim=1)
+    least = sequences.masked_fill(padding, math.inf).amin(dim=1)
+    return torch.cat([mean, deviation, largest, least], dim=1)
+
+
 class Encoder(nn.Module):
-    """Two LSTM layers and a pooling: one vector for each series.
+    """Two LSTM layers, a pooling and, where widths differ, a linear map: a vector per series.
 
     No packed sequences: with padding on the right, a forward LSTM's state at a
     series' last step cannot depend on the padding, so the padded batch runs
     through the fused kernel and the state is gathered. The backward direction
     is a second forward LSTM over each series reversed within its length.
 
-    Shape: (B, L, P * C), (B,) -> (B, E).
+    Shape: (B, L, W * C), (B,) -> (B, E).
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -126,41 +167,52 @@ class Encoder(nn.Module):
         self.pooling = a.pooling
         self.forward_layers = nn.ModuleList(
             [
-                make_lstm(a.patch_len * a.n_channels, a.hidden_dim),
+                make_lstm(a.window_len * a.n_channels, a.hidden_dim),
                 make_lstm(directions * a.hidden_dim, a.embedding_dim),
             ]
         )
         self.backward_layers = nn.ModuleList()
-        self.projection: nn.Module = nn.Identity()
         if a.bidirectional:
-            self.backward_layers.append(make_lstm(a.patch_len * a.n_channels, a.hidden_dim))
+            self.backward_layers.append(make_lstm(a.window_len * a.n_channels, a.hidden_dim))
             self.backward_layers.append(make_lstm(2 * a.hidden_dim, a.embedding_dim))
-            self.projection = make_linear(2 * a.embedding_dim, a.embedding_dim)
+        self.projection: nn.Module = nn.Identity()
+        pooled_dim = directions * a.embedding_dim
+        if a.pooling == "statistics":
+            pooled_dim = 4 * directions * (a.hidden_dim + a.embedding_dim)
+        if pooled_dim != a.embedding_dim:
+            self.projection = make_linear(pooled_dim, a.embedding_dim)
 
-    def forward(self, patches: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Embed patches; `keep` (B, H) drops units between the layers."""
-        hidden = drop_units(self._layer(0, patches, lengths), keep)
-        embeddings: Tensor = self.projection(self._pool(self._layer(1, hidden, lengths), lengths))
-        return embeddings
+    def forward(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Embed windows; `keep` (B, H) drops units between the layers."""
+        pooled = self.summarize(inputs, n_steps, keep)
+        if not isinstance(self.projection, nn.Linear):
+            return pooled
+        # In float64, so that the last bit of float32 is the same in a batch of any size.
+        weight, bias = self.projection.weight.double(), self.projection.bias.double()
+        return nn.functional.linear(pooled.double(), weight, bias).float()
 
-    def _layer(self, index: int, sequences: Tensor, lengths: Tensor) -> Tensor:
+    def summarize(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Return what the linear map gets to see of each series. Shape: (B, L, W * C) -> (B, D)."""
+        hidden = drop_units(self._layer(0, inputs, n_steps), keep)
+        outputs = self._layer(1, hidden, n_steps)
+        if self.pooling == "last":
+            return self._last_states(outputs, n_steps)
+        if self.pooling == "statistics":
+            return statistics(torch.cat([hidden, outputs], dim=2), n_steps)
+        inside = steps_inside(outputs, n_steps)
+        if self.pooling == "max":
+            return outputs.masked_fill(~inside, -math.inf).amax(dim=1)
+        return outputs.masked_fill(~inside, 0.0).sum(dim=1) / n_steps[:, None]
+
+    def _layer(self, index: int, sequences: Tensor, n_steps: Tensor) -> Tensor:
         outputs: Tensor = self.forward_layers[index](sequences)[0]
         if not self.backward_layers:
             return outputs
-        reversed_outputs = self.backward_layers[index](reverse_within_length(sequences, lengths))[0]
-        return torch.cat([outputs, reverse_within_length(reversed_outputs, lengths)], dim=2)
+        reversed_outputs = self.backward_layers[index](reverse_within_length(sequences, n_steps))[0]
+        return torch.cat([outputs, reverse_within_length(reversed_outputs, n_steps)], dim=2)
 
-    def _pool(self, outputs: Tensor, lengths: Tensor) -> Tensor:
-        if self.pooling == "last":
-            return self._last_states(outputs, lengths)
-        steps = torch.arange(outputs.shape[1], device=outputs.device)
-        padding = (steps >= lengths[:, None])[:, :, None]
-        if self.pooling == "max":
-            return outputs.masked_fill(padding, -math.inf).amax(dim=1)
-        return outputs.masked_fill(padding, 0.0).sum(dim=1) / lengths[:, None]
-
-    def _last_states(self, outputs: Tensor, lengths: Tensor) -> Tensor:
-        last = outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
+    def _last_states(self, outputs: Tensor, n_steps: Tensor) -> Tensor:
+        last = outputs[torch.arange(len(outputs), device=outputs.device), n_steps - 1]
         if not self.backward_layers:
             return last
         # The backward direction ends at the series' first step.
@@ -227,12 +279,15 @@ class RecurrentAutoencoder(nn.Module):
         """Return one embedding per series.
 
         Shape: (B, T, C), (B,) in timesteps -> (B, E). Values behind a series'
-        length have to be 0, as the last patch may reach over its end.
+        length have to be 0, as the last window may reach over its end.
         """
-        patch_len = self.architecture.patch_len
-        steps = (lengths + patch_len - 1) // patch_len
-        embeddings: Tensor = self.encoder(to_patches(values, patch_len), steps, keep)
+        embeddings: Tensor = self.encoder(*self.encoder_inputs(values, lengths), keep)
         return embeddings
+
+    def encoder_inputs(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return windows and their number. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""
+        length, stride = self.architecture.window_len, self.architecture.window_stride
+        return windows(values, length, stride), count_windows(lengths, length, stride)
 
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
         """Rebuild series of `n_timesteps`. Shape: (B, E) -> (B, T, C)."""
@@ -243,24 +298,3 @@ class RecurrentAutoencoder(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Reconstruct. Shape: (B, T, C), (B,) -> (B, T, C)."""
         return self.decode(self.encode(values, lengths), values.shape[1])
-
-
-@torch.no_grad()
-def initialize(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights from `generator`.
-
-    Orthogonal recurrent matrices, gate by gate (Saxe et al., 2014), keep a
-    state's length over many steps; a forget bias of 1 lets gradients through
-    from the start (Jozefowicz et al., 2015); Glorot uniform elsewhere.
-    """
-    for name, parameter in network.named_parameters():
-        if "weight_hh" in name:
-            for gate in parameter.chunk(4):
-                nn.init.orthogonal_(gate, generator=generator)
-        elif "weight" in name:
-            nn.init.xavier_uniform_(parameter, generator=generator)
-        else:
-            parameter.zero_()
-        if "bias_ih" in name:
-            # Gates lie as input, forget, cell, output.
-            parameter.chunk(4)[1].fill_(1.0)

@@ -27,6 +27,12 @@ __all__ = ["plan_epoch", "plan_fit"]
 
 MAX_STEPS = 32
 """Recurrent steps that ``patch_len="auto"`` allows the longest training series."""
+MAX_WINDOW = 16
+"""Timesteps in a window of ``window_len="auto"``; of a short series, a sixth."""
+MAX_WINDOWS = 128
+"""Recurrent steps that ``window_stride="auto"`` allows the encoder for the longest series."""
+ENCODER_RATE = 0.1
+"""Learning rate, as a share, of an encoder that begins fitted to its series."""
 STREAM_RATE = 0.2
 """Learning rate of `partial_fit`, as a share of the peak rate of `fit`."""
 
@@ -135,6 +141,7 @@ def _settings(estimator: LSTMAutoencoder, n_samples: int) -> Settings:
         masking_ratio=estimator.masking_ratio,
         input_noise=estimator.input_noise,
         target_weight=estimator.target_weight,
+        encoder_rate=ENCODER_RATE if estimator.pooling == "statistics" else 1.0,
         n_iter_no_change=estimator.n_iter_no_change,
         tol=estimator.tol,
     )
@@ -154,7 +161,24 @@ def _architecture(estimator: LSTMAutoencoder, series: Series, n_classes: int) ->
         n_time_features=int(estimator.n_time_features),
         time_period=-(-series.n_timesteps // int(patch_len)),
         n_classes=n_classes,
+        **_windows(estimator, series.n_timesteps, int(patch_len)),
     )
+
+
+def _windows(estimator: LSTMAutoencoder, n_timesteps: int, patch_len: int) -> dict[str, int]:
+    """Return the encoder's windows: overlapping ones for statistics, or else the patches."""
+    overlapping = estimator.pooling == "statistics"
+    auto_stride = -(-n_timesteps // MAX_WINDOWS) if overlapping else patch_len
+    auto_length = max(min(MAX_WINDOW, n_timesteps // 6), auto_stride)
+    length, stride = estimator.window_len, estimator.window_stride
+    length = int(auto_length if length == "auto" else length)
+    stride = int(min(auto_stride, length) if stride == "auto" else stride)
+    if stride > length:
+        raise InputError(
+            f"window_stride={stride} is larger than the windows' length, {length}, so that the "
+            "encoder would not see the timesteps between. Lower window_stride or raise window_len."
+        )
+    return {"window_len": length, "window_stride": stride}
 
 
 def _check_warm_start(estimator: LSTMAutoencoder, plan: Plan) -> None:

@@ -44,6 +44,8 @@ class Settings:
     masking_ratio: float = 0.0
     input_noise: float = 0.0
     target_weight: float = 0.0
+    encoder_rate: float = 1.0
+    """Learning rate of the encoder, as a share of the others'."""
     n_iter_no_change: int = 10
     tol: float = 1e-4
     decay: bool = True
@@ -153,8 +155,7 @@ class Trainer:
         """Set up the optimizer and its schedule."""
         s = self.settings
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=s.learning_rate,
+            self._parameter_groups(),
             betas=(0.9, 0.99),
             weight_decay=s.weight_decay,
             fused=True,
@@ -162,13 +163,25 @@ class Trainer:
         if optimizer_state:
             self.optimizer.load_state_dict(_as_tensors(optimizer_state))
             # The state brings its rates along; what is asked for now counts.
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["initial_lr"] = s.learning_rate
+            for group, wanted in zip(
+                self.optimizer.param_groups, self._parameter_groups(), strict=True
+            ):
+                group["lr"] = group["initial_lr"] = wanted["lr"]
                 group["weight_decay"] = s.weight_decay
         n_steps = s.max_iter * -(-n_samples // s.batch_size)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: one_cycle(step, n_steps) if s.decay else 1.0
         )
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters, the encoder's apart if they have a learning rate of their own."""
+        rate, share = self.settings.learning_rate, self.settings.encoder_rate
+        if share == 1.0:
+            return [{"params": list(self.network.parameters()), "lr": rate}]
+        encoder = list(self.network.encoder.parameters())
+        known = set(encoder)
+        others = [weight for weight in self.network.parameters() if weight not in known]
+        return [{"params": encoder, "lr": share * rate}, {"params": others, "lr": rate}]
 
     def run(
         self,

@@ -5,8 +5,8 @@ with N and T left open. ONNX knows neither errors nor lists of unequal series, s
 NaN behind a series is its end, and `Refusals` makes the runtime fail by name on
 what Python would refuse.
 
-Shapes use N series, T timesteps, C channels, P timesteps in a patch,
-L = ceil(T / P) recurrent steps, D inputs of a layer and H of its units.
+Shapes use N series, T timesteps, C channels, W timesteps in a window, L recurrent
+steps, D inputs of a layer, H and E units of the first and the second layer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skl2onnx.common.data_types import DoubleTensorType
 
+from seqfeat.network import LEAST_VARIANCE, Architecture
 from seqfeat.onnx.graph import GraphWriter
 from seqfeat.scaling import LARGEST_SCALED
 
@@ -124,36 +125,55 @@ class _EncoderGraph:
     def __init__(self, g: GraphWriter, autoencoder: Any) -> None:
         self.g = g
         self.weights = autoencoder.weights_
-        self.patch_len = autoencoder.patch_len_
-        self.n_channels = autoencoder.n_channels_in_
-        self.pooling = autoencoder.architecture_["pooling"]
-        self.bidirectional = autoencoder.architecture_["bidirectional"]
+        architecture = Architecture(**autoencoder.architecture_)
+        self.window_len = architecture.window_len
+        self.window_stride = architecture.window_stride
+        self.n_channels = architecture.n_channels
+        self.pooling = architecture.pooling
+        self.bidirectional = architecture.bidirectional
         self.directions = ["forward", "backward"] if self.bidirectional else ["forward"]
 
     def embed(self, scaled: str, lengths: str) -> str:
         """Shape (N, T, C), (N,) -> (N, E)."""
         g = self.g
-        patches, n_steps = scaled, lengths
-        if self.patch_len > 1:
-            patches = self._patches(scaled)
-            rounded_up = g.node("Add", lengths, g.constant(self.patch_len - 1, np.int64))
-            n_steps = g.node("Div", rounded_up, g.constant(self.patch_len, np.int64))
+        sequences, n_steps = scaled, lengths
+        if self.window_len > 1:
+            n_steps = self._count_windows(lengths)
+            sequences = self._windows(scaled)
         n_steps = g.cast(n_steps, np.int32)
-        sequences = g.node("Transpose", patches, perm=[1, 0, 2])
-        outputs, _ = self._layer(0, sequences, n_steps)
-        outputs, states = self._layer(1, self._joined(outputs), n_steps)
+        sequences = g.node("Transpose", sequences, perm=[1, 0, 2])
+        hidden, _ = self._layer(0, sequences, n_steps)
+        outputs, states = self._layer(1, self._joined(hidden), n_steps)
+        if self.pooling == "statistics":
+            both = g.node("Concat", self._joined(hidden), self._joined(outputs), axis=2)
+            return self._projected(self._statistics(both, n_steps))
         return self._projected(self._pooled(outputs, states, n_steps))
 
-    def _patches(self, scaled: str) -> str:
-        """Shape (N, T, C) -> (N, L, P * C), with zeros behind the end."""
+    def _count_windows(self, n_timesteps: str) -> str:
+        """Return how many windows cover so many timesteps, int64 of any shape."""
         g = self.g
-        length = g.constant([self.patch_len], np.int64)
-        remainder = g.node("Mod", g.dimension(scaled, 1), length)
-        padding = g.node("Mod", g.node("Sub", length, remainder), length)
+        behind_first = g.node("Sub", n_timesteps, g.constant(self.window_len, np.int64))
+        behind_first = g.node("Max", behind_first, g.constant(0, np.int64))
+        rounded_up = g.node("Add", behind_first, g.constant(self.window_stride - 1, np.int64))
+        more = g.node("Div", rounded_up, g.constant(self.window_stride, np.int64))
+        return g.node("Add", more, g.constant(1, np.int64))
+
+    def _windows(self, scaled: str) -> str:
+        """Shape (N, T, C) -> (N, L, W * C), with zeros behind the end."""
+        g = self.g
+        n_timesteps, length = g.dimension(scaled, 1), g.constant([self.window_len], np.int64)
+        stride = g.constant([self.window_stride], np.int64)
+        n_steps = self._count_windows(n_timesteps)
+        last_start = g.node("Mul", g.node("Sub", n_steps, g.constant(1, np.int64)), stride)
+        padding = g.node("Sub", g.node("Add", last_start, length), n_timesteps)
         before, after = g.constant([0] * 4, np.int64), g.constant([0], np.int64)
-        pads = g.node("Concat", before, padding, after, axis=0)
-        padded = g.node("Pad", scaled, pads)
-        return g.reshape(padded, [0, -1, self.patch_len * self.n_channels])
+        padded = g.node("Pad", scaled, g.node("Concat", before, padding, after, axis=0))
+        if self.window_stride == self.window_len:
+            return g.reshape(padded, [0, -1, self.window_len * self.n_channels])
+        starts = g.unsqueeze(g.node("Mul", g.steps(n_steps), stride), 1)
+        within = g.constant(np.arange(self.window_len), np.int64)
+        stacked = g.node("Gather", padded, g.node("Add", starts, within), axis=1)
+        return g.reshape(stacked, [0, 0, -1])
 
     def _layer(self, index: int, sequences: str, n_steps: str) -> tuple[str, str]:
         """Shape (L, N, D), (N,) -> (L, directions, N, H), (directions, N, H)."""
@@ -195,9 +215,7 @@ class _EncoderGraph:
     def _over_steps(self, outputs: str, n_steps: str) -> str:
         """Shape (L, directions, N, E), (N,) -> (directions, N, E)."""
         g = self.g
-        steps = g.cast(g.steps(g.dimension(outputs, 0)), np.int32)
-        inside = g.node("Less", g.unsqueeze(steps, 1), n_steps)
-        inside = g.unsqueeze(g.unsqueeze(inside, 2), 1)
+        inside = g.unsqueeze(self._inside(outputs, n_steps), 1)
         if self.pooling == "max":
             outputs = g.node("Where", inside, outputs, g.constant(-np.inf, np.float32))
             return g.reduce("ReduceMax", outputs, [0])
@@ -205,12 +223,37 @@ class _EncoderGraph:
         total = g.reduce("ReduceSum", outputs, [0])
         return g.node("Div", total, g.unsqueeze(g.cast(n_steps, np.float32), 1))
 
+    def _inside(self, outputs: str, n_steps: str) -> str:
+        """Tell which steps are a series' own. Shape (L, ...), (N,) -> (L, N, 1)."""
+        g = self.g
+        steps = g.cast(g.steps(g.dimension(outputs, 0)), np.int32)
+        return g.unsqueeze(g.node("Less", g.unsqueeze(steps, 1), n_steps), 2)
+
+    def _statistics(self, outputs: str, n_steps: str) -> str:
+        """`network.statistics`. Shape (L, N, D), (N,) -> (N, 4 * D)."""
+        g = self.g
+        inside = self._inside(outputs, n_steps)
+        zero, infinity = g.constant(0, np.float32), g.constant(np.inf, np.float32)
+        counts = g.unsqueeze(g.cast(n_steps, np.float32), 1)
+        total = g.reduce("ReduceSum", g.node("Where", inside, outputs, zero), [0])
+        mean = g.node("Div", total, counts)
+        centred = g.node("Where", inside, g.node("Sub", outputs, mean), zero)
+        squares = g.reduce("ReduceSum", g.node("Mul", centred, centred), [0])
+        least_variance = g.constant(LEAST_VARIANCE, np.float32)
+        variance = g.node("Add", g.node("Div", squares, counts), least_variance)
+        largest = g.node("Where", inside, outputs, g.node("Neg", infinity))
+        least = g.node("Where", inside, outputs, infinity)
+        extremes = (g.reduce("ReduceMax", largest, [0]), g.reduce("ReduceMin", least, [0]))
+        return g.node("Concat", mean, g.node("Sqrt", variance), *extremes, axis=1)
+
     def _projected(self, pooled: str) -> str:
-        if not self.bidirectional:
+        if "encoder.projection.weight" not in self.weights:
             return pooled
-        weight = self.g.constant(self.weights["encoder.projection.weight"].T)
-        bias = self.g.constant(self.weights["encoder.projection.bias"])
-        return self.g.node("Add", self.g.node("MatMul", pooled, weight), bias)
+        g = self.g
+        weight = g.constant(self.weights["encoder.projection.weight"].T, np.float64)
+        bias = g.constant(self.weights["encoder.projection.bias"], np.float64)
+        projected = g.node("MatMul", g.cast(pooled, np.float64), weight)
+        return g.cast(g.node("Add", projected, bias), np.float32)
 
 
 def _onnx_gates(weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,135 @@
+"""Initial weights: drawn at random, and fitted to the series where that helps.
+
+Torch only.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seqfeat.batches import TrainingSet
+from seqfeat.network import Encoder, RecurrentAutoencoder, steps_inside
+
+__all__ = ["fit_encoder", "initialize"]
+
+MAX_SERIES = 1024
+"""Series, drawn at random, that the encoder's initial weights are fitted to."""
+BATCH_SERIES = 64
+LEAST_VARIANCE_SHARE = 0.1
+"""Share of the mean variance added to each in whitening, so that noise is not blown up."""
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw all weights from `generator`.
+
+    Orthogonal recurrent matrices, gate by gate (Saxe et al., 2014), keep a
+    state's length over many steps; a forget bias of 1 lets gradients through
+    from the start (Jozefowicz et al., 2015); Glorot uniform elsewhere.
+    """
+    for name, parameter in network.named_parameters():
+        if "weight_hh" in name:
+            for gate in parameter.chunk(4):
+                nn.init.orthogonal_(gate, generator=generator)
+        elif "weight" in name:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+        else:
+            parameter.zero_()
+        if "bias_ih" in name:
+            # Gates lie as input, forget, cell, output.
+            parameter.chunk(4)[1].fill_(1.0)
+
+
+@torch.no_grad()
+def fit_encoder(
+    network: RecurrentAutoencoder, data: TrainingSet, generator: torch.Generator
+) -> None:
+    """Set the first and the last of the encoder's maps by what the series are like.
+
+    For an encoder with statistics pooling (Kraehenbuehl et al., 2016, fit a
+    network's initial weights to its data likewise). Gates then see slow and fast
+    movements of a series alike, and the embedding starts as the principal
+    components of the statistics: of all linear maps the one that keeps most of them.
+    """
+    rows = torch.randperm(len(data), generator=generator)[:MAX_SERIES]
+    parts = [data.take(some) for some in torch.split(rows, BATCH_SERIES)]
+    encoder = network.encoder
+    _whiten_inputs(network, parts, generator)
+    summaries = torch.cat(
+        [encoder.summarize(*network.encoder_inputs(part.values, part.lengths)) for part in parts]
+    )
+    _project_on_components(encoder, summaries.double(), generator)
+
+
+def _whiten_inputs(
+    network: RecurrentAutoencoder, parts: list[TrainingSet], generator: torch.Generator
+) -> None:
+    """Draw input weights that see each direction in a window about equally.
+
+    Consecutive values are much alike: drawn independently, weights see little
+    but a window's mean.
+    """
+    length, n_channels = network.architecture.window_len, network.architecture.n_channels
+    whitening = _whitening(_window_covariance(network, parts)).float()
+    encoder = network.encoder
+    for layer in (*encoder.forward_layers[:1], *encoder.backward_layers[:1]):
+        shape = (len(layer.weight_ih_l0), length, n_channels)
+        drawn = torch.randn(shape, generator=generator) / math.sqrt(length * n_channels)
+        weights = torch.einsum("hwc,wv->hvc", drawn, whitening)
+        layer.weight_ih_l0.copy_(weights.reshape_as(layer.weight_ih_l0))
+
+
+def _window_covariance(network: RecurrentAutoencoder, parts: list[TrainingSet]) -> Tensor:
+    """Return the mean product of any two timesteps in a window. Shape: (W, W)."""
+    length = network.architecture.window_len
+    total, count = torch.zeros(length, length, dtype=torch.float64), 0
+    for part in parts:
+        inputs, n_steps = network.encoder_inputs(part.values, part.lengths)
+        own = inputs[steps_inside(inputs, n_steps)[:, :, 0]].double()
+        timesteps = own.reshape(len(own), length, -1).transpose(1, 2).reshape(-1, length)
+        total += timesteps.T @ timesteps
+        count += len(timesteps)
+    return total / count
+
+
+def _whitening(covariance: Tensor) -> Tensor:
+    """Return the symmetric matrix that makes all directions' variances alike, 1 in the mean."""
+    variances, directions = torch.linalg.eigh(covariance)
+    floor = LEAST_VARIANCE_SHARE * variances.mean()
+    if not floor > 0:
+        return torch.eye(len(covariance), dtype=covariance.dtype)
+    matrix = directions / (variances.clamp(min=0) + floor).sqrt() @ directions.T
+    variance = (matrix @ covariance @ matrix).trace() / len(matrix)
+    scaled: Tensor = matrix / variance.sqrt()
+    return scaled
+
+
+def _project_on_components(encoder: Encoder, summaries: Tensor, generator: torch.Generator) -> None:
+    """Make the linear map the first principal components of what it gets to see.
+
+    They are turned by a random rotation, so that each dimension of the embedding
+    has a like part in all of them: alone, the last ones would be next to nothing but
+    noise, which whoever scales features to unit variance would blow up. Where there
+    are fewer components than dimensions, random directions fill up.
+    """
+    mean = summaries.mean(dim=0)
+    projection = encoder.projection
+    if not isinstance(projection, nn.Linear):
+        raise TypeError(f"a pooling without a linear map: {encoder.pooling!r}")
+    embedding_dim = projection.out_features
+    n_components = min(embedding_dim, len(summaries) - 1)
+    _, _, components = torch.linalg.svd(summaries - mean, full_matrices=False)
+    drawn = torch.randn(embedding_dim, len(mean), generator=generator, dtype=torch.float64)
+    drawn[:n_components] = components[:n_components]
+    basis = torch.linalg.qr(drawn.T)[0].T
+    rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64)
+    nn.init.orthogonal_(rotation, generator=generator)
+    weights = rotation @ basis
+    spread = ((summaries - mean) @ weights.T).square().mean().sqrt()
+    if spread > 0:
+        weights = weights / spread
+    projection.weight.copy_(weights)
+    projection.bias.copy_(-weights @ mean)
