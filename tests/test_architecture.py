@@ -23,6 +23,8 @@ IMPORT_ORDER = [
     "network",
     "batches",
     "initialization",
+    "threads",
+    "schedule",
     "training",
     "inference",
     "labels",

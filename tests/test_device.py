@@ -272,7 +272,7 @@ def test_fault_24_memory_that_runs_out_in_the_validation_halves_as_well(data):
     expected = Trainer(network, SETTINGS, torch.Generator(), CPU).evaluate(data)
     trainer = Trainer(out_of_memory_beyond(network, 3), SETTINGS, torch.Generator(), CPU)
     assert trainer.evaluate(data) == pytest.approx(expected, rel=1e-6)
-    assert trainer.micro_batch == 2
+    assert trainer.micro_batch == 3
 
 
 @pytest.mark.parametrize("way_out", ["hidden_dim", "patch_len", "device='cpu'"])

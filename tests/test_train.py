@@ -12,7 +12,8 @@ from seqfeat.batches import Corruption, TrainingSet, length_buckets
 from seqfeat.exceptions import TrainingError
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.training import Settings, Trainer, one_cycle, train
+from seqfeat.schedule import one_cycle
+from seqfeat.training import Settings, Trainer, train
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(max_iter=6, batch_size=8, learning_rate=5e-3)

@@ -13,7 +13,8 @@ from seqfeat.batches import Corruption, TrainingSet
 from seqfeat.exceptions import TrainingError
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.training import Settings, Trainer, one_cycle, train
+from seqfeat.schedule import one_cycle
+from seqfeat.training import Settings, Trainer, train
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(max_iter=5, batch_size=8, learning_rate=1e-2)

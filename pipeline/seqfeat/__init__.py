@@ -9,7 +9,8 @@ The modules, in the order in which data flows through them:
 - `scaling`: masked standardisation, channel by channel
 - `network`: the recurrent autoencoder
 - `device`: where tensors live
-- `batches`, `initialization`, `training`: batches of series, initial weights, the training loop
+- `batches`, `initialization`: what a training step is fed, and the weights it begins with
+- `threads`, `schedule`, `training`: the training loop
 - `inference`: running a trained network over any number of series
 - `labels`, `fitting`: one fit from beginning to end
 - `input_contract`, `network_cache`, `autoencoder`: the transformer

@@ -8,7 +8,6 @@ with the rows they belong to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 from seqfeat.device import (
     full_precision,
     halving_on_out_of_memory,
+    is_out_of_memory,
     single_threaded,
     to_device,
 )
@@ -26,6 +26,7 @@ from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.scaling import ChannelScaling, block_statistics, empty_statistics
 from seqfeat.series import Series
+from seqfeat.threads import SideBySide
 
 __all__ = ["Evaluation", "Rebuilt", "decode", "embed", "evaluate", "rebuild"]
 
@@ -98,9 +99,13 @@ def decode(
 
 def _encode(network: RecurrentAutoencoder, values: Tensor, lengths: Tensor) -> Tensor:
     """Embed a batch; a single series beside itself, as kernels for one round otherwise."""
-    if len(values) > 1:
-        return network.encode(values, lengths)
-    return network.encode(values.expand(2, -1, -1), lengths.expand(2))[:1]
+    if len(values) == 1:
+        try:
+            return network.encode(values.expand(2, -1, -1), lengths.expand(2))[:1]
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+    return network.encode(values, lengths)
 
 
 def _batched(
@@ -130,24 +135,15 @@ def _batched(
             return run(rows)
 
     start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
-    with ThreadPoolExecutor(n_side_by_side) as pool:
+    with SideBySide(n_side_by_side) as side_by_side:
         while start < len(order):
             stop = min(start + n_side_by_side * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
             results: list[T] = []
             with halving_on_out_of_memory(halve, device), single_threaded():
-                results = _all(run_one, batches, pool)
+                results = list(side_by_side.map(run_one, batches))
             yield from results
             start = stop if results else start
-
-
-def _all(
-    run: Callable[[NDArray[np.int64]], T],
-    batches: list[NDArray[np.int64]],
-    pool: ThreadPoolExecutor,
-) -> list[T]:
-    """Return what `run` makes of all batches; of a single one without the way to a thread."""
-    return list(pool.map(run, batches)) if len(batches) > 1 else [run(batches[0])]
 
 
 def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int:

@@ -8,6 +8,7 @@ device, and nothing global is touched.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,16 +21,18 @@ from seqfeat.batches import Corruption, TrainingSet, length_buckets
 from seqfeat.device import halving_on_out_of_memory, mixed_precision, single_threaded
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
 from seqfeat.network import RecurrentAutoencoder
+from seqfeat.schedule import Patience, one_cycle
+from seqfeat.threads import SideBySide
 
 __all__ = ["History", "Settings", "train"]
 
-WARM_UP_SHARE = 0.2
-"""Share of the steps over which the learning rate rises to its peak."""
-FIRST_RATE = 0.04
-"""Learning rate at the first step, as a share of the peak."""
 MAX_GRADIENT_NORM = 1.0
-CPU_MICRO_BATCH = 64
+CPU_MICRO_BATCH = 48
 """Series that go through the network together on a CPU; more run slower there."""
+LEAST_HALVED = 8
+"""Series in a batch whose halves run side by side on a CPU, if the network is wide enough."""
+LEAST_HALVED_DIM = 64
+"""Hidden units that are wide enough for it: more is won by a second thread than lost by halves."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def train(
     """
     trainer = Trainer(network, settings, generator, device or torch.device("cpu"))
     trainer.prepare(len(data), optimizer_state)
-    with single_threaded():
+    with single_threaded(), trainer.side_by_side:
         return trainer.run(data, validation, on_epoch_begin, on_epoch_end)
 
 
@@ -150,6 +153,8 @@ class Trainer:
         self.generator = generator
         self.device = device
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
+        self.weights = [weight for weight in network.parameters() if weight.requires_grad]
+        self.side_by_side = SideBySide(torch.get_num_threads() if device.type == "cpu" else 1)
 
     def prepare(self, n_samples: int, optimizer_state: Mapping[str, Any] | None) -> None:
         """Set up the optimizer and its schedule."""
@@ -192,7 +197,8 @@ class Trainer:
     ) -> History:
         """Train until the end of the epochs, or until something says stop."""
         history = History(validation_loss_curve=None if validation is None else [])
-        patience = Patience(self.settings)
+        s = self.settings
+        patience = Patience(s.n_iter_no_change, s.tol, s.max_iter)
         best = _clone_weights(self.network)
         try:
             for _ in range(self.settings.max_iter):
@@ -235,8 +241,9 @@ class Trainer:
         """Update the weights once and return the batch's loss, on the device.
 
         A batch goes through the network in micro-batches whose gradients add up
-        to the batch's own, so that their size changes speed and memory and not
-        the result. If memory runs out they are halved and the batch starts again.
+        to the batch's own. On a CPU they run side by side, each on one thread; as
+        their size does not depend on the number of threads, nor does the result. If
+        memory runs out they are halved and the batch starts again.
         """
         corruption = self.corruption(batch)
         while True:
@@ -244,7 +251,7 @@ class Trainer:
             with halving_on_out_of_memory(self.halve_micro_batch, self.device):
                 loss = self.backward(batch, corruption)
                 break
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.schedule.step()
         # Such a gradient has ruined the weights, which the loss would show a step too late.
@@ -253,13 +260,27 @@ class Trainer:
     def backward(self, batch: TrainingSet, corruption: Corruption) -> Tensor:
         """Add the gradients of all micro-batches and return the batch's loss."""
         n_values = batch.n_values
+
+        def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            loss = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
+            return loss.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
+
         loss = torch.zeros((), device=self.device)
-        for start in range(0, len(batch), self.micro_batch):
-            rows = slice(start, start + self.micro_batch)
-            part = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.detach()
+        for part, gradients in self.side_by_side.map(differentiate, self.micro_batches(batch)):
+            loss += part
+            for weight, gradient in zip(self.weights, gradients, strict=True):
+                if gradient is not None:
+                    weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
         return loss
+
+    def micro_batches(self, batch: TrainingSet) -> list[slice]:
+        """Cut a batch into parts of equal size, as far as that goes."""
+        n_parts = -(-len(batch) // self.micro_batch)
+        wide = self.network.architecture.hidden_dim >= LEAST_HALVED_DIM
+        if self.device.type == "cpu" and wide and len(batch) >= LEAST_HALVED:
+            n_parts = max(2, n_parts)
+        edges = [len(batch) * part // n_parts for part in range(n_parts + 1)]
+        return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
     def loss(
         self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
@@ -286,19 +307,19 @@ class Trainer:
         weight = self.settings.target_weight
         return (1 - weight) * reconstruction + weight * entropy / n_samples
 
-    @torch.no_grad()
     def evaluate(self, data: TrainingSet) -> float:
         """Return the loss without corruption and without an update."""
         n_values = data.n_values
-        total = torch.zeros((), device=self.device)
         order = torch.argsort(data.lengths, stable=True)
-        start = 0
-        while start < len(data):
+
+        def loss_of(rows: Tensor) -> Tensor:
+            with torch.no_grad():
+                return self.loss(data.take(rows), Corruption(), n_values, len(data))
+
+        while True:
             with halving_on_out_of_memory(self.halve_micro_batch, self.device):
-                part = data.take(order[start : start + self.micro_batch])
-                total += self.loss(part, Corruption(), n_values, len(data))
-                start += len(part)
-        return float(total)
+                parts = torch.split(order, self.micro_batch)
+                return float(sum(self.side_by_side.map(loss_of, parts)))
 
     def corruption(self, batch: TrainingSet) -> Corruption:
         """Draw what training hides from the network in this batch."""
@@ -331,41 +352,6 @@ class Trainer:
             )
         self.micro_batch //= 2
         return True
-
-
-class Patience:
-    """Counts epochs without progress, `tol` at least, in the watched loss.
-
-    The epochs of the warm-up do not count: before the learning rate has peaked,
-    a plateau is no sign of an end.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.left = settings.n_iter_no_change
-        self.settings = settings
-        self.least = math.inf
-        self.warm_up = math.ceil(WARM_UP_SHARE * settings.max_iter)
-
-    def is_over(self, loss: float, n_iter: int) -> bool:
-        """Take note of one more epoch's loss."""
-        if loss < self.least - self.settings.tol or n_iter <= self.warm_up:
-            self.left = self.settings.n_iter_no_change
-        else:
-            self.left -= 1
-        self.least = min(self.least, loss)
-        return self.left <= 0
-
-
-def one_cycle(step: int, n_steps: int) -> float:
-    """Return the learning rate's share of its peak (Smith & Topin, 2018).
-
-    Up along half a cosine over the first fifth of the steps, then down to 0.
-    """
-    warm_up = max(1.0, WARM_UP_SHARE * n_steps)
-    if step < warm_up:
-        rise = 0.5 - 0.5 * math.cos(math.pi * step / warm_up)
-        return FIRST_RATE + (1 - FIRST_RATE) * rise
-    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warm_up) / max(1.0, n_steps - warm_up)))
 
 
 def _clone_weights(network: RecurrentAutoencoder) -> dict[str, Tensor]:

@@ -1,0 +1,110 @@
+"""Parts of a batch side by side: the same results on any number of threads, and no thread left."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from seqfeat import LSTMAutoencoder
+from seqfeat.batches import TrainingSet
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
+from seqfeat.threads import SideBySide
+from seqfeat.training import Settings, train
+
+
+def own_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("seqfeat")]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("n_inputs", [0, 1, 2, 7])
+def test_results_come_in_the_order_of_the_inputs(n_threads, n_inputs):
+    def slow_at_first(number):
+        time.sleep(0.01 / (number + 1))
+        return number * number
+
+    with SideBySide(n_threads) as side_by_side:
+        results = list(side_by_side.map(slow_at_first, range(n_inputs)))
+    assert results == [number * number for number in range(n_inputs)]
+
+
+def test_as_many_run_at_once_as_there_are_threads():
+    meeting = threading.Barrier(3, timeout=10)
+    with SideBySide(3) as side_by_side:
+        # Three that wait for each other get past only together.
+        assert len(list(side_by_side.map(lambda _: meeting.wait(), range(6)))) == 6
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_error_comes_when_those_beside_it_have_ended(bad):
+    ended = []
+
+    def fail_or_end(number):
+        if number == bad:
+            raise ValueError(f"input {number}")
+        time.sleep(0.05)
+        ended.append(number)
+
+    with SideBySide(3) as side_by_side:
+        with pytest.raises(ValueError, match=f"input {bad}"):
+            list(side_by_side.map(fail_or_end, range(3)))
+        assert sorted(ended) == sorted({0, 1, 2} - {bad})
+        assert list(side_by_side.map(str, range(3))) == ["0", "1", "2"]
+
+
+def test_threads_end_with_the_context():
+    with SideBySide(4) as side_by_side:
+        list(side_by_side.map(str, range(4)))
+        assert 1 <= len(own_threads()) <= 3
+    assert not own_threads()
+
+
+@pytest.fixture
+def restored_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def series(n_samples=70):
+    return np.random.default_rng(0).normal(size=(n_samples, 12, 2)).cumsum(axis=1)
+
+
+@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.parametrize("batch_size", [8, 70])
+def test_weights_do_not_depend_on_the_number_of_threads(batch_size):
+    params = {"early_stopping": True, "target_weight": 0.3, "dropout": 0.1, "input_noise": 0.1}
+    fitted = []
+    for n_threads in (1, 2, 3):
+        torch.set_num_threads(n_threads)
+        # Wide enough for halves, and with 70 series large enough for more parts.
+        estimator = LSTMAutoencoder(32, max_iter=2, batch_size=batch_size, random_state=0, **params)
+        fitted.append(estimator.fit(series(), np.arange(70) % 3))
+        assert torch.get_num_threads() == n_threads
+    assert not own_threads()
+    for other in fitted[1:]:
+        assert other.loss_curve_ == fitted[0].loss_curve_
+        assert other.validation_loss_curve_ == fitted[0].validation_loss_curve_
+        for name, weight in fitted[0].weights_.items():
+            assert np.array_equal(weight, other.weights_[name])
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_threads_end_with_a_fit_that_fails():
+    torch.set_num_threads(2)
+
+    class Stop(Exception):
+        pass
+
+    def refuse(history):
+        raise Stop
+
+    network = RecurrentAutoencoder(Architecture(2, 32, 64))
+    initialize(network, torch.Generator().manual_seed(0))
+    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 12))
+    with pytest.raises(Stop):
+        train(network, data, Settings(2, 35, 1e-3), torch.Generator(), on_epoch_end=refuse)
+    assert not own_threads()
