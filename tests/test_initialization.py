@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import LSTMAutoencoder, initialization
 from seqfeat.batches import TrainingSet
 from seqfeat.fitting import split_rows
 from seqfeat.initialization import fit_encoder, initialize
@@ -122,6 +122,14 @@ def test_padding_does_not_matter():
         strict=True,
     ):
         torch.testing.assert_close(one, other)
+
+
+def test_long_series_come_in_smaller_batches_with_the_same_result(monkeypatch):
+    data = training_set(walks(30))
+    whole = fitted(data)
+    monkeypatch.setattr(initialization, "BATCH_VALUES", 1000)
+    for one, other in zip(whole.parameters(), fitted(data).parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_nothing_but_the_encoders_ends_is_fitted():
