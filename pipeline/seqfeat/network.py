@@ -140,12 +140,18 @@ def statistics(sequences: Tensor, n_steps: Tensor) -> Tensor:
     Statistics pooling (Snyder et al., 2018), in float32. Shape: (B, L, D), (B,) -> (B, 4 * D).
     """
     sequences, counts = sequences.float(), n_steps[:, None]
-    padding = ~steps_inside(sequences, n_steps)
-    mean = sequences.masked_fill(padding, 0.0).sum(dim=1) / counts
-    centred = (sequences - mean[:, None]).masked_fill(padding, 0.0)
+    inside = steps_inside(sequences, n_steps)
+    # Masks take a tenth of a training step's time; to ask CUDA would take as much.
+    ragged = sequences.is_cuda or not bool(inside.all())
+
+    def padded_with(value: float, values: Tensor) -> Tensor:
+        return values.masked_fill(~inside, value) if ragged else values
+
+    mean = padded_with(0.0, sequences).sum(dim=1) / counts
+    centred = padded_with(0.0, sequences - mean[:, None])
     deviation = (centred.square().sum(dim=1) / counts + LEAST_VARIANCE).sqrt()
-    largest = sequences.masked_fill(padding, -math.inf).amax(dim=1)
-    least = sequences.masked_fill(padding, math.inf).amin(dim=1)
+    largest = padded_with(-math.inf, sequences).amax(dim=1)
+    least = padded_with(math.inf, sequences).amin(dim=1)
     return torch.cat([mean, deviation, largest, least], dim=1)
 
 
