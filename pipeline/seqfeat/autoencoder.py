@@ -107,8 +107,8 @@ class LSTMAutoencoder(
         Weight of a classification head's loss against the reconstruction's. Above
         0, `fit` needs labels.
     max_iter : int, default=60
-        Number of epochs, passes over the training set. 0 leaves the encoder
-        untrained, a baseline for what training is worth.
+        Number of epochs, passes over the training set. 0 leaves the weights as they
+        begin, a baseline for what training is worth.
     batch_size : int or "auto", default="auto"
         Series for each update of the weights. ``"auto"`` is an eighth of the
         number of series or twice its square root, whichever is less, but at
