@@ -12,7 +12,7 @@ from seqfeat.batches import TrainingSet
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.threads import SideBySide
-from seqfeat.training import Settings, train
+from seqfeat.training import Settings, Trainer, train
 
 
 def own_threads():
@@ -69,8 +69,8 @@ def restored_threads():
     torch.set_num_threads(before)
 
 
-def series(n_samples=70):
-    return np.random.default_rng(0).normal(size=(n_samples, 12, 2)).cumsum(axis=1)
+def series(n_samples=70, n_timesteps=80):
+    return np.random.default_rng(0).normal(size=(n_samples, n_timesteps, 2)).cumsum(axis=1)
 
 
 @pytest.mark.usefixtures("restored_threads")
@@ -81,7 +81,9 @@ def test_weights_do_not_depend_on_the_number_of_threads(batch_size):
     for n_threads in (1, 2, 3):
         torch.set_num_threads(n_threads)
         # Wide enough for halves, and with 70 series large enough for more parts.
-        estimator = LSTMAutoencoder(32, max_iter=2, batch_size=batch_size, random_state=0, **params)
+        estimator = LSTMAutoencoder(
+            256, max_iter=2, batch_size=batch_size, random_state=0, **params
+        )
         fitted.append(estimator.fit(series(), np.arange(70) % 3))
         assert torch.get_num_threads() == n_threads
     assert not own_threads()
@@ -104,7 +106,31 @@ def test_threads_end_with_a_fit_that_fails():
 
     network = RecurrentAutoencoder(Architecture(2, 32, 64))
     initialize(network, torch.Generator().manual_seed(0))
-    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 12))
+    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
     with pytest.raises(Stop):
         train(network, data, Settings(2, 35, 1e-3), torch.Generator(), on_epoch_end=refuse)
     assert not own_threads()
+
+
+def parts_of(n_series, n_timesteps, embedding_dim):
+    network = RecurrentAutoencoder(Architecture(2, embedding_dim, 2 * embedding_dim))
+    trainer = Trainer(network, Settings(1, 8, 1e-3), torch.Generator(), torch.device("cpu"))
+    lengths = torch.full((n_series,), n_timesteps)
+    parts = trainer.micro_batches(TrainingSet(torch.zeros(n_series, n_timesteps, 2), lengths))
+    return [part.stop - part.start for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        ((32, 10, 4), [32]),
+        ((32, 100, 16), [16, 16]),
+        ((7, 100, 64), [3, 4]),
+        ((1, 1000, 64), [1]),
+        ((100, 10, 4), [33, 33, 34]),
+    ],
+)
+def test_a_batch_comes_in_halves_if_there_is_enough_to_do_and_in_parts_if_it_is_large(
+    batch, expected
+):
+    assert parts_of(*batch) == expected

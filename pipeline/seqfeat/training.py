@@ -29,10 +29,11 @@ __all__ = ["History", "Settings", "train"]
 MAX_GRADIENT_NORM = 1.0
 CPU_MICRO_BATCH = 48
 """Series that go through the network together on a CPU; more run slower there."""
-LEAST_HALVED = 8
-"""Series in a batch whose halves run side by side on a CPU, if the network is wide enough."""
-LEAST_HALVED_DIM = 64
-"""Hidden units that are wide enough for it: more is won by a second thread than lost by halves."""
+LEAST_HALVED = 100_000
+"""Series x recurrent steps x hidden units of a batch whose halves run side by side on a CPU.
+
+Of a smaller one a second thread wins less than the halves cost where there is none.
+"""
 
 
 @dataclass(frozen=True)
@@ -276,11 +277,15 @@ class Trainer:
     def micro_batches(self, batch: TrainingSet) -> list[slice]:
         """Cut a batch into parts of equal size, as far as that goes."""
         n_parts = -(-len(batch) // self.micro_batch)
-        wide = self.network.architecture.hidden_dim >= LEAST_HALVED_DIM
-        if self.device.type == "cpu" and wide and len(batch) >= LEAST_HALVED:
-            n_parts = max(2, n_parts)
+        if self.device.type == "cpu" and self._work(batch) >= LEAST_HALVED:
+            n_parts = max(min(2, len(batch)), n_parts)
         edges = [len(batch) * part // n_parts for part in range(n_parts + 1)]
         return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+    def _work(self, batch: TrainingSet) -> int:
+        a, n_timesteps = self.network.architecture, batch.values.shape[1]
+        n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
+        return len(batch) * n_steps * a.hidden_dim
 
     def loss(
         self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
