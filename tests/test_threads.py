@@ -74,8 +74,8 @@ def series(n_samples=70, n_timesteps=80):
 
 
 @pytest.mark.usefixtures("restored_threads")
-@pytest.mark.parametrize("batch_size", [8, 70])
-def test_weights_do_not_depend_on_the_number_of_threads(batch_size):
+@pytest.mark.parametrize(("n_series", "batch_size"), [(20, 8), (70, 70)])
+def test_weights_do_not_depend_on_the_number_of_threads(n_series, batch_size):
     params = {"early_stopping": True, "target_weight": 0.3, "dropout": 0.1, "input_noise": 0.1}
     fitted = []
     for n_threads in (1, 2, 3):
@@ -84,7 +84,7 @@ def test_weights_do_not_depend_on_the_number_of_threads(batch_size):
         estimator = LSTMAutoencoder(
             256, max_iter=2, batch_size=batch_size, random_state=0, **params
         )
-        fitted.append(estimator.fit(series(), np.arange(70) % 3))
+        fitted.append(estimator.fit(series(n_series), np.arange(n_series) % 3))
         assert torch.get_num_threads() == n_threads
     assert not own_threads()
     for other in fitted[1:]:
