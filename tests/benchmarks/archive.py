@@ -46,3 +46,10 @@ def padded(X: NDArray[np.generic], n_timesteps: int) -> NDArray[np.float64]:
     values = np.nan_to_num(series.values[:, :n_timesteps])
     array[:, : values.shape[1]] = values
     return array
+
+
+def scaled(X: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+    """Return series whose channels have mean 0 and deviation 1 over all of them."""
+    values = np.concatenate([np.asarray(series, dtype=float) for series in X])
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    return [((series - mean) / deviation).astype(np.float32) for series in X]
