@@ -66,6 +66,10 @@ def torch_threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
+
+
 def matrix_product_rate() -> float:
     """Return the GFLOP/s of a large float32 matrix product on all of torch's threads."""
     a, b = (torch.rand(MATRIX_SIZE, MATRIX_SIZE) for _ in range(2))

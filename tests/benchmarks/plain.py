@@ -6,13 +6,12 @@ epoch, `unexplained()` the share of the variance that the reconstruction leaves,
 """
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
+from tests.benchmarks.measure import torch_threads
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
-from tests.benchmarks.measure import torch_threads
 
 LEARNING_RATE = 1e-3
 """Adam's own."""
@@ -71,14 +70,30 @@ class PlainLoop:
         with torch_threads(self.n_threads):
             return [self._epoch() for _ in range(n_epochs)]
 
+    def train_for(self, seconds: float) -> None:
+        """Train, any number of batches, until the time is over."""
+        started = time.perf_counter()
+        with torch_threads(self.n_threads):
+            while True:
+                for rows in self._batches():
+                    if time.perf_counter() - started >= seconds:
+                        return
+                    self._step(rows)
+
     def _epoch(self) -> float:
         started = time.perf_counter()
-        for rows in torch.randperm(len(self.X)).split(self.batch_size):
-            loss = self._loss(rows)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+        for rows in self._batches():
+            self._step(rows)
         return time.perf_counter() - started
+
+    def _batches(self) -> tuple[Tensor, ...]:
+        return torch.randperm(len(self.X)).split(self.batch_size)
+
+    def _step(self, rows: Tensor) -> None:
+        loss = self._loss(rows)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
 
     def _loss(self, rows: Tensor) -> Tensor:
         x = self.X[rows]
@@ -104,19 +119,32 @@ class PaddedLoop(PlainLoop):
         n_threads: int,
         seed: int = 0,
     ) -> None:
-        self.lengths = torch.tensor([len(values) for values in series])
-        padded = np.zeros((len(series), int(self.lengths.max()), series[0].shape[1]))
-        for row, values in zip(padded, series, strict=True):
-            row[: len(values)] = values
-        super().__init__(padded, embedding_dim, batch_size, n_threads, seed)
+        X, self.lengths = padded(series)
+        super().__init__(X, embedding_dim, batch_size, n_threads, seed)
+
+    @torch.no_grad()
+    def embed(self, series: list[np.ndarray]) -> np.ndarray:
+        X, lengths = padded(series)
+        return self._last_states(torch.from_numpy(X), lengths).numpy()
 
     def _loss(self, rows: Tensor) -> Tensor:
         x, lengths = self.X[rows], self.lengths[rows]
         observed = (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None]
+        rebuilt = self.network.decode(self._last_states(x, lengths), x.shape[1])
+        return ((rebuilt - x) ** 2 * observed).sum() / (observed.sum() * x.shape[2])
+
+    def _last_states(self, x: Tensor, lengths: Tensor) -> Tensor:
         states = self.network.encoder_2(self.network.encoder_1(x)[0])[0]
-        last = states[torch.arange(len(x)), lengths - 1]
-        error = (self.network.decode(last, x.shape[1]) - x) ** 2 * observed
-        return error.sum() / (observed.sum() * x.shape[2])
+        return states[torch.arange(len(x)), lengths - 1]
+
+
+def padded(series: list[np.ndarray]) -> tuple[np.ndarray, Tensor]:
+    """Return series as (N, T, C), float32, with zeros behind each end, and their lengths."""
+    lengths = torch.tensor([len(values) for values in series])
+    X = np.zeros((len(series), int(lengths.max()), series[0].shape[1]), dtype=np.float32)
+    for row, values in zip(X, series, strict=True):
+        row[: len(values)] = values
+    return X, lengths
 
 
 class PackedLoop(PaddedLoop):
@@ -134,15 +162,3 @@ class PackedLoop(PaddedLoop):
     @staticmethod
     def _pack(values: Tensor, lengths: Tensor) -> PackedSequence:
         return pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
-
-
-def batches_within(X: Tensor, batch_size: int, seconds: float) -> Iterator[Tensor]:
-    """Yield shuffled batches of row indices until the time is over."""
-    started = time.perf_counter()
-    while True:
-        for rows in torch.randperm(len(X)).split(batch_size):
-            if time.perf_counter() - started >= seconds:
-                return
-            yield rows
-
-

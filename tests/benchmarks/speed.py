@@ -17,11 +17,11 @@ from tests.benchmarks.measure import (
     in_turn,
     matrix_product_rate,
     seconds_per_epoch,
+    threads,
 )
 from tests.benchmarks.ours import SEED_NETWORK, Seqfeat
 from tests.benchmarks.peers import Keras, Sequitur, Skorch
 from tests.benchmarks.plain import PackedLoop, PaddedLoop, PlainLoop
-
 
 BATCH_SIZE = 32
 SHAPES = {"64 series of 150 steps": (64, 150, 1), "128 series of 30 steps": (128, 30, 12)}
@@ -50,19 +50,13 @@ def equal_work(quick: bool) -> Iterator[Row]:
             )
             for turn in range(3):
                 rate = matrix_product_rate()
-                yield Row(
-                    "equal work", case, embedding_dim, MATRIX_PRODUCT, "GFLOP/s", turn, rate
-                )
+                yield Row("equal work", case, embedding_dim, MATRIX_PRODUCT, "GFLOP/s", turn, rate)
 
 
 def plain_loops(X: np.ndarray, embedding_dim: int) -> dict[str, Any]:
     """Return the plain loop on one thread and on as many as torch takes by itself."""
     counts = sorted({1, torch.get_num_threads()})
     return {f"plain loop, {threads(n)}": PlainLoop(X, embedding_dim, BATCH_SIZE, n) for n in counts}
-
-
-def threads(number: int) -> str:
-    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def unequal_lengths(quick: bool) -> Iterator[Row]:
@@ -103,5 +97,3 @@ def walks(n_series: int, n_timesteps: int, n_channels: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(n_series, n_timesteps, n_channels)).cumsum(axis=1)
     return ((values - values.mean()) / values.std()).astype(np.float32)
-
-
