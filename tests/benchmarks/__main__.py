@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import sklearn
 from tests.benchmarks import (
     accuracy,
     growth,
@@ -29,6 +30,8 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.measure import Row, replace_rows
 
+import seqfeat
+
 Measure = Callable[[bool], Iterator[Row]]
 
 PARTS: dict[str, tuple[str, Measure]] = {
@@ -42,18 +45,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = [
-    "seqfeat",
-    "torch",
-    "numpy",
-    "scikit-learn",
-    "skorch",
-    "keras",
-    "jax",
-    "sequitur",
-    "onnxruntime",
-    "aeon",
-]
+PACKAGES = ["torch", "numpy", "skorch", "keras", "jax", "sequitur", "onnxruntime", "aeon"]
 
 
 def main() -> None:
@@ -111,6 +103,8 @@ def environment() -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
+        "seqfeat": seqfeat.__version__,
+        "scikit-learn": sklearn.__version__,
         **{name: version(name) for name in PACKAGES},
     }
 

@@ -8,6 +8,7 @@ array, all at once and, as `transform` does it inside, 64 at a time in order of 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def transform(quick: bool) -> Iterator[Row]:
             case = f"{name}, {threads(n_threads)}"
             with torch_threads(n_threads):
                 runs = contestants(autoencoder, series, n_threads)
-                figures = in_turn(runs, lambda run: milliseconds(run, calls), 3 if quick else 9)
+                measure = partial(milliseconds, calls=calls)
+                figures = in_turn(runs, measure, 3 if quick else 9)
                 for contestant, turn, figure in figures:
                     yield Row("transform", case, EMBEDDING_DIM, contestant, "ms", turn, figure)
 

@@ -42,7 +42,7 @@ def grid_search(quick: bool) -> Iterator[Row]:
             started = time.perf_counter()
             search.fit(X, split.y)
             seconds = time.perf_counter() - started
-            note = f"{max_iter} epochs, best size {list(search.best_params_.values())[0]}"
+            note = f"{max_iter} epochs, best size {next(iter(search.best_params_.values()))}"
             fields = ("grid search", f"{CASE}, {len(sizes)} x {folds}", 0, name)
             yield Row(*fields, "seconds", turn, seconds, note)
             yield Row(*fields, "accuracy", turn, search.best_score_, note)
