@@ -7,66 +7,63 @@ array, all at once and, as `transform` does it inside, 64 at a time in order of 
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-import torch
 from sklearn.base import clone
+from tests.benchmarks.measure import OURS, Row, in_turn, threads, torch_threads
 
 from seqfeat import LSTMAutoencoder, export_onnx
 from seqfeat.datasets import load_japanese_vowels
 
 EMBEDDING_DIM = 64
 THREADS = (1, 2)
-ROUNDS = 9
 BATCH_SERIES = 64
 
 Run = Callable[[], Any]
 
 
-def main() -> None:
+def transform(quick: bool) -> Iterator[Row]:
+    """Yield the milliseconds of a call, in rounds, for many series and for one."""
     test_set = list(load_japanese_vowels(split="test", return_X_y=True)[0])
     walks = np.random.default_rng(0).normal(size=(1000, 150, 1)).cumsum(axis=1)
     # Weights that nobody trained take as long as any others.
     untrained = LSTMAutoencoder(EMBEDDING_DIM, max_iter=0, random_state=0)
     of_utterances, of_walks = clone(untrained).fit(test_set), clone(untrained).fit(walks)
     cases: dict[str, tuple[LSTMAutoencoder, Any, int]] = {
-        f"{11 * len(test_set)} utterances (Japanese Vowels)": (of_utterances, 11 * test_set, 1),
+        f"{11 * len(test_set)} utterances": (of_utterances, 11 * test_set, 1),
         "1000 series of 150 steps": (of_walks, walks, 1),
         "one utterance": (of_utterances, test_set[:1], 100),
         "one series of 150 steps": (of_walks, walks[:1], 100),
     }
-    print(f"transform to {EMBEDDING_DIM} features, ms: median of {ROUNDS} (least to most)")
-    print(f"{'':<36}{'threads':<9}{'':<28}{'ms':<30}PyTorch's time over it")
-    before = torch.get_num_threads()
     for name, (autoencoder, series, calls) in cases.items():
-        for threads in THREADS:
-            torch.set_num_threads(threads)
-            compare(name, autoencoder, series, calls, threads)
-    torch.set_num_threads(before)
-    print()
+        for n_threads in THREADS:
+            case = f"{name}, {threads(n_threads)}"
+            with torch_threads(n_threads):
+                runs = contestants(autoencoder, series, n_threads)
+                measure = partial(milliseconds, calls=calls)
+                figures = in_turn(runs, measure, 3 if quick else 9)
+                for contestant, turn, figure in figures:
+                    yield Row("transform", case, EMBEDDING_DIM, contestant, "ms", turn, figure)
 
 
-def compare(name: str, autoencoder: LSTMAutoencoder, series: Any, calls: int, threads: int) -> None:
-    session = exported(autoencoder, threads)
+def contestants(autoencoder: LSTMAutoencoder, series: Any, n_threads: int) -> dict[str, Run]:
+    """Return the ways to embed the series, all run once and compared."""
+    session = exported(autoencoder, n_threads)
     X = padded(series)
     runs: dict[str, Run] = {
-        "PyTorch": lambda: autoencoder.transform(series),
+        OURS: lambda: autoencoder.transform(series),
         "onnxruntime": lambda: session.run(None, {"X": X})[0],
     }
     if len(X) > BATCH_SERIES:
-        runs["onnxruntime, in batches"] = lambda: in_batches(session, X)
+        runs["onnxruntime, 64 at a time"] = lambda: in_batches(session, X)
     for run in runs.values():
         np.testing.assert_allclose(run(), autoencoder.transform(series), atol=1e-5)
-    rounds = np.array([[milliseconds(run, calls) for run in runs.values()] for _ in range(ROUNDS)])
-    for label, times in zip(runs, rounds.T, strict=True):
-        print(
-            f"{name:<36}{threads:<9}{label:<28}{summary(times):<30}{summary(rounds[:, 0] / times)}",
-            flush=True,
-        )
+    return runs
 
 
 def exported(autoencoder: LSTMAutoencoder, threads: int) -> onnxruntime.InferenceSession:
@@ -104,11 +101,3 @@ def milliseconds(run: Run, calls: int) -> float:
     for _ in range(calls):
         run()
     return 1e3 * (time.perf_counter() - started) / calls
-
-
-def summary(figures: np.ndarray) -> str:
-    return f"{np.median(figures):.2f} ({figures.min():.2f} to {figures.max():.2f})"
-
-
-if __name__ == "__main__":
-    main()

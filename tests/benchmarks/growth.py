@@ -1,0 +1,132 @@
+"""How time and memory grow with the number of series, steps, channels and features.
+
+Each measurement is a process of its own: `python -m tests.benchmarks.growth '{...}'`.
+Memory is the largest resident size of the process less the one before the measured call,
+after a call with two series has loaded what is loaded once.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from tests.benchmarks.measure import OURS, Row
+from tests.benchmarks.ours import EpochClock
+
+from seqfeat import LSTMAutoencoder
+from seqfeat.network import Architecture, RecurrentAutoencoder
+
+ROOT = Path(__file__).parents[2]
+BASE = {"N": 2000, "T": 100, "C": 1, "E": 64}
+SWEEPS = {
+    "N": [500, 2000, 8000],
+    "T": [25, 100, 400, 1600],
+    "C": [1, 4, 16],
+    "E": [16, 32, 64, 128],
+}
+"""Series, steps, channels and features; one changes, the others stay as in `BASE`."""
+TRANSFORM_FACTOR = 8
+"""Series that are transformed for each that is fitted, as that is so much faster."""
+BATCH_SIZE = 64
+EPOCHS = 2
+MEGABYTE = 1e6
+
+
+def growth(quick: bool) -> Iterator[Row]:
+    """Yield seconds and peak memory of fits and transforms of all sizes."""
+    for size in [BASE, {**BASE, "N": 500}] if quick else sizes():
+        for task in ("fit", "transform"):
+            figures = in_fresh_process({"task": task, **size})
+            case = " ".join(f"{key}={number}" for key, number in figures.pop("size").items())
+            for quantity, figure in figures.items():
+                yield Row("growth", f"{task}, {case}", size["E"], OURS, quantity, 0, figure)
+
+
+def sizes() -> list[dict[str, int]]:
+    """Return the base and what differs from it in one number."""
+    changed = [{**BASE, name: value} for name, values in SWEEPS.items() for value in values]
+    return [BASE, *(size for size in changed if size != BASE)]
+
+
+def in_fresh_process(task: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.benchmarks.growth", json.dumps(task)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(task: str, N: int, T: int, C: int, E: int) -> dict[str, Any]:
+    """Return seconds and megabytes of one fit or transform, in this process."""
+    if task == "transform":
+        N *= TRANSFORM_FACTOR
+    X = np.random.default_rng(0).standard_normal((N, T, C), dtype=np.float32)
+    model = LSTMAutoencoder(E, batch_size=BATCH_SIZE, random_state=0, max_iter=1)
+    with warnings.catch_warnings():
+        # Two series train nothing.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X[:2]).transform(X[:2])
+    size = {"size": {"N": N, "T": T, "C": C, "E": E}}
+    before = resident()
+    if task == "transform":
+        started = time.perf_counter()
+        Z = model.transform(X)
+        seconds = time.perf_counter() - started
+        # The caller wants the embeddings; they are no cost of getting them.
+        memory = (peak() - before - Z.nbytes) / MEGABYTE
+        return {**size, "seconds": seconds, "peak MB": memory}
+    clock = EpochClock()
+    model.set_params(max_iter=EPOCHS).set_callbacks(clock).fit(X)
+    memory = (peak() - before) / MEGABYTE
+    activations = saved_for_backward(model, X[:BATCH_SIZE]) / MEGABYTE
+    return {
+        **size,
+        "seconds per epoch": sum(clock.epochs) / EPOCHS,
+        "peak MB": memory,
+        "data MB": X.nbytes / MEGABYTE,
+        "activations MB": activations,
+    }
+
+
+def saved_for_backward(model: LSTMAutoencoder, batch: np.ndarray) -> int:
+    """Return the bytes that autograd keeps of one batch of the network, all steps at once."""
+    network = RecurrentAutoencoder(Architecture(**model.architecture_))
+    storages: dict[int, int] = {}
+
+    def remember(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+        rebuilt = network(torch.from_numpy(batch), torch.full((len(batch),), batch.shape[1]))
+    assert rebuilt.requires_grad
+    for weight in network.parameters():
+        storages.pop(weight.untyped_storage().data_ptr(), None)
+    return sum(storages.values())
+
+
+def peak() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def resident() -> int:
+    """Return the resident size now; where nothing tells it, the largest so far."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak()
+    return pages * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))

@@ -1,0 +1,164 @@
+"""The network that this library started from, and the loops that people write around it.
+
+A loop is a contestant: `train(n_epochs)` trains on and returns the seconds of each
+epoch, `unexplained()` the share of the variance that the reconstruction leaves, where
+1 is predicting the mean. Series come scaled, and every contestant gets the same ones.
+"""
+
+import time
+
+import numpy as np
+import torch
+from tests.benchmarks.measure import torch_threads
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+LEARNING_RATE = 1e-3
+"""Adam's own."""
+
+
+class PlainNetwork(nn.Module):
+    """Two LSTM layers in, two out, as people write it."""
+
+    def __init__(self, n_channels: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.encoder_1 = nn.LSTM(n_channels, 2 * embedding_dim, batch_first=True)
+        self.encoder_2 = nn.LSTM(2 * embedding_dim, embedding_dim, batch_first=True)
+        self.decoder_1 = nn.LSTM(embedding_dim, embedding_dim, batch_first=True)
+        self.decoder_2 = nn.LSTM(embedding_dim, 2 * embedding_dim, batch_first=True)
+        self.output = nn.Linear(2 * embedding_dim, n_channels)
+
+    def encode(self, x: Tensor) -> Tensor:
+        _, (state, _) = self.encoder_2(self.encoder_1(x)[0])
+        return state[-1]
+
+    def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        repeated = embeddings[:, None, :].expand(-1, n_timesteps, -1)
+        return self.output(self.decoder_2(self.decoder_1(repeated)[0])[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x), x.shape[1])
+
+
+def training_flops(n_values: int, n_series: int, n_channels: int, embedding_dim: int) -> int:
+    """Return the floating-point operations of an epoch of the network's matrix products.
+
+    Two for each multiplication and addition, three times the forward pass. The decoder's
+    first layer sees the same input at each step, which takes one product a series.
+    """
+    E = embedding_dim
+    layers = [(n_channels, 2 * E), (2 * E, E), (0, E), (E, 2 * E)]
+    a_step = sum(4 * hidden * (inputs + hidden) for inputs, hidden in layers) + 2 * E * n_channels
+    n_steps = n_values // n_channels
+    return 3 * 2 * (n_steps * a_step + n_series * 4 * E * E)
+
+
+class PlainLoop:
+    """Series of one length, batch by batch."""
+
+    def __init__(
+        self, X: np.ndarray, embedding_dim: int, batch_size: int, n_threads: int, seed: int = 0
+    ) -> None:
+        self.X = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
+        self.batch_size = batch_size
+        self.n_threads = n_threads
+        torch.manual_seed(seed)
+        self.network = PlainNetwork(X.shape[2], embedding_dim)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE)
+
+    def train(self, n_epochs: int) -> list[float]:
+        with torch_threads(self.n_threads):
+            return [self._epoch() for _ in range(n_epochs)]
+
+    def train_for(self, seconds: float) -> None:
+        """Train, any number of batches, until the time is over."""
+        started = time.perf_counter()
+        with torch_threads(self.n_threads):
+            while True:
+                for rows in self._batches():
+                    if time.perf_counter() - started >= seconds:
+                        return
+                    self._step(rows)
+
+    def _epoch(self) -> float:
+        started = time.perf_counter()
+        for rows in self._batches():
+            self._step(rows)
+        return time.perf_counter() - started
+
+    def _batches(self) -> tuple[Tensor, ...]:
+        return torch.randperm(len(self.X)).split(self.batch_size)
+
+    def _step(self, rows: Tensor) -> None:
+        loss = self._loss(rows)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def _loss(self, rows: Tensor) -> Tensor:
+        x = self.X[rows]
+        return ((self.network(x) - x) ** 2).mean()
+
+    @torch.no_grad()
+    def unexplained(self) -> float:
+        return unexplained(self.X, self.network(self.X))
+
+
+def unexplained(X: Tensor, rebuilt: Tensor) -> float:
+    return float(((rebuilt - X) ** 2).sum() / ((X - X.mean(dim=(0, 1))) ** 2).sum())
+
+
+class PaddedLoop(PlainLoop):
+    """Series of unequal lengths, zeros behind each end, which the loss leaves out."""
+
+    def __init__(
+        self,
+        series: list[np.ndarray],
+        embedding_dim: int,
+        batch_size: int,
+        n_threads: int,
+        seed: int = 0,
+    ) -> None:
+        X, self.lengths = padded(series)
+        super().__init__(X, embedding_dim, batch_size, n_threads, seed)
+
+    @torch.no_grad()
+    def embed(self, series: list[np.ndarray]) -> np.ndarray:
+        X, lengths = padded(series)
+        return self._last_states(torch.from_numpy(X), lengths).numpy()
+
+    def _loss(self, rows: Tensor) -> Tensor:
+        x, lengths = self.X[rows], self.lengths[rows]
+        observed = (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None]
+        rebuilt = self.network.decode(self._last_states(x, lengths), x.shape[1])
+        return ((rebuilt - x) ** 2 * observed).sum() / (observed.sum() * x.shape[2])
+
+    def _last_states(self, x: Tensor, lengths: Tensor) -> Tensor:
+        states = self.network.encoder_2(self.network.encoder_1(x)[0])[0]
+        return states[torch.arange(len(x)), lengths - 1]
+
+
+def padded(series: list[np.ndarray]) -> tuple[np.ndarray, Tensor]:
+    """Return series as (N, T, C), float32, with zeros behind each end, and their lengths."""
+    lengths = torch.tensor([len(values) for values in series])
+    X = np.zeros((len(series), int(lengths.max()), series[0].shape[1]), dtype=np.float32)
+    for row, values in zip(X, series, strict=True):
+        row[: len(values)] = values
+    return X, lengths
+
+
+class PackedLoop(PaddedLoop):
+    """Series of unequal lengths as packed sequences, the way the manual shows."""
+
+    def _loss(self, rows: Tensor) -> Tensor:
+        x, lengths = self.X[rows], self.lengths[rows]
+        network = self.network
+        packed = self._pack(x, lengths)
+        _, (state, _) = network.encoder_2(network.encoder_1(packed)[0])
+        repeated = self._pack(state[-1][:, None, :].expand(-1, int(lengths.max()), -1), lengths)
+        hidden, _ = network.decoder_2(network.decoder_1(repeated)[0])
+        return ((network.output(hidden.data) - packed.data) ** 2).mean()
+
+    @staticmethod
+    def _pack(values: Tensor, lengths: Tensor) -> PackedSequence:
+        return pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)

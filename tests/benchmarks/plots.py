@@ -1,0 +1,201 @@
+"""The README's two pictures, from the CSV files: how well and how fast."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from tests.benchmarks.measure import MATRIX_PRODUCT, OURS, Row, figures, read_rows
+from tests.benchmarks.published import PUBLISHED
+from tests.benchmarks.tables import (
+    best_classifiers,
+    means,
+    medians,
+    read_accuracies,
+    unique,
+)
+
+WIDTH = 8.0
+"""Inches: 800 pixels in a README, drawn with twice as many."""
+DOTS = 200
+BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#777777",
+)
+"""Okabe and Ito's colours, which colour-blind readers tell apart."""
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "figure.facecolor": "white",
+}
+
+
+def draw(folder: Path) -> None:
+    """Draw what the files in the folder have the figures for."""
+    with mpl.rc_context(STYLE):
+        if (folder / "accuracy.csv").exists():
+            how_well(folder / "accuracy.csv").savefig(folder / "accuracy.png", dpi=DOTS)
+        speed = read_rows(folder / "speed.csv")
+        if any(row.benchmark == "equal work" for row in speed):
+            how_fast(speed).savefig(folder / "speed.png", dpi=DOTS)
+
+
+# How well
+
+
+def how_well(path: Path) -> Figure:
+    """Draw a line for each kind of features: a dot a data set, and a bar at their mean."""
+    measured = read_accuracies(path)
+    lines = {}
+    for features, classifier in best_classifiers(measured):
+        sets = medians(measured[features, classifier])
+        lines[f"{features} + {short(classifier)}"] = (sets, colour_of(features), True)
+    names = unique(name for sets, _, _ in lines.values() for name in sets)
+    for method, sets in PUBLISHED.items():
+        known = {name: sets[name] for name in names}
+        lines[f"{method} (published)"] = (known, GREY, False)
+    order = sorted(lines, key=lambda label: means(lines[label][0])[0])
+    figure = Figure(figsize=(WIDTH, 0.42 * len(lines) + 1.3), layout="constrained")
+    axes = figure.add_subplot()
+    for place, label in enumerate(order):
+        dots(axes, place, *lines[label])
+    axes.set_yticks(range(len(order)), order)
+    for tick, label in zip(axes.get_yticklabels(), order, strict=True):
+        if label.startswith(OURS):
+            tick.set_color(BLUE)
+            tick.set_fontweight("bold")
+    axes.set_xlabel(f"accuracy on the official test sets: a dot for each of {len(names)}, and mean")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title("Accuracy of features, best of three classifiers for each", x=0)
+    return figure
+
+
+def dots(axes: Axes, place: int, sets: dict[str, float], colour: str, is_measured: bool) -> None:
+    values, mean = np.array(list(sets.values())), means(sets)[0]
+    face = colour if is_measured else "white"
+    axes.scatter(values, np.full(len(values), place), s=26, c=face, edgecolors=colour, alpha=0.6)
+    axes.plot([mean, mean], [place - 0.32, place + 0.32], color=colour, linewidth=3)
+    axes.annotate(
+        f"{mean:.3f}",
+        (1.01, place),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        color=colour,
+        fontweight="bold" if is_measured else "normal",
+    )
+
+
+def colour_of(features: str) -> str:
+    if features.startswith(OURS):
+        return BLUE
+    return GREEN if features in ("seed network, equal time", "untrained encoder") else ORANGE
+
+
+def short(classifier: str) -> str:
+    return {"logistic regression": "LR", "RBF SVC": "SVC"}.get(classifier, classifier)
+
+
+# How fast
+
+COLOURS = {
+    OURS: BLUE,
+    "plain loop": ORANGE,
+    "skorch": GREEN,
+    "Keras on JAX": PURPLE,
+    "sequitur": SKY,
+}
+
+
+def how_fast(rows: list[Row]) -> Figure:
+    """Draw seconds per epoch by size and peer, and below what the peers take elsewhere."""
+    work = [row for row in rows if row.benchmark == "equal work"]
+    work = [row for row in work if row.contestant != MATRIX_PRODUCT]
+    cases = unique(row.case for row in work)
+    compared = comparisons(rows)
+    figure = Figure(figsize=(WIDTH, 6.6 if compared else 4.2), layout="constrained")
+    parts = figure.subfigures(2, 1, height_ratios=[3, 2]) if compared else [figure]
+    panels = parts[0].subplots(1, len(cases), sharey=True, squeeze=False)[0]
+    for axes, case in zip(panels, cases, strict=True):
+        epoch_bars(axes, [row for row in work if row.case == case])
+        axes.set_title(case)
+    panels[0].set_ylabel("seconds per epoch, the same network")
+    handles, labels = panels[0].get_legend_handles_labels()
+    parts[0].legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
+    if compared:
+        ratio_bars(parts[1].add_subplot(), compared)
+    return figure
+
+
+def epoch_bars(axes: Axes, rows: list[Row]) -> None:
+    sizes = unique(row.embedding_dim for row in rows)
+    names = [name for name in COLOURS if any(row.contestant.startswith(name) for row in rows)]
+    width = 0.84 / len(names)
+    ours = [least_median(rows, OURS, size) for size in sizes]
+    for place, name in enumerate(names):
+        x = np.arange(len(sizes)) + (place - (len(names) - 1) / 2) * width
+        heights = [least_median(rows, name, size) for size in sizes]
+        axes.bar(x, heights, width * 0.92, color=COLOURS[name], label=name)
+        if name == OURS:
+            continue
+        for left, height, own in zip(x, heights, ours, strict=True):
+            axes.text(left, height * 1.08, f"{height / own:.1f}", ha="center", fontsize=7.5)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
+    axes.set_xlabel("features; numbers on bars: times as long as seqfeat")
+
+
+def least_median(rows: list[Row], name: str, size: int) -> float:
+    """Return the median over rounds; of several thread counts, that of the faster one."""
+    own = [row for row in rows if row.contestant.startswith(name) and row.embedding_dim == size]
+    kinds = unique(row.contestant for row in own)
+    return min(float(np.median(figures(own, contestant=kind))) for kind in kinds)
+
+
+def comparisons(rows: list[Row]) -> dict[str, tuple[float, bool]]:
+    """Return how many times as long as ours the best peer takes, and whether it got there."""
+    found = {}
+    for row in unique(
+        (row.benchmark, row.case)
+        for row in rows
+        if row.benchmark in ("equal quality", "unequal lengths", "grid search")
+    ):
+        of = [r for r in rows if (r.benchmark, r.case) == row and r.quantity.startswith("seconds")]
+        ours = np.median(figures(of, contestant=OURS))
+        peers = unique(r.contestant for r in of if r.contestant not in (OURS, "plain loop, padded"))
+        done = [p for p in peers if all(r.note != "not reached" for r in of if r.contestant == p)]
+        ratios = [np.median(figures(of, contestant=p)) / ours for p in (done or peers)]
+        found[label_of(*row)] = (min(ratios), bool(done))
+    return found
+
+
+def label_of(benchmark: str, case: str) -> str:
+    return {
+        "equal quality": f"0.05 unexplained, {case}",
+        "unequal lengths": f"packed, {case}",
+        "grid search": f"grid search, {case}",
+    }[benchmark]
+
+
+def ratio_bars(axes: Axes, compared: dict[str, tuple[float, bool]]) -> None:
+    labels = list(compared)[::-1]
+    for place, label in enumerate(labels):
+        ratio, is_reached = compared[label]
+        axes.barh(place, ratio, 0.6, color=BLUE, alpha=1.0 if is_reached else 0.45)
+        text = f"{ratio:.1f}" if is_reached else f"more than {ratio:.0f}, where all were stopped"
+        axes.text(ratio, place, "  " + text, va="center", fontsize=9)
+    axes.axvline(1, color=GREY, linewidth=1)
+    axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.5)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title("Best peer's time, times as long as seqfeat", x=0)
