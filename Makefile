@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
 
-.PHONY: run test bench lint check docs-pictures clean
+.PHONY: run test bench bench-quick lint check docs-pictures clean
 .DEFAULT_GOAL := run
 
 # A stamp an extra: newer than what decides its content means nothing to install.
@@ -42,8 +42,11 @@ lint: $(VENV)/.dev  ## Style and types
 check:  ## What CI runs: style, types, tests with coverage, and the main job
 	@.ci/run
 
-bench: $(VENV)/.bench  ## Accuracy and training time, over several seeds; takes minutes
+bench: $(VENV)/.bench  ## Accuracy and speed against the peers; takes less than an hour
 	@$(BIN)/python -m tests.benchmarks
+
+bench-quick: $(VENV)/.bench  ## The same in minutes, roughly, into build/bench-quick
+	@$(BIN)/python -m tests.benchmarks --quick --output build/bench-quick
 
 docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the README's picture
 	@$(BIN)/python -m seqfeat.demo --output models --name japanese-vowels
