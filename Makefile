@@ -42,10 +42,10 @@ lint: $(VENV)/.dev  ## Style and types
 check:  ## What CI runs: style, types, tests with coverage, and the main job
 	@.ci/run
 
-bench: $(VENV)/.bench  ## How well and how fast, against the others; takes most of an hour
+bench: $(VENV)/.bench  ## Accuracy and speed against the peers; takes less than an hour
 	@$(BIN)/python -m tests.benchmarks
 
-bench-quick: $(VENV)/.bench  ## The same in minutes, with rough figures, into build/
+bench-quick: $(VENV)/.bench  ## The same in minutes, roughly, into build/bench-quick
 	@$(BIN)/python -m tests.benchmarks --quick --output build/bench-quick
 
 docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the README's picture

@@ -6,6 +6,7 @@ after a call with two series has loaded what is loaded once.
 """
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -38,6 +39,7 @@ TRANSFORM_FACTOR = 8
 BATCH_SIZE = 64
 EPOCHS = 2
 MEGABYTE = 1e6
+STATUS = Path("/proc/self/status")
 
 
 def growth(quick: bool) -> Iterator[Row]:
@@ -115,17 +117,20 @@ def saved_for_backward(model: LSTMAutoencoder, batch: np.ndarray) -> int:
 
 def peak() -> int:
     """Return the largest resident size of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    try:
+        # Not getrusage: on Linux its figure outlives exec, so it may be the parent's.
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[1])
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def resident() -> int:
     """Return the resident size now; where nothing tells it, the largest so far."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", STATUS.read_text())[1])
     except OSError:
         return peak()
-    return pages * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -32,10 +32,14 @@ def unique(values: Iterable) -> list:
 
 
 def best_peer(rows: list[Row]) -> tuple[str, np.ndarray]:
-    """Return the peer with the least median, and its figure over ours, round by round."""
+    """Return the peer with the least median, and its figure over ours, round by round.
+
+    A peer of a single round is compared with our median.
+    """
     peers = unique(row.contestant for row in rows if row.contestant != OURS)
     best = min(peers, key=lambda peer: np.median(figures(rows, contestant=peer)))
-    return best, figures(rows, contestant=best) / figures(rows, contestant=OURS)
+    ours, theirs = figures(rows, contestant=OURS), figures(rows, contestant=best)
+    return best, theirs / (ours if len(ours) == len(theirs) else np.median(ours))
 
 
 def equal_work(rows: list[Row]) -> str:
