@@ -78,10 +78,14 @@ def how_well(path: Path) -> Figure:
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    axes.set_title("Accuracy of features, each with the best of three classifiers", x=0)
+    figure.suptitle(
+        "Accuracy of features, each with the best of three classifiers",
+        fontsize=STYLE["axes.titlesize"],
+        fontweight=STYLE["axes.titleweight"],
+    )
     for label, colour, face in KINDS:
         axes.scatter([], [], s=26, c=face, edgecolors=colour, label=label)
-    axes.legend(loc="lower left", fontsize=9)
+    figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False, fontsize=9)
     return figure
 
 
@@ -144,7 +148,8 @@ def how_fast(rows: list[Row]) -> Figure:
         axes.set_title(case)
     panels[0].set_ylabel("seconds per epoch")
     panels[0].yaxis.set_major_formatter("{x:g}")
-    parts[0].supxlabel("features of the same network; on the bars: times as long as seqfeat")
+    label = "features of the same network; on the bars: times as long as seqfeat"
+    parts[0].supxlabel(label, fontsize=STYLE["font.size"])
     handles, labels = panels[0].get_legend_handles_labels()
     parts[0].legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
     if compared:
