@@ -65,7 +65,7 @@ def how_well(path: Path) -> Figure:
         known = {name: sets[name] for name in names}
         lines[f"{method} (published)"] = (known, GREY, False)
     order = sorted(lines, key=lambda label: means(lines[label][0])[0])
-    figure = Figure(figsize=(WIDTH, 0.42 * len(lines) + 1.3), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.42 * len(lines) + 1.6), layout="constrained")
     axes = figure.add_subplot()
     for place, label in enumerate(order):
         dots(axes, place, *lines[label])
@@ -85,13 +85,13 @@ def how_well(path: Path) -> Figure:
     )
     for label, colour, face in KINDS:
         axes.scatter([], [], s=26, c=face, edgecolors=colour, label=label)
-    figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=len(KINDS), frameon=False, fontsize=9)
     return figure
 
 
 KINDS = [
     ("seqfeat", BLUE, BLUE),
-    ("the same encoder, otherwise", GREEN, GREEN),
+    ("without our defaults, or untrained", GREEN, GREEN),
     ("other features", ORANGE, ORANGE),
     ("published by others", GREY, "white"),
 ]
@@ -169,7 +169,7 @@ def epoch_bars(axes: Axes, rows: list[Row]) -> None:
         if name == OURS:
             continue
         for left, height, own in zip(x, heights, ours, strict=True):
-            axes.text(left, height * 1.08, f"{height / own:.1f}", ha="center", fontsize=7.5)
+            axes.text(left, height * 1.08, f"{height / own:.1f}", ha="center", fontsize=5.5)
     axes.set_yscale("log")
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
 
@@ -215,10 +215,10 @@ def ratio_bars(axes: Axes, compared: dict[str, tuple[float, bool]]) -> None:
     for place, label in enumerate(labels):
         ratio, is_reached = compared[label]
         axes.barh(place, ratio, 0.6, color=BLUE, alpha=1.0 if is_reached else 0.45)
-        text = f"{ratio:.1f}" if is_reached else f"more than {ratio:.0f}, where all were stopped"
+        text = f"{ratio:.1f}" if is_reached else f"more than {ratio:.0f}, none got there"
         axes.text(ratio, place, "  " + text, va="center", fontsize=9)
     axes.axvline(1, color=GREY, linewidth=1)
-    axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.5)
+    axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.7)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("times as long as seqfeat")
