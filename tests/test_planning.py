@@ -37,5 +37,22 @@ def test_windows_as_asked_for(pooling):
 
 
 def test_windows_that_leave_timesteps_out_are_refused():
-    with pytest.raises(InputError, match="window_stride=5 is larger than .* 4, .*window_len"):
+    with pytest.raises(InputError, match=r"window_stride=5 is larger than .* 4, .*window_len"):
         fitted(150, window_len=4, window_stride=5)
+
+
+def test_the_plain_network_is_reached_by_parameters():
+    """Width by width: n_channels -> 2E -> E, and E -> E -> 2E -> n_channels."""
+    plain = fitted(150, patch_len=1, n_time_features=0, pooling="last")
+    shapes = {name: weight.shape for name, weight in plain.weights_.items() if "weight" in name}
+    assert shapes == {
+        "encoder.forward_layers.0.weight_ih_l0": (16, 1),
+        "encoder.forward_layers.0.weight_hh_l0": (16, 4),
+        "encoder.forward_layers.1.weight_ih_l0": (8, 4),
+        "encoder.forward_layers.1.weight_hh_l0": (8, 2),
+        "decoder.layers.0.weight_ih_l0": (8, 2),
+        "decoder.layers.0.weight_hh_l0": (8, 2),
+        "decoder.layers.1.weight_ih_l0": (16, 2),
+        "decoder.layers.1.weight_hh_l0": (16, 4),
+        "decoder.output.weight": (1, 4),
+    }

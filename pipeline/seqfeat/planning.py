@@ -168,8 +168,10 @@ def _architecture(estimator: LSTMAutoencoder, series: Series, n_classes: int) ->
 def _windows(estimator: LSTMAutoencoder, n_timesteps: int, patch_len: int) -> dict[str, int]:
     """Return the encoder's windows: overlapping ones for statistics, or else the patches."""
     overlapping = estimator.pooling == "statistics"
-    auto_stride = -(-n_timesteps // MAX_WINDOWS) if overlapping else patch_len
-    auto_length = max(min(MAX_WINDOW, n_timesteps // 6), auto_stride)
+    auto_length = auto_stride = patch_len
+    if overlapping:
+        auto_stride = -(-n_timesteps // MAX_WINDOWS)
+        auto_length = max(min(MAX_WINDOW, n_timesteps // 6), auto_stride)
     length, stride = estimator.window_len, estimator.window_stride
     length = int(auto_length if length == "auto" else length)
     stride = int(min(auto_stride, length) if stride == "auto" else stride)
