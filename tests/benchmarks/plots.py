@@ -74,15 +74,15 @@ def how_well(path: Path) -> Figure:
         if label.startswith(OURS):
             tick.set_color(BLUE)
             tick.set_fontweight("bold")
-    axes.set_xlabel(f"accuracy on the official test sets: a dot for each of {len(names)}, and mean")
+    axes.set_xlabel(
+        f"accuracy on {len(names)} official test sets, a dot each, and their mean; "
+        "features with the best of three classifiers"
+    )
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    figure.suptitle(
-        "Accuracy of features, each with the best of three classifiers",
-        fontsize=STYLE["axes.titlesize"],
-        fontweight=STYLE["axes.titleweight"],
-    )
+    figure.supxlabel(axes.get_xlabel(), fontsize=STYLE["font.size"])
+    axes.set_xlabel("")
     for label, colour, face in KINDS:
         axes.scatter([], [], s=26, c=face, edgecolors=colour, label=label)
     figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False, fontsize=9)
@@ -91,7 +91,7 @@ def how_well(path: Path) -> Figure:
 
 KINDS = [
     ("seqfeat", BLUE, BLUE),
-    ("the same encoder, otherwise", GREEN, GREEN),
+    ("untrained, or the seed network", GREEN, GREEN),
     ("other features", ORANGE, ORANGE),
     ("published by others", GREY, "white"),
 ]
@@ -169,7 +169,8 @@ def epoch_bars(axes: Axes, rows: list[Row]) -> None:
         if name == OURS:
             continue
         for left, height, own in zip(x, heights, ours, strict=True):
-            axes.text(left, height * 1.08, f"{height / own:.1f}", ha="center", fontsize=7.5)
+            label = f" {height / own:.1f}"
+            axes.text(left, height, label, ha="center", va="bottom", rotation=90, fontsize=8)
     axes.set_yscale("log")
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
 
@@ -215,10 +216,10 @@ def ratio_bars(axes: Axes, compared: dict[str, tuple[float, bool]]) -> None:
     for place, label in enumerate(labels):
         ratio, is_reached = compared[label]
         axes.barh(place, ratio, 0.6, color=BLUE, alpha=1.0 if is_reached else 0.45)
-        text = f"{ratio:.1f}" if is_reached else f"more than {ratio:.0f}, where all were stopped"
+        text = f"{ratio:.1f}" if is_reached else f"over {ratio:.0f}: all were stopped there"
         axes.text(ratio, place, "  " + text, va="center", fontsize=9)
     axes.axvline(1, color=GREY, linewidth=1)
-    axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.5)
+    axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.75)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("times as long as seqfeat")
