@@ -74,15 +74,15 @@ def how_well(path: Path) -> Figure:
         if label.startswith(OURS):
             tick.set_color(BLUE)
             tick.set_fontweight("bold")
-    axes.set_xlabel(f"accuracy on the official test sets: a dot for each of {len(names)}, and mean")
+    axes.set_xlabel(
+        f"accuracy on {len(names)} official test sets, a dot each, and their mean; "
+        "features with the best of three classifiers"
+    )
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    figure.suptitle(
-        "Accuracy of features, each with the best of three classifiers",
-        fontsize=STYLE["axes.titlesize"],
-        fontweight=STYLE["axes.titleweight"],
-    )
+    figure.supxlabel(axes.get_xlabel(), fontsize=STYLE["font.size"])
+    axes.set_xlabel("")
     for label, colour, face in KINDS:
         axes.scatter([], [], s=26, c=face, edgecolors=colour, label=label)
     figure.legend(loc="outside lower center", ncols=len(KINDS), frameon=False, fontsize=9)
