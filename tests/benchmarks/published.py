@@ -41,5 +41,8 @@ SOURCES = {
         "results_uea.csv (K = 20) of the authors' repository, as TS2Vec's paper quotes them"
     ),
     "T-Loss, combined": "the same files: features of encoders with three or four K side by side",
-    "TS2Vec": "Yue et al., AAAI 2022, tables of the appendix over UCR and UEA",
+    "TS2Vec": (
+        "Yue et al., AAAI 2022, tables of the appendix over UCR and UEA; quoted from memory of "
+        "the paper, the original was not at hand to compare"
+    ),
 }
