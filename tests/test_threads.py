@@ -9,6 +9,7 @@ import torch
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.batches import TrainingSet
+from seqfeat.device import single_threaded
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.threads import SideBySide
@@ -110,6 +111,34 @@ def test_threads_end_with_a_fit_that_fails():
     with pytest.raises(Stop):
         train(network, data, Settings(2, 35, 1e-3), torch.Generator(), on_epoch_end=refuse)
     assert not own_threads()
+
+
+def another_fit_ends():
+    """Enter and leave on another thread, which puts back what the process had."""
+
+    def enter_and_leave():
+        with single_threaded():
+            pass
+
+    other = threading.Thread(target=enter_and_leave)
+    other.start()
+    other.join()
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_all_threads_of_a_fit_have_one_torch_thread_whenever_another_fit_ends():
+    torch.set_num_threads(2)
+    network = RecurrentAutoencoder(Architecture(2, 32, 64))
+    initialize(network, torch.Generator().manual_seed(0))
+    seen = set()
+    network.encoder.register_forward_pre_hook(
+        lambda *_: seen.add((threading.get_ident(), torch.get_num_threads()))
+    )
+    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
+    settings = Settings(1, 70, 1e-3)
+    train(network, data, settings, torch.Generator(), on_epoch_begin=another_fit_ends)
+    assert len(seen) == 2
+    assert {n_threads for _, n_threads in seen} == {1}
 
 
 def parts_of(n_series, n_timesteps, embedding_dim):

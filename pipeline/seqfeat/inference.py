@@ -21,6 +21,7 @@ from seqfeat.device import (
     is_out_of_memory,
     single_threaded,
     to_device,
+    use_one_thread,
 )
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.network import RecurrentAutoencoder
@@ -135,7 +136,7 @@ def _batched(
             return run(rows)
 
     start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
-    with SideBySide(n_side_by_side) as side_by_side:
+    with SideBySide(n_side_by_side, use_one_thread) as side_by_side:
         while start < len(order):
             stop = min(start + n_side_by_side * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
