@@ -269,7 +269,8 @@ class Trainer:
         n_values = batch.n_values
 
         def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-            loss = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
+            with torch.enable_grad():
+                loss = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
             return loss.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
 
         loss = torch.zeros((), device=self.device)
