@@ -31,8 +31,14 @@ from seqfeat.threads import SideBySide
 
 __all__ = ["Evaluation", "Rebuilt", "decode", "embed", "evaluate", "rebuild"]
 
-BATCH_SERIES = {"cpu": 64, "cuda": 1024}
-"""Series in a batch; on a CPU more of them no longer fit its caches."""
+BATCH_SERIES = {"cpu": 256, "cuda": 1024}
+"""Series in a batch, at most."""
+SMALL_BATCH = 64
+"""Series in a batch on a CPU unless there are very many, of few timesteps."""
+LARGE_BATCH_TIMESTEPS = 2**15
+"""Timesteps in a larger batch, at most, which limits its activations."""
+LEAST_BATCHES = 8
+"""Larger batches leave at least as many, to keep so many threads busy."""
 BATCH_VALUES = 2**24
 """Values in a batch, at most, so that long series come in smaller batches."""
 
@@ -162,8 +168,13 @@ def _order_of_length(series: Series) -> NDArray[np.int64]:
 
 
 def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:
-    values_per_series = max(1, shape[1] * shape[2])
-    return max(1, min(BATCH_SERIES[device.type], BATCH_VALUES // values_per_series))
+    n_series, n_timesteps, n_channels = shape
+    size = min(BATCH_SERIES[device.type], BATCH_VALUES // max(1, n_timesteps * n_channels))
+    if device.type == "cpu":
+        # The more series share an LSTM call, the less its overhead costs each of them.
+        large = min(n_series // LEAST_BATCHES, LARGE_BATCH_TIMESTEPS // max(1, n_timesteps))
+        size = min(size, max(SMALL_BATCH, large))
+    return max(1, size)
 
 
 class Evaluation(NamedTuple):
