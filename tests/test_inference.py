@@ -150,6 +150,18 @@ def test_long_series_come_in_smaller_batches(
     assert_close(np.concatenate([batch for _, batch in batches]), whole)
 
 
+@pytest.mark.parametrize(
+    ("n_series", "n_timesteps", "expected"),
+    [(10, 6, 10), (400, 6, 64), (800, 6, 100), (3000, 6, 256), (3000, 300, 109), (800, 9000, 64)],
+)
+def test_very_many_short_series_come_in_larger_batches(n_series, n_timesteps, expected):
+    codes = np.zeros((n_series, 3), dtype=np.float32)
+    network = make_network()
+    network.decode = lambda codes, n_timesteps: torch.zeros(len(codes), 1, 2)
+    batches = [len(rows) for rows, _ in decode(network, codes, n_timesteps, CPU)]
+    assert max(batches) == expected
+
+
 def peak_of_evaluating(n_samples):
     """Return NumPy's peak memory, which is traced, while many series are evaluated."""
     values = np.lib.stride_tricks.as_strided(

@@ -1,14 +1,17 @@
 """Parts of a batch side by side: the same results on any number of threads, and no thread left."""
 
+import signal
 import threading
 import time
 
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.batches import TrainingSet
+from seqfeat.device import single_threaded
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.threads import SideBySide
@@ -110,6 +113,129 @@ def test_threads_end_with_a_fit_that_fails():
     with pytest.raises(Stop):
         train(network, data, Settings(2, 35, 1e-3), torch.Generator(), on_epoch_end=refuse)
     assert not own_threads()
+
+
+def another_fit_ends():
+    """Enter and leave on another thread, which puts back what the process had."""
+
+    def enter_and_leave():
+        with single_threaded():
+            pass
+
+    other = threading.Thread(target=enter_and_leave)
+    other.start()
+    other.join()
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_all_threads_of_a_fit_have_one_torch_thread_whenever_another_fit_ends():
+    torch.set_num_threads(2)
+    network = RecurrentAutoencoder(Architecture(2, 32, 64))
+    initialize(network, torch.Generator().manual_seed(0))
+    seen = set()
+    network.encoder.register_forward_pre_hook(
+        lambda *_: seen.add((threading.get_ident(), torch.get_num_threads()))
+    )
+    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
+    settings = Settings(1, 70, 1e-3)
+    train(network, data, settings, torch.Generator(), on_epoch_begin=another_fit_ends)
+    assert len(seen) == 2
+    assert {n_threads for _, n_threads in seen} == {1}
+
+
+def wide_network():
+    network = RecurrentAutoencoder(Architecture(2, 32, 64))
+    initialize(network, torch.Generator().manual_seed(0))
+    return network
+
+
+def walks():
+    """Two batches of 35 series, each of which comes in two parts."""
+    values = torch.randn((70, 60, 2), generator=torch.Generator().manual_seed(1)).cumsum(dim=1)
+    return TrainingSet(0.1 * values, torch.full((70,), 60))
+
+
+SETTINGS = Settings(4, 35, 1e-3, dropout=0.2, input_noise=0.3)
+
+
+def trained(network, **options):
+    history = train(network, walks(), SETTINGS, torch.Generator().manual_seed(2), **options)
+    return history, [weight.detach().clone() for weight in network.state_dict().values()]
+
+
+def assert_equal(first, second):
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+
+
+@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads):
+    torch.set_num_threads(n_threads)
+    network, begun, ended = wide_network(), [], []
+
+    def press_ctrl_c_in_the_third_epoch(module, arguments):
+        begun.append(1)
+        if len(begun) == 10:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.05)
+
+    network.encoder.register_forward_pre_hook(press_ctrl_c_in_the_third_epoch)
+    network.decoder.register_forward_hook(lambda *_: ended.append(1) and None)
+    history, weights = trained(network)
+    n_ended = len(ended)
+    assert (history.n_iter, history.stop_reason) == (2, "interrupted")
+    assert not own_threads()
+    assert torch.get_num_threads() == n_threads
+    time.sleep(0.05)
+    assert len(ended) == n_ended
+    _, undisturbed = trained(wide_network(), on_epoch_end=lambda history: history.n_iter == 2)
+    assert_equal(weights, undisturbed)
+
+
+@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_fault_24_parts_that_do_not_fit_are_halved_on_any_number_of_threads(n_threads):
+    torch.set_num_threads(n_threads)
+    struggling, under_way = wide_network(), []
+
+    def run_out_beyond_ten(module, arguments):
+        if len(arguments[0]) > 10:
+            raise torch.OutOfMemoryError("out of memory")
+        under_way.append(1)
+
+    struggling.encoder.register_forward_pre_hook(run_out_beyond_ten)
+    _, weights = trained(struggling)
+    assert under_way
+    network = wide_network()
+    trainer = Trainer(network, SETTINGS, torch.Generator().manual_seed(2), torch.device("cpu"))
+    trainer.micro_batch = 6
+    trainer.prepare(70, None)
+    with single_threaded():
+        trainer.run(walks(), None, lambda: None, lambda history: False)
+    assert_equal(weights, list(network.state_dict().values()))
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_fits_on_threads_of_the_caller_have_the_weights_of_a_fit_alone():
+    torch.set_num_threads(2)
+    _, expected = trained(wide_network())
+    fits = Parallel(n_jobs=3, backend="threading")(
+        delayed(trained)(wide_network()) for _ in range(3)
+    )
+    for _, weights in fits:
+        assert_equal(weights, expected)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_caller_who_turned_gradients_off_gets_the_same_fit(n_threads):
+    torch.set_num_threads(n_threads)
+    _, expected = trained(wide_network())
+    with torch.no_grad():
+        assert_equal(trained(wide_network())[1], expected)
+        assert not torch.is_grad_enabled()
 
 
 def parts_of(n_series, n_timesteps, embedding_dim):

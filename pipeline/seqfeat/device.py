@@ -24,6 +24,7 @@ __all__ = [
     "resolve_device",
     "single_threaded",
     "to_device",
+    "use_one_thread",
 ]
 
 _lock = threading.Lock()
@@ -161,6 +162,15 @@ def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) ->
             raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def use_one_thread() -> None:
+    """Run torch's CPU operations of the calling thread, made for this, on itself.
+
+    A new thread takes over the process's setting, which another fit that ends may
+    have put back, so that it has to be made within `single_threaded` and call this.
+    """
+    torch.set_num_threads(1)
 
 
 @contextmanager

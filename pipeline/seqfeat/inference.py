@@ -21,6 +21,7 @@ from seqfeat.device import (
     is_out_of_memory,
     single_threaded,
     to_device,
+    use_one_thread,
 )
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.network import RecurrentAutoencoder
@@ -30,8 +31,14 @@ from seqfeat.threads import SideBySide
 
 __all__ = ["Evaluation", "Rebuilt", "decode", "embed", "evaluate", "rebuild"]
 
-BATCH_SERIES = {"cpu": 64, "cuda": 1024}
-"""Series in a batch; on a CPU more of them no longer fit its caches."""
+BATCH_SERIES = {"cpu": 256, "cuda": 1024}
+"""Series in a batch, at most."""
+SMALL_BATCH = 64
+"""Series in a batch on a CPU unless there are very many, of few timesteps."""
+LARGE_BATCH_TIMESTEPS = 2**15
+"""Timesteps in a larger batch, at most, which limits its activations."""
+LEAST_BATCHES = 8
+"""Larger batches leave at least as many, to keep so many threads busy."""
 BATCH_VALUES = 2**24
 """Values in a batch, at most, so that long series come in smaller batches."""
 
@@ -135,7 +142,7 @@ def _batched(
             return run(rows)
 
     start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
-    with SideBySide(n_side_by_side) as side_by_side:
+    with SideBySide(n_side_by_side, use_one_thread) as side_by_side:
         while start < len(order):
             stop = min(start + n_side_by_side * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
@@ -161,8 +168,13 @@ def _order_of_length(series: Series) -> NDArray[np.int64]:
 
 
 def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:
-    values_per_series = max(1, shape[1] * shape[2])
-    return max(1, min(BATCH_SERIES[device.type], BATCH_VALUES // values_per_series))
+    n_series, n_timesteps, n_channels = shape
+    size = min(BATCH_SERIES[device.type], BATCH_VALUES // max(1, n_timesteps * n_channels))
+    if device.type == "cpu":
+        # The more series share an LSTM call, the less its overhead costs each of them.
+        large = min(n_series // LEAST_BATCHES, LARGE_BATCH_TIMESTEPS // max(1, n_timesteps))
+        size = min(size, max(SMALL_BATCH, large))
+    return max(1, size)
 
 
 class Evaluation(NamedTuple):

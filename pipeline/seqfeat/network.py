@@ -141,17 +141,22 @@ def statistics(sequences: Tensor, n_steps: Tensor) -> Tensor:
     """
     sequences, counts = sequences.float(), n_steps[:, None]
     inside = steps_inside(sequences, n_steps)
-    # Masks take a tenth of a training step's time; to ask CUDA would take as much.
-    ragged = sequences.is_cuda or not bool(inside.all())
+    own: Tensor | None = None
+    beyond: Tensor | None = None
+    # Padding costs a few percent of a training step's time; to ask CUDA would take as much.
+    if sequences.is_cuda or not bool(inside.all()):
+        own = inside.to(sequences.dtype)
+        # 0 or -inf; to add it is several times as fast as to mask, and changes no bit inside.
+        beyond = own.log()
 
-    def padded_with(value: float, values: Tensor) -> Tensor:
-        return values.masked_fill(~inside, value) if ragged else values
+    def with_zeros(values: Tensor) -> Tensor:
+        return values if own is None else values * own
 
-    mean = padded_with(0.0, sequences).sum(dim=1) / counts
-    centred = padded_with(0.0, sequences - mean[:, None])
+    mean = with_zeros(sequences).sum(dim=1) / counts
+    centred = with_zeros(sequences - mean[:, None])
     deviation = (centred.square().sum(dim=1) / counts + LEAST_VARIANCE).sqrt()
-    largest = padded_with(-math.inf, sequences).amax(dim=1)
-    least = padded_with(math.inf, sequences).amin(dim=1)
+    largest = (sequences if beyond is None else sequences + beyond).amax(dim=1)
+    least = (sequences if beyond is None else sequences - beyond).amin(dim=1)
     return torch.cat([mean, deviation, largest, least], dim=1)
 
 

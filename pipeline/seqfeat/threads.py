@@ -23,10 +23,13 @@ class SideBySide:
     ----------
     n_threads : int
         How many inputs are worked on at once, at least 1.
+    prepare_thread : callable, optional
+        Called first on each thread but the calling one.
     """
 
-    def __init__(self, n_threads: int) -> None:
+    def __init__(self, n_threads: int, prepare_thread: Callable[[], object] = lambda: None) -> None:
         self.n_threads = n_threads
+        self.prepare_thread = prepare_thread
         self.pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -54,7 +57,7 @@ class SideBySide:
         if len(inputs) == 1:
             return [function(inputs[0])]
         if self.pool is None:
-            self.pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="seqfeat")
+            self.pool = ThreadPoolExecutor(self.n_threads - 1, "seqfeat", self.prepare_thread)
         others = [self.pool.submit(function, one) for one in inputs[1:]]
         try:
             first = function(inputs[0])

@@ -18,7 +18,12 @@ import torch
 from torch import Tensor
 
 from seqfeat.batches import Corruption, TrainingSet, length_buckets
-from seqfeat.device import halving_on_out_of_memory, mixed_precision, single_threaded
+from seqfeat.device import (
+    halving_on_out_of_memory,
+    mixed_precision,
+    single_threaded,
+    use_one_thread,
+)
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.schedule import Patience, one_cycle
@@ -155,7 +160,8 @@ class Trainer:
         self.device = device
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
-        self.side_by_side = SideBySide(torch.get_num_threads() if device.type == "cpu" else 1)
+        n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+        self.side_by_side = SideBySide(n_threads, use_one_thread)
 
     def prepare(self, n_samples: int, optimizer_state: Mapping[str, Any] | None) -> None:
         """Set up the optimizer and its schedule."""
@@ -263,7 +269,8 @@ class Trainer:
         n_values = batch.n_values
 
         def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-            loss = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
+            with torch.enable_grad():
+                loss = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
             return loss.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
 
         loss = torch.zeros((), device=self.device)
