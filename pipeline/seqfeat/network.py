@@ -10,10 +10,14 @@ P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from seqfeat.recurrence import LSTMLayer
 
 __all__ = ["Architecture", "Decoder", "Encoder", "RecurrentAutoencoder"]
 
@@ -71,14 +75,14 @@ class Architecture:
         return asdict(self)
 
 
-def make_lstm(input_dim: int, hidden_dim: int) -> nn.LSTM:
-    """Return one batch-first LSTM layer without drawing from torch's global generator."""
-    return nn.LSTM(input_dim, hidden_dim, batch_first=True, device="meta").to_empty(device="cpu")
-
-
 def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
     """Return a linear layer without drawing from torch's global generator."""
     return nn.Linear(input_dim, output_dim, device="meta").to_empty(device="cpu")
+
+
+def run_layer(layer: nn.Module, sequences: Tensor, constant: Tensor | None = None) -> Tensor:
+    """Return an LSTM layer's outputs; see `LSTMLayer.run`."""
+    return cast(LSTMLayer, layer).run(sequences, constant)
 
 
 def windows(values: Tensor, length: int, stride: int) -> Tensor:
@@ -134,20 +138,27 @@ def steps_inside(sequences: Tensor, n_steps: Tensor) -> Tensor:
     return (steps < n_steps[:, None])[:, :, None]
 
 
-def statistics(sequences: Tensor, n_steps: Tensor) -> Tensor:
+def statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
     """Return the mean, deviation, largest and least value over each series' own steps.
 
-    Statistics pooling (Snyder et al., 2018), in float32. Shape: (B, L, D), (B,) -> (B, 4 * D).
+    Statistics pooling (Snyder et al., 2018), in float32, of several sequences as
+    if they were one. Shape: (B, L, D), (B, L, E), ..., (B,) -> (B, 4 * (D + E + ...)).
     """
-    sequences, counts = sequences.float(), n_steps[:, None]
-    inside = steps_inside(sequences, n_steps)
-    own: Tensor | None = None
-    beyond: Tensor | None = None
+    inside = steps_inside(sequences[0], n_steps)
     # Padding costs a few percent of a training step's time; to ask CUDA would take as much.
-    if sequences.is_cuda or not bool(inside.all()):
-        own = inside.to(sequences.dtype)
-        # 0 or -inf; to add it is several times as fast as to mask, and changes no bit inside.
-        beyond = own.log()
+    padded = inside.is_cuda or not bool(inside.all())
+    each = [_statistics(one.float(), n_steps, inside if padded else None) for one in sequences]
+    return torch.cat([value for values in zip(*each, strict=True) for value in values], dim=1)
+
+
+def _statistics(
+    sequences: Tensor, n_steps: Tensor, inside: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return four statistics over the steps inside; None stands for all."""
+    counts = n_steps[:, None]
+    own = None if inside is None else inside.to(sequences.dtype)
+    # 0 or -inf; to add it is several times as fast as to mask, and changes no bit inside.
+    beyond = None if own is None else own.log()
 
     def with_zeros(values: Tensor) -> Tensor:
         return values if own is None else values * own
@@ -157,7 +168,7 @@ def statistics(sequences: Tensor, n_steps: Tensor) -> Tensor:
     deviation = (centred.square().sum(dim=1) / counts + LEAST_VARIANCE).sqrt()
     largest = (sequences if beyond is None else sequences + beyond).amax(dim=1)
     least = (sequences if beyond is None else sequences - beyond).amin(dim=1)
-    return torch.cat([mean, deviation, largest, least], dim=1)
+    return mean, deviation, largest, least
 
 
 class Encoder(nn.Module):
@@ -178,14 +189,14 @@ class Encoder(nn.Module):
         self.pooling = a.pooling
         self.forward_layers = nn.ModuleList(
             [
-                make_lstm(a.window_len * a.n_channels, a.hidden_dim),
-                make_lstm(directions * a.hidden_dim, a.embedding_dim),
+                LSTMLayer(a.window_len * a.n_channels, a.hidden_dim),
+                LSTMLayer(directions * a.hidden_dim, a.embedding_dim),
             ]
         )
         self.backward_layers = nn.ModuleList()
         if a.bidirectional:
-            self.backward_layers.append(make_lstm(a.window_len * a.n_channels, a.hidden_dim))
-            self.backward_layers.append(make_lstm(2 * a.hidden_dim, a.embedding_dim))
+            self.backward_layers.append(LSTMLayer(a.window_len * a.n_channels, a.hidden_dim))
+            self.backward_layers.append(LSTMLayer(2 * a.hidden_dim, a.embedding_dim))
         self.projection: nn.Module = nn.Identity()
         pooled_dim = directions * a.embedding_dim
         if a.pooling == "statistics":
@@ -209,17 +220,18 @@ class Encoder(nn.Module):
         if self.pooling == "last":
             return self._last_states(outputs, n_steps)
         if self.pooling == "statistics":
-            return statistics(torch.cat([hidden, outputs], dim=2), n_steps)
+            return statistics([hidden, outputs], n_steps)
         inside = steps_inside(outputs, n_steps)
         if self.pooling == "max":
             return outputs.masked_fill(~inside, -math.inf).amax(dim=1)
         return outputs.masked_fill(~inside, 0.0).sum(dim=1) / n_steps[:, None]
 
     def _layer(self, index: int, sequences: Tensor, n_steps: Tensor) -> Tensor:
-        outputs: Tensor = self.forward_layers[index](sequences)[0]
+        outputs = run_layer(self.forward_layers[index], sequences)
         if not self.backward_layers:
             return outputs
-        reversed_outputs = self.backward_layers[index](reverse_within_length(sequences, n_steps))[0]
+        backwards = reverse_within_length(sequences, n_steps)
+        reversed_outputs = run_layer(self.backward_layers[index], backwards)
         return torch.cat([outputs, reverse_within_length(reversed_outputs, n_steps)], dim=2)
 
     def _last_states(self, outputs: Tensor, n_steps: Tensor) -> Tensor:
@@ -244,20 +256,17 @@ class Decoder(nn.Module):
         self.time_period = a.time_period
         self.layers = nn.ModuleList(
             [
-                make_lstm(a.embedding_dim + a.n_time_features, a.embedding_dim),
-                make_lstm(a.embedding_dim, a.hidden_dim),
+                LSTMLayer(a.embedding_dim + a.n_time_features, a.embedding_dim),
+                LSTMLayer(a.embedding_dim, a.hidden_dim),
             ]
         )
         self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels)
 
     def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
         """Rebuild patches; `keep` (B, E) drops units between the layers."""
-        inputs = embeddings[:, None, :].expand(-1, n_steps, -1)
-        if self.n_time_features:
-            times = self.time_features(n_steps, embeddings)
-            inputs = torch.cat([inputs, times.expand(len(embeddings), -1, -1)], dim=2)
-        hidden = drop_units(self.layers[0](inputs)[0], keep)
-        patches: Tensor = self.output(self.layers[1](hidden)[0])
+        times = self.time_features(n_steps, embeddings).expand(len(embeddings), -1, -1)
+        hidden = drop_units(run_layer(self.layers[0], times, embeddings), keep)
+        patches: Tensor = self.output(run_layer(self.layers[1], hidden))
         return patches
 
     def time_features(self, n_steps: int, like: Tensor) -> Tensor:

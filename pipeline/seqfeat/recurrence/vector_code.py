@@ -1,0 +1,108 @@
+"""Writing loops over vectors in LLVM's intermediate language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+__all__ = ["INDEX", "POINTER", "VectorCode", "index", "loop"]
+
+INDEX = ir.IntType(64)
+FLOAT = ir.FloatType()
+POINTER = ir.PointerType(FLOAT)
+
+Value = Any
+"""A value in the code being written; llvmlite has no type annotations."""
+Builder = Any
+
+
+def index(number: int) -> Value:
+    """Return a constant for counting."""
+    return ir.Constant(INDEX, number)
+
+
+def loop(
+    builder: Builder,
+    stop: Value,
+    body: Callable[..., Sequence[Value] | None],
+    *,
+    start: Value | None = None,
+    step: int = 1,
+    carried: Sequence[Value] = (),
+) -> tuple[list[Value], Value]:
+    """Write ``for i in range(start, stop, step)``.
+
+    ``body(i, *carried)`` writes one round and returns what the next one is to
+    carry. Returned are the values carried in the end, and `i` behind its last value.
+    """
+    before = builder.block
+    head, inside, after = (builder.append_basic_block() for _ in range(3))
+    builder.branch(head)
+    builder.position_at_end(head)
+    counter = builder.phi(INDEX)
+    counter.add_incoming(index(0) if start is None else start, before)
+    values = []
+    for value in carried:
+        values.append(builder.phi(value.type))
+        values[-1].add_incoming(value, before)
+    builder.cbranch(builder.icmp_signed("<", counter, stop), inside, after)
+
+    builder.position_at_end(inside)
+    results = body(counter, *values) or ()
+    counter.add_incoming(builder.add(counter, index(step)), builder.block)
+    for value, result in zip(values, results, strict=True):
+        value.add_incoming(result, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return values, counter
+
+
+class VectorCode:
+    """Vectors of `lanes` float32 in a module of code, and what can be done with them."""
+
+    def __init__(self, module: Any, lanes: int) -> None:
+        self.module = module
+        self.lanes = lanes
+        self.type = ir.VectorType(FLOAT, lanes)
+        signature = ir.FunctionType(self.type, [self.type] * 3)
+        # Unlike llvm.fma, two roundings where the CPU has no instruction for one.
+        self._multiply_add = ir.Function(module, signature, f"llvm.fmuladd.v{lanes}f32")
+
+    def constant(self, number: float) -> Value:
+        """Return a vector of the same number."""
+        return ir.Constant(self.type, [ir.Constant(FLOAT, number)] * self.lanes)
+
+    def place(self, builder: Builder, pointer: Value, *offsets: Value) -> Value:
+        """Return the place in memory so many floats behind `pointer`."""
+        for offset in offsets:
+            pointer = builder.gep(pointer, [offset], source_etype=FLOAT)
+        return pointer
+
+    def load(self, builder: Builder, place: Value) -> Value:
+        """Read a vector."""
+        return builder.load(builder.bitcast(place, self.type.as_pointer()), align=4, typ=self.type)
+
+    def store(self, builder: Builder, vector: Value, place: Value) -> None:
+        """Write a vector."""
+        builder.store(vector, builder.bitcast(place, self.type.as_pointer()), align=4)
+
+    def load_repeated(self, builder: Builder, place: Value) -> Value:
+        """Read one float into all lanes."""
+        number = builder.load(place, align=4, typ=FLOAT)
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return builder.shuffle_vector(first, undefined, everywhere)
+
+    def multiply_add(self, builder: Builder, x: Value, y: Value, z: Value) -> Value:
+        """Return ``x * y + z``."""
+        return builder.call(self._multiply_add, [x, y, z])
+
+    def polynomial(self, builder: Builder, x: Value, coefficients: Sequence[float]) -> Value:
+        """Return a polynomial's value; the constant comes first among the coefficients."""
+        value = self.constant(coefficients[-1])
+        for coefficient in coefficients[-2::-1]:
+            value = self.multiply_add(builder, value, x, self.constant(coefficient))
+        return value
