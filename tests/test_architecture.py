@@ -20,6 +20,7 @@ IMPORT_ORDER = [
     "series",
     "scaling",
     "device",
+    "pooling",
     "recurrence",
     "network",
     "batches",

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from seqfeat.batches import TrainingSet
-from seqfeat.network import Encoder, RecurrentAutoencoder, steps_inside
+from seqfeat.network import Encoder, RecurrentAutoencoder
+from seqfeat.pooling import steps_inside
 
 __all__ = ["fit_encoder", "initialize"]
 

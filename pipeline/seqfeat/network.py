@@ -10,19 +10,16 @@ P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from seqfeat.pooling import statistics, steps_inside
 from seqfeat.recurrence import LSTMLayer
 
 __all__ = ["Architecture", "Decoder", "Encoder", "RecurrentAutoencoder"]
-
-LEAST_VARIANCE = 1e-6
-"""Added to a variance over the steps, whose root has no gradient at 0."""
 
 
 @dataclass(frozen=True)
@@ -130,45 +127,6 @@ def drop_units(sequences: Tensor, keep: Tensor | None) -> Tensor:
     Shape: (B, L, D), (B, D) -> (B, L, D).
     """
     return sequences if keep is None else sequences * keep[:, None, :]
-
-
-def steps_inside(sequences: Tensor, n_steps: Tensor) -> Tensor:
-    """Tell which steps are a series' own. Shape: (B, L, D), (B,) -> (B, L, 1), bool."""
-    steps = torch.arange(sequences.shape[1], device=sequences.device)
-    return (steps < n_steps[:, None])[:, :, None]
-
-
-def statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
-    """Return the mean, deviation, largest and least value over each series' own steps.
-
-    Statistics pooling (Snyder et al., 2018), in float32, of several sequences as
-    if they were one. Shape: (B, L, D), (B, L, E), ..., (B,) -> (B, 4 * (D + E + ...)).
-    """
-    inside = steps_inside(sequences[0], n_steps)
-    # Padding costs a few percent of a training step's time; to ask CUDA would take as much.
-    padded = inside.is_cuda or not bool(inside.all())
-    each = [_statistics(one.float(), n_steps, inside if padded else None) for one in sequences]
-    return torch.cat([value for values in zip(*each, strict=True) for value in values], dim=1)
-
-
-def _statistics(
-    sequences: Tensor, n_steps: Tensor, inside: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return four statistics over the steps inside; None stands for all."""
-    counts = n_steps[:, None]
-    own = None if inside is None else inside.to(sequences.dtype)
-    # 0 or -inf; to add it is several times as fast as to mask, and changes no bit inside.
-    beyond = None if own is None else own.log()
-
-    def with_zeros(values: Tensor) -> Tensor:
-        return values if own is None else values * own
-
-    mean = with_zeros(sequences).sum(dim=1) / counts
-    centred = with_zeros(sequences - mean[:, None])
-    deviation = (centred.square().sum(dim=1) / counts + LEAST_VARIANCE).sqrt()
-    largest = (sequences if beyond is None else sequences + beyond).amax(dim=1)
-    least = (sequences if beyond is None else sequences - beyond).amin(dim=1)
-    return mean, deviation, largest, least
 
 
 class Encoder(nn.Module):

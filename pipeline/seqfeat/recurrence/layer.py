@@ -267,7 +267,7 @@ class Recurrence(torch.autograd.Function):
 
 def _backward(packed: Packed, states: States, gradient: Tensor) -> Tensor:
     """Put the gradient of what entered the gates in their place, and return it."""
-    gates, outputs, cells = states
+    gates, _, cells = states
     n_steps, n_series, _ = gates.shape
     units, kernels = packed.units, packed.kernels
     if gradient.shape[2] != units:
