@@ -9,7 +9,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqfeat.initialization import initialize
 from seqfeat.network import (
-    LEAST_VARIANCE,
     Architecture,
     RecurrentAutoencoder,
     count_windows,
@@ -17,6 +16,7 @@ from seqfeat.network import (
     reverse_within_length,
     windows,
 )
+from seqfeat.pooling import LEAST_VARIANCE
 
 N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
 LENGTHS = torch.tensor([7, 1, 4, 10, 2])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["statistics", "steps_inside"]
+__all__ = ["LEAST_VARIANCE", "statistics", "steps_inside"]
 
 LEAST_VARIANCE = 1e-6
 """Added to a variance over the steps, whose root has no gradient at 0."""
@@ -34,7 +34,8 @@ def statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
     # Padding costs a few percent of a training step's time; to ask CUDA would take as much.
     padded = inside.is_cuda or not bool(inside.all())
     own = inside.float() if padded else None
-    each = [Statistics.apply(one.float(), n_steps, own) for one in sequences]
+    apply: Any = Statistics.apply
+    each = [apply(one.float(), n_steps, own) for one in sequences]
     return torch.cat([value for values in zip(*each, strict=True) for value in values], dim=1)
 
 
@@ -60,7 +61,7 @@ class Statistics(torch.autograd.Function):
         return mean, deviation, largest, least
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         sequences, counts, own, mean, deviation, largest, least = ctx.saved_tensors
         d_mean, d_deviation, d_largest, d_least = gradients

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skl2onnx.common.data_types import DoubleTensorType
 
-from seqfeat.network import LEAST_VARIANCE, Architecture
+from seqfeat.network import Architecture
 from seqfeat.onnx.graph import GraphWriter
+from seqfeat.pooling import LEAST_VARIANCE
 from seqfeat.scaling import LARGEST_SCALED
 
 __all__ = ["EMBEDDINGS_NODE", "convert_autoencoder", "set_autoencoder_shape"]

@@ -28,7 +28,11 @@ class LSTMLayer(nn.LSTM):
     the kernels a series' outputs are the same to the last bit in any batch.
     """
 
-    _packed: tuple[tuple[int, ...], Packed] | None = None
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+    _packed: Packed | None = None
 
     def __init__(self, input_dim: int, hidden_dim: int) -> None:
         # On "meta" nothing is drawn from torch's global generator.
@@ -53,20 +57,29 @@ class LSTMLayer(nn.LSTM):
         inputs = (sequences, constant, *weights)
         packed = self._pack(kernels)
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
-            differentiated: Tensor = Recurrence.apply(packed, *inputs)
+            differentiated: Tensor = Recurrence.apply(packed, *inputs)  # type: ignore[no-untyped-call]
             return differentiated
         return _forward(packed, sequences, constant, keep=False).hidden(self.hidden_size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled code belongs to a process, and a copy packs its own weights.
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {name: value for name, value in state.items() if name != "_packed"}
 
     def _pack(self, kernels: Kernels) -> Packed:
         """Return the weights in the kernels' layout, which change with the weights only."""
         weights = (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
-        versions = tuple(weight._version for weight in weights)
         # Read and replaced as a whole, so that threads at worst do the same work twice.
-        known = self._packed
-        if known is None or known[0] != versions or known[1].kernels is not kernels:
+        packed = self._packed
+        # By content: optimizers that write into weights by a fused kernel count no version up.
+        if (
+            packed is None
+            or packed.kernels is not kernels
+            or not all(map(torch.equal, weights, packed.weights))
+        ):
             with torch.no_grad():
-                known = self._packed = (versions, _pack(kernels, *weights))
-        return known[1]
+                packed = self._packed = _pack(kernels, *(weight.clone() for weight in weights))
+        return packed
 
 
 @functools.cache
@@ -96,6 +109,8 @@ class Packed(NamedTuple):
     """A layer's weights, units filled up to whole vectors with zeros."""
 
     kernels: Kernels
+    weights: tuple[Tensor, Tensor, Tensor, Tensor]
+    """The layer's own, as they were."""
     units: int
     """U, in whole vectors."""
     inputs: Tensor
@@ -119,6 +134,7 @@ def _pack(kernels: Kernels, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tens
     back = kernels.panel_width(units) * lanes
     return Packed(
         kernels,
+        (w_ih, w_hh, b_ih, b_hh),
         units,
         inputs,
         bias,
@@ -132,8 +148,8 @@ def _fill_gates(rows: Tensor, units: int) -> Tensor:
     """Add zeros behind the rows of each gate. Shape: (4H, D) -> (4U, D)."""
     hidden_dim = len(rows) // 4
     if hidden_dim == units:
-        return rows.detach()
-    gates = rows.detach().reshape(4, hidden_dim, -1)
+        return rows
+    gates = rows.reshape(4, hidden_dim, -1)
     return nn.functional.pad(gates, (0, 0, 0, units - hidden_dim)).reshape(4 * units, -1)
 
 
@@ -141,7 +157,8 @@ def _cut_gates(rows: Tensor, hidden_dim: int) -> Tensor:
     """Undo `_fill_gates`. Shape: (4U, ...) -> (4H, ...)."""
     if len(rows) == 4 * hidden_dim:
         return rows
-    return rows.unflatten(0, (4, -1))[:, :hidden_dim].flatten(0, 1)
+    gates = rows.reshape(4, len(rows) // 4, *rows.shape[1:])
+    return gates[:, :hidden_dim].flatten(0, 1)
 
 
 def _panels(matrix: Tensor, width: int) -> Tensor:
@@ -235,7 +252,7 @@ class Recurrence(torch.autograd.Function):
         return states.hidden(ctx.hidden_dim)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         sequences, constant = ctx.saved_tensors
         packed, states, hidden_dim = ctx.packed, ctx.states, ctx.hidden_dim

@@ -1,0 +1,316 @@
+"""The compiled LSTM against PyTorch's own, weight for weight."""
+
+import copy
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seqfeat.recurrence import LSTMLayer, layer
+from seqfeat.recurrence import kernels as kernels_module
+from seqfeat.recurrence.kernels import compile_kernels, vector_shape
+
+LANES = (4, 8, 16)
+"""Of SSE and NEON, AVX2 and AVX-512; each runs on any CPU, if slower."""
+COMPILED = {}
+
+
+@pytest.fixture(params=LANES)
+def lanes(request, monkeypatch):
+    """Run with vectors of each length."""
+    if request.param not in COMPILED:
+        COMPILED[request.param] = compile_kernels(request.param)
+    monkeypatch.setattr(layer, "_kernels", lambda: COMPILED[request.param])
+    return request.param
+
+
+def make_layer(input_dim, hidden_dim, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    made = LSTMLayer(input_dim, hidden_dim)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / hidden_dim**0.5)
+    return made
+
+
+def numbers(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def torch_lstm(made):
+    """Return PyTorch's own layer with the same weights."""
+    lstm = nn.LSTM(made.input_size, made.hidden_size, batch_first=True)
+    lstm.load_state_dict(made.state_dict())
+    return lstm
+
+
+def gradients(outputs, inputs, weighting):
+    return torch.autograd.grad((outputs * weighting).sum(), inputs)
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    scale = float(expected.detach().abs().max()) or 1.0
+    assert found.shape == expected.shape
+    assert float((found.detach() - expected.detach()).abs().max()) <= tolerance * scale
+
+
+# Widths: whole vectors of all lengths, of some, of none; one unit; more than one panel.
+@pytest.mark.parametrize(
+    ("input_dim", "hidden_dim"), [(1, 1), (3, 5), (2, 16), (7, 48), (16, 32), (5, 100), (64, 128)]
+)
+@pytest.mark.parametrize(("n_series", "n_steps"), [(1, 1), (2, 9), (13, 6), (32, 25)])
+def test_outputs_and_gradients_are_those_of_pytorch(
+    lanes, input_dim, hidden_dim, n_series, n_steps
+):
+    made = make_layer(input_dim, hidden_dim)
+    lstm = torch_lstm(made)
+    sequences = numbers(n_series, n_steps, input_dim).requires_grad_()
+    weighting = numbers(n_series, n_steps, hidden_dim, seed=2)
+
+    outputs, expected = made.run(sequences), lstm(sequences)[0]
+
+    assert_close(outputs, expected)
+    found = gradients(outputs, [sequences, *made.parameters()], weighting)
+    wanted = gradients(expected, [sequences, *lstm.parameters()], weighting)
+    for one, other in zip(found, wanted, strict=True):
+        assert_close(one, other)
+
+
+def test_without_gradients_the_outputs_are_the_same_to_the_last_bit(lanes):
+    made, sequences = make_layer(3, 20), numbers(9, 12, 3)
+    with torch.no_grad():
+        outputs = made.run(sequences)
+    assert torch.equal(outputs, made.run(sequences))
+
+
+@pytest.mark.parametrize("own_values", [0, 4])
+def test_what_does_not_change_may_be_given_once(lanes, own_values):
+    made = make_layer(6 + own_values, 24)
+    constant = numbers(5, 6, seed=3).requires_grad_()
+    # The same for all series, as a decoder's time features are.
+    steps = numbers(11, own_values, seed=4)
+    shared = steps.expand(5, -1, -1)
+    weighting = numbers(5, 11, 24, seed=2)
+    repeated = torch.cat([constant[:, None].expand(-1, 11, -1), shared], dim=2)
+    lstm = torch_lstm(made)
+
+    outputs, expected = made.run(shared, constant), lstm(repeated)[0]
+
+    assert_close(outputs, expected)
+    found = gradients(outputs, [constant, *made.parameters()], weighting)
+    wanted = gradients(expected, [constant, *lstm.parameters()], weighting)
+    for one, other in zip(found, wanted, strict=True):
+        assert_close(one, other)
+
+
+def test_rounding_is_no_worse_than_pytorchs(lanes):
+    made = make_layer(8, 64)
+    sequences = numbers(16, 200, 8)
+    exact = torch_lstm(made).double()(sequences.double())[0]
+    with torch.no_grad():
+        ours = (made.run(sequences) - exact).abs().max()
+        theirs = (made(sequences)[0] - exact).abs().max()
+    assert ours <= 3 * theirs
+
+
+def test_a_series_outputs_are_the_same_bits_in_any_batch(lanes):
+    made = make_layer(5, 40)
+    sequences, constant = numbers(37, 15, 5), None
+    with torch.no_grad():
+        together = made.run(sequences, constant)
+        for n_series in (1, 2, 3, 5, 11, 36):
+            assert torch.equal(made.run(sequences[:n_series]), together[:n_series])
+        assert torch.equal(made.run(sequences.flip(0)).flip(0), together)
+
+
+def test_the_order_of_memory_does_not_matter(lanes):
+    made = make_layer(4, 16)
+    sequences = numbers(6, 10, 4)
+    time_first = sequences.transpose(0, 1).contiguous().transpose(0, 1)
+    every_other = numbers(6, 10, 8)
+    every_other[:, :, ::2] = sequences
+    with torch.no_grad():
+        expected = made.run(sequences)
+        assert torch.equal(made.run(time_first), expected)
+        assert torch.equal(made.run(every_other[:, :, ::2]), expected)
+        assert torch.equal(
+            made.run(sequences[:1].expand(6, -1, -1)), expected[:1].expand(6, -1, -1)
+        )
+
+
+def test_a_gradient_may_come_in_any_order_of_memory(lanes):
+    made = make_layer(4, 16)
+    sequences = numbers(6, 10, 4).requires_grad_()
+    plain = torch.autograd.grad(made.run(sequences).sum(), sequences)[0]
+    weighted = gradients(made.run(sequences), sequences, torch.ones(6, 10, 16))[0]
+    assert torch.equal(plain, weighted)
+
+
+def test_what_is_not_finite_stays_with_its_series(lanes):
+    made = make_layer(2, 16)
+    sequences = numbers(3, 8, 2)
+    with torch.no_grad():
+        expected = made.run(sequences)
+        sequences[1, 4] = torch.nan
+        outputs = made.run(sequences)
+    assert torch.equal(outputs[[0, 2]], expected[[0, 2]])
+    assert torch.equal(outputs[1, :4], expected[1, :4])
+    assert bool(outputs[1, 4:].isnan().all())
+
+
+def test_gates_saturate(lanes):
+    made = make_layer(1, 16)
+    sequences = torch.tensor([1e4, -1e4, 1e30, -1e30]).reshape(1, 4, 1)
+    with torch.no_grad():
+        assert_close(made.run(sequences), made(sequences)[0])
+
+
+def test_changed_weights_count_at_once(lanes):
+    made, sequences = make_layer(3, 8), numbers(2, 5, 3)
+    made.run(sequences)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.mul_(0.5)
+        assert_close(made.run(sequences), torch_lstm(made)(sequences)[0])
+    optimizer = torch.optim.AdamW(made.parameters(), lr=0.1, fused=True)
+    made.run(sequences).sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        assert_close(made.run(sequences), torch_lstm(made)(sequences)[0])
+
+
+def test_a_copied_layer_is_its_own():
+    made, sequences = make_layer(3, 8), numbers(2, 5, 3)
+    before = made.run(sequences).detach()
+    copied = copy.deepcopy(made)
+    with torch.no_grad():
+        for weight in copied.parameters():
+            weight.zero_()
+    assert torch.equal(made.run(sequences).detach(), before)
+    assert bool((copied.run(sequences) == 0).all())
+
+
+def test_the_gradients_of_the_two_biases_are_two_tensors():
+    made = make_layer(3, 8)
+    one, other = gradients(
+        made.run(numbers(2, 5, 3)), [made.bias_ih_l0, made.bias_hh_l0], torch.ones(2, 5, 8)
+    )
+    assert one.data_ptr() != other.data_ptr()
+    assert torch.equal(one, other)
+
+
+def test_a_second_gradient_is_refused_not_wrong():
+    outputs = make_layer(3, 8).run(numbers(2, 5, 3))
+    outputs.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="can be taken once"):
+        outputs.sum().backward()
+
+
+def test_threads_do_not_disturb_each_other():
+    made = make_layer(4, 32)
+    batches = [numbers(20, 50, 4, seed=seed) for seed in range(16)]
+
+    def run(batch):
+        with torch.no_grad():
+            return made.run(batch)
+
+    expected = [run(batch) for batch in batches]
+    made._packed = None
+    with ThreadPoolExecutor(8) as threads:
+        for outputs, wanted in zip(threads.map(run, batches), expected, strict=True):
+            assert torch.equal(outputs, wanted)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("n_rows", [1, 2, 7, 12, 29])
+def test_the_product_is_that_of_two_matrices(width, n_rows):
+    compiled = compile_kernels()
+    depth, columns = 9, 3 * width * compiled.lanes
+    left, right = numbers(n_rows, depth), numbers(depth, columns, seed=2)
+    start, result = numbers(n_rows, columns, seed=3), torch.empty(n_rows, columns)
+    panels = layer._panels(right, width * compiled.lanes)
+    compiled.products[width](
+        left.data_ptr(),
+        depth,
+        panels.data_ptr(),
+        3,
+        depth,
+        start.data_ptr(),
+        columns,
+        result.data_ptr(),
+        columns,
+        n_rows,
+    )
+    assert_close(result, start + left @ right)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"avx512f": True, "avx2": True, "fma": True}, (16, 24)),
+        ({"avx2": True, "fma": True}, (8, 12)),
+        ({"avx2": True}, (4, 12)),
+        ({"neon": True}, (4, 24)),
+        ({}, (4, 12)),
+    ],
+)
+def test_vectors_are_as_long_as_the_cpus(features, expected):
+    assert vector_shape(features) == expected
+
+
+def test_other_dtypes_and_empty_batches_go_to_pytorch():
+    made = make_layer(3, 8)
+    assert made.run(torch.empty(0, 5, 3)).shape == (0, 5, 8)
+    expected = torch_lstm(made).double()(numbers(2, 5, 3).double())[0]
+    doubled = copy.deepcopy(made).double()
+    assert torch.equal(doubled.run(numbers(2, 5, 3).double()), expected)
+
+
+def test_where_compilation_fails_pytorch_takes_over(monkeypatch):
+    def fail():
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(kernels_module, "_compiled", [])
+    monkeypatch.setattr(kernels_module, "compile_kernels", fail)
+    made, sequences = make_layer(3, 8), numbers(2, 5, 3)
+    with pytest.warns(RuntimeWarning, match="no such instruction"):
+        outputs = made.run(sequences)
+    assert torch.equal(outputs, torch_lstm(made)(sequences)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.run(sequences)  # says so once
+
+
+PROGRAM = """
+import sys
+if {without}:
+    sys.modules["llvmlite"] = None
+import numpy as np
+from seqfeat import LSTMAutoencoder
+X = np.sin(np.arange(60) / 4 + np.arange(24)[:, None]).astype(np.float32)[:, :, None]
+print("llvmlite" in sys.modules and sys.modules["llvmlite"] is not None)
+model = LSTMAutoencoder(5, max_iter=4, random_state=0).fit(X)
+np.save(sys.argv[1], model.transform(X))
+print("llvmlite" in sys.modules and sys.modules["llvmlite"] is not None)
+"""
+
+
+def test_without_the_extra_a_model_is_the_same_but_for_rounding(tmp_path):
+    features, loaded = [], []
+    for without in (False, True):
+        path = tmp_path / f"{without}.npy"
+        program = PROGRAM.format(without=without)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+        )
+        features.append(np.load(path))
+        loaded.append(done.stdout.split())
+    # Nothing is compiled before it is needed.
+    assert loaded == [["False", "True"], ["False", "False"]]
+    scale = np.abs(features[1]).max()
+    np.testing.assert_allclose(features[0], features[1], atol=1e-4 * scale)
