@@ -35,7 +35,8 @@ def statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
     padded = inside.is_cuda or not bool(inside.all())
     own = inside.float() if padded else None
     apply: Any = Statistics.apply
-    each = [apply(one.float(), n_steps, own) for one in sequences]
+    # Series by series in memory, where the order of a sum does not depend on their number.
+    each = [apply(one.float().contiguous(), n_steps, own) for one in sequences]
     return torch.cat([value for values in zip(*each, strict=True) for value in values], dim=1)
 
 
