@@ -34,8 +34,8 @@ __all__ = ["History", "Settings", "train"]
 MAX_GRADIENT_NORM = 1.0
 CPU_MICRO_BATCH = 48
 """Series that go through the network together on a CPU; more run slower there."""
-LEAST_HALVED = 100_000
-"""Series x recurrent steps x hidden units of a batch whose halves run side by side on a CPU.
+LEAST_HALVED = 12_000_000
+"""Series x recurrent steps x hidden units² of a batch whose halves run side by side on a CPU.
 
 Of a smaller one a second thread wins less than the halves cost where there is none.
 """
@@ -292,7 +292,7 @@ class Trainer:
     def _work(self, batch: TrainingSet) -> int:
         a, n_timesteps = self.network.architecture, batch.values.shape[1]
         n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
-        return len(batch) * n_steps * a.hidden_dim
+        return len(batch) * n_steps * a.hidden_dim**2
 
     def loss(
         self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
