@@ -106,13 +106,14 @@ def equal_time(rows: list[Row]) -> str:
 
 def grid_search(rows: list[Row]) -> str:
     lines = []
-    for name in unique(row.contestant for row in rows):
-        of = [row for row in rows if row.contestant == name]
+    for case, name in unique((row.case, row.contestant) for row in rows):
+        of = [row for row in rows if (row.case, row.contestant) == (case, name)]
         of_quantity = [summary(figures(of, quantity=q)) for q in ("seconds", "accuracy")]
-        lines.append([name, *of_quantity, of[0].note])
-    _, ratio = best_peer([row for row in rows if row.quantity == "seconds"])
-    lines.append(["skorch's time over ours", summary(ratio), "", ""])
-    return markdown([rows[0].case, "seconds", "best mean accuracy of the folds", ""], lines)
+        others = [row for row in rows if row.case == case and row.quantity == "seconds"]
+        ratio = "" if name == OURS else summary(best_peer(others)[1])
+        lines.append([case, name, *of_quantity, ratio, of[0].note])
+    over = "time over ours"
+    return markdown(["", "", "seconds", "best mean accuracy of the folds", over, ""], lines)
 
 
 def growth(rows: list[Row]) -> str:
