@@ -17,7 +17,7 @@ $(VENV)/.created:
 
 $(VENV)/.run: $(VENV)/.created pyproject.toml .ci/constraints.txt
 	@echo "Installing seqfeat into $(VENV), once; PyTorch takes a while ..."
-	$(INSTALL) --editable '.[progress,plot]'
+	$(INSTALL) --editable '.[fast,progress,plot]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -1,6 +1,7 @@
 """The compiled LSTM against PyTorch's own, weight for weight."""
 
 import copy
+import os
 import subprocess
 import sys
 import warnings
@@ -273,12 +274,12 @@ def test_other_dtypes_and_empty_batches_go_to_pytorch():
 
 def test_where_compilation_fails_pytorch_takes_over(monkeypatch):
     def fail():
-        raise RuntimeError("no such instruction")
+        raise TypeError("no such argument")
 
     monkeypatch.setattr(kernels_module, "_compiled", [])
     monkeypatch.setattr(kernels_module, "compile_kernels", fail)
     made, sequences = make_layer(3, 8), numbers(2, 5, 3)
-    with pytest.warns(RuntimeWarning, match="no such instruction"):
+    with pytest.warns(RuntimeWarning, match=r"llvmlite .*no such argument.*SEQFEAT_FAST=0"):
         outputs = made.run(sequences)
     assert torch.equal(outputs, torch_lstm(made)(sequences)[0])
     with warnings.catch_warnings():
@@ -288,29 +289,37 @@ def test_where_compilation_fails_pytorch_takes_over(monkeypatch):
 
 PROGRAM = """
 import sys
-if {without}:
-    sys.modules["llvmlite"] = None
 import numpy as np
 from seqfeat import LSTMAutoencoder
+
+def compiled():
+    return "seqfeat.recurrence.kernels" in sys.modules
+
+if "without" in sys.argv:
+    sys.modules["llvmlite"] = None
 X = np.sin(np.arange(60) / 4 + np.arange(24)[:, None]).astype(np.float32)[:, :, None]
-print("llvmlite" in sys.modules and sys.modules["llvmlite"] is not None)
+print(compiled())
 model = LSTMAutoencoder(5, max_iter=4, random_state=0).fit(X)
 np.save(sys.argv[1], model.transform(X))
-print("llvmlite" in sys.modules and sys.modules["llvmlite"] is not None)
+print(compiled())
 """
 
 
 def test_without_the_extra_a_model_is_the_same_but_for_rounding(tmp_path):
-    features, loaded = [], []
-    for without in (False, True):
-        path = tmp_path / f"{without}.npy"
-        program = PROGRAM.format(without=without)
+    features, compiled = {}, {}
+    for how in ("fast", "without", "forbidden"):
+        path = tmp_path / f"{how}.npy"
         done = subprocess.run(
-            [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", PROGRAM, str(path), how],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"SEQFEAT_FAST": "0" if how == "forbidden" else "1"},
         )
-        features.append(np.load(path))
-        loaded.append(done.stdout.split())
+        features[how], compiled[how] = np.load(path), done.stdout.split()
     # Nothing is compiled before it is needed.
-    assert loaded == [["False", "True"], ["False", "False"]]
-    scale = np.abs(features[1]).max()
-    np.testing.assert_allclose(features[0], features[1], atol=1e-4 * scale)
+    assert compiled["fast"] == ["False", "True"]
+    assert compiled["without"] == compiled["forbidden"] == ["False", "False"]
+    np.testing.assert_array_equal(features["forbidden"], features["without"])
+    scale = np.abs(features["without"]).max()
+    np.testing.assert_allclose(features["fast"], features["without"], atol=1e-4 * scale)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
@@ -111,11 +112,13 @@ def kernels() -> Kernels | None:
         if not _compiled:
             try:
                 _compiled.append(compile_kernels())
-            except (RuntimeError, OSError) as error:
+            except Exception as error:  # An llvmlite of another time fails in many ways.
                 _compiled.append(None)
                 warnings.warn(
-                    f"seqfeat[fast] could not be compiled for this CPU ({error}); PyTorch's own "
-                    "LSTM runs instead, which is slower and otherwise the same.",
+                    "seqfeat[fast] could not be compiled for this CPU with llvmlite "
+                    f"{llvmlite.__version__} ({type(error).__name__}: {error}). PyTorch's own LSTM "
+                    "runs instead, which is slower and otherwise the same. Try pip install "
+                    "--upgrade 'seqfeat[fast]', or set SEQFEAT_FAST=0 not to see this again.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -7,6 +7,7 @@ step to step, H hidden units, and U, which is H rounded up to whole vectors.
 from __future__ import annotations
 
 import functools
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,8 +25,9 @@ class LSTMLayer(nn.LSTM):
     """One batch-first, unidirectional LSTM layer; its weights are uninitialized.
 
     Called, it is PyTorch's. `run` does the same for whole sequences: on a CPU by
-    the compiled kernels, if llvmlite is there. They agree to rounding, and with
-    the kernels a series' outputs are the same to the last bit in any batch.
+    the compiled kernels, if llvmlite is there and the environment does not say
+    ``SEQFEAT_FAST=0``. They agree to rounding, and with the kernels a series' outputs
+    are the same to the last bit in any batch.
     """
 
     weight_ih_l0: nn.Parameter
@@ -83,12 +85,13 @@ class LSTMLayer(nn.LSTM):
 
 
 @functools.cache
-def _has_llvmlite() -> bool:
-    return find_spec("llvmlite") is not None
+def _is_wanted() -> bool:
+    """Tell whether llvmlite is there, and ``SEQFEAT_FAST=0`` does not forbid its use."""
+    return os.environ.get("SEQFEAT_FAST") != "0" and find_spec("llvmlite") is not None
 
 
 def _kernels() -> Kernels | None:
-    if not _has_llvmlite():
+    if not _is_wanted():
         return None
     from seqfeat.recurrence.kernels import kernels
 
