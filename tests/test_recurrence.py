@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from seqfeat import LSTMAutoencoder
 from seqfeat.recurrence import LSTMLayer, layer
 from seqfeat.recurrence import kernels as kernels_module
 from seqfeat.recurrence.kernels import compile_kernels, vector_shape
@@ -181,7 +182,26 @@ def test_changed_weights_count_at_once(lanes):
     optimizer = torch.optim.AdamW(made.parameters(), lr=0.1, fused=True)
     made.run(sequences).sum().backward()
     optimizer.step()
+    torch.autograd.graph.increment_version(list(made.parameters()))
     with torch.no_grad():
+        assert_close(made.run(sequences), torch_lstm(made)(sequences)[0])
+
+
+def test_training_goes_the_way_of_pytorchs_layers(monkeypatch):
+    """Each step has to see the weights that the step before has left."""
+    series = np.sin(np.arange(30) / 3 + np.arange(40)[:, None])[:, :, None]
+    losses = []
+    for kernels in (compile_kernels(), None):
+        monkeypatch.setattr(layer, "_kernels", lambda kernels=kernels: kernels)
+        model = LSTMAutoencoder(6, max_iter=12, batch_size=8, early_stopping=True, random_state=0)
+        model.fit(series)
+        losses.append([*model.loss_curve_, *model.validation_loss_curve_])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def test_a_layer_made_in_inference_mode_runs(lanes):
+    with torch.inference_mode():
+        made, sequences = make_layer(3, 8), numbers(2, 5, 3)
         assert_close(made.run(sequences), torch_lstm(made)(sequences)[0])
 
 

@@ -7,8 +7,8 @@ The modules, in the order in which data flows through them:
 
 - `series`: whatever the user has, as one canonical form
 - `scaling`: masked standardisation, channel by channel
-- `network`: the recurrent autoencoder
 - `device`: where tensors live
+- `pooling`, `recurrence`, `network`: the recurrent autoencoder, and the compiled LSTM in it
 - `batches`, `initialization`: what a training step is fed, and the weights it begins with
 - `threads`, `schedule`, `training`: the training loop
 - `inference`: running a trained network over any number of series

@@ -26,6 +26,7 @@ from seqfeat.device import (
 )
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
 from seqfeat.network import RecurrentAutoencoder
+from seqfeat.recurrence import LSTMLayer
 from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
 
@@ -34,7 +35,7 @@ __all__ = ["History", "Settings", "train"]
 MAX_GRADIENT_NORM = 1.0
 CPU_MICRO_BATCH = 48
 """Series that go through the network together on a CPU; more run slower there."""
-LEAST_HALVED = 12_000_000
+LEAST_HALVED = 7_000_000
 """Series x recurrent steps x hidden units² of a batch whose halves run side by side on a CPU.
 
 Of a smaller one a second thread wins less than the halves cost where there is none.
@@ -159,6 +160,7 @@ class Trainer:
         self.generator = generator
         self.device = device
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
+        self.layers = [layer for layer in network.modules() if isinstance(layer, LSTMLayer)]
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         n_threads = torch.get_num_threads() if device.type == "cpu" else 1
         self.side_by_side = SideBySide(n_threads, use_one_thread)
@@ -258,8 +260,10 @@ class Trainer:
             with halving_on_out_of_memory(self.halve_micro_batch, self.device):
                 loss = self.backward(batch, corruption)
                 break
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
+        # A fused step does not say that it wrote, and layers keep what they made of the weights.
+        torch.autograd.graph.increment_version(self.weights)
         self.schedule.step()
         # Such a gradient has ruined the weights, which the loss would show a step too late.
         return torch.where(norm.isfinite(), loss, math.nan)
@@ -267,6 +271,8 @@ class Trainer:
     def backward(self, batch: TrainingSet, corruption: Corruption) -> Tensor:
         """Add the gradients of all micro-batches and return the batch's loss."""
         n_values = batch.n_values
+        for layer in self.layers:
+            layer.prepare()
 
         def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             with torch.enable_grad():

@@ -45,7 +45,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ["torch", "numpy", "skorch", "keras", "jax", "sequitur", "onnxruntime", "aeon"]
+PACKAGES = ["torch", "numpy", "skorch", "keras", "jax", "sequitur", "onnxruntime", "aeon", "llvmlite"]
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,9 @@ class LSTMLayer(nn.LSTM):
     the compiled kernels, if llvmlite is there and the environment does not say
     ``SEQFEAT_FAST=0``. They agree to rounding, and with the kernels a series' outputs
     are the same to the last bit in any batch.
+
+    Whoever writes into weights in a way that PyTorch does not count, as fused
+    optimizers do, has to tell it: ``torch.autograd.graph.increment_version``.
     """
 
     weight_ih_l0: nn.Parameter
@@ -40,6 +44,12 @@ class LSTMLayer(nn.LSTM):
         # On "meta" nothing is drawn from torch's global generator.
         super().__init__(input_dim, hidden_dim, batch_first=True, device="meta")
         self.to_empty(device="cpu")
+
+    def prepare(self) -> None:
+        """Bring the weights into the kernels' layout now, before threads wait for one to do it."""
+        kernels = _kernels() if _is_plain(self.weight_hh_l0) else None
+        if kernels is not None:
+            self._pack(kernels)
 
     def run(self, sequences: Tensor, constant: Tensor | None = None) -> Tensor:
         """Return the outputs at all steps.
@@ -71,17 +81,16 @@ class LSTMLayer(nn.LSTM):
     def _pack(self, kernels: Kernels) -> Packed:
         """Return the weights in the kernels' layout, which change with the weights only."""
         weights = (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
-        # Read and replaced as a whole, so that threads at worst do the same work twice.
-        packed = self._packed
-        # By content: optimizers that write into weights by a fused kernel count no version up.
-        if (
-            packed is None
-            or packed.kernels is not kernels
-            or not all(map(torch.equal, weights, packed.weights))
-        ):
-            with torch.no_grad():
-                packed = self._packed = _pack(kernels, *(weight.clone() for weight in weights))
+        with _packing:
+            packed = self._packed
+            if packed is None or packed.kernels is not kernels or not packed.is_of(weights):
+                with torch.no_grad():
+                    packed = self._packed = _pack(kernels, *weights)
         return packed
+
+
+_packing = threading.Lock()
+"""Held to pack, so that threads that share a layer do not all do it."""
 
 
 @functools.cache
@@ -98,22 +107,18 @@ def _kernels() -> Kernels | None:
     return kernels()
 
 
-def _is_plain(sequences: Tensor) -> bool:
+def _is_plain(values: Tensor) -> bool:
     """Tell whether these are float32 in this machine's own memory, and there are any."""
-    return (
-        sequences.device.type == "cpu"
-        and sequences.dtype is torch.float32
-        and sequences.shape[0] > 0
-        and sequences.shape[1] > 0
-    )
+    is_empty = values.shape[0] == 0 or values.shape[1] == 0
+    return values.device.type == "cpu" and values.dtype is torch.float32 and not is_empty
 
 
 class Packed(NamedTuple):
     """A layer's weights, units filled up to whole vectors with zeros."""
 
     kernels: Kernels
-    weights: tuple[Tensor, Tensor, Tensor, Tensor]
-    """The layer's own, as they were."""
+    versions: tuple[int, ...]
+    """How often each of the layer's weights had been written to."""
     units: int
     """U, in whole vectors."""
     inputs: Tensor
@@ -127,17 +132,28 @@ class Packed(NamedTuple):
     hidden_panels_back: Tensor
     """(4U, U), in panels."""
 
+    def is_of(self, weights: tuple[Tensor, ...]) -> bool:
+        """Tell whether the weights have not been written to since."""
+        return self.versions == tuple(map(_version, weights))
+
+
+def _version(weight: Tensor) -> int:
+    # Tensors made in inference mode count nothing; networks made there are never trained.
+    return 0 if weight.is_inference() else weight._version
+
 
 def _pack(kernels: Kernels, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Packed:
     lanes, hidden_dim = kernels.lanes, w_hh.shape[1]
     units = -(-hidden_dim // lanes) * lanes
-    hidden = nn.functional.pad(_fill_gates(w_hh, units), (0, units - hidden_dim))
+    hidden = _fill_gates(w_hh, units)
+    if units > hidden_dim:
+        hidden = nn.functional.pad(hidden, (0, units - hidden_dim))
     inputs = _fill_gates(w_ih, units)
     bias = _fill_gates((b_ih + b_hh)[:, None], units)[:, 0].contiguous()
     back = kernels.panel_width(units) * lanes
     return Packed(
         kernels,
-        (w_ih, w_hh, b_ih, b_hh),
+        tuple(map(_version, (w_ih, w_hh, b_ih, b_hh))),
         units,
         inputs,
         bias,
