@@ -152,7 +152,7 @@ def test_long_series_come_in_smaller_batches(
 
 @pytest.mark.parametrize(
     ("n_series", "n_timesteps", "expected"),
-    [(10, 6, 10), (400, 6, 64), (800, 6, 100), (3000, 6, 256), (3000, 300, 109), (800, 9000, 64)],
+    [(10, 6, 10), (400, 6, 64), (800, 6, 100), (3000, 6, 256), (3000, 75, 109), (800, 9000, 64)],
 )
 def test_very_many_short_series_come_in_larger_batches(n_series, n_timesteps, expected):
     codes = np.zeros((n_series, 3), dtype=np.float32)

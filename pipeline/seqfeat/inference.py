@@ -35,7 +35,7 @@ BATCH_SERIES = {"cpu": 256, "cuda": 1024}
 """Series in a batch, at most."""
 SMALL_BATCH = 64
 """Series in a batch on a CPU unless there are very many, of few timesteps."""
-LARGE_BATCH_TIMESTEPS = 2**15
+LARGE_BATCH_TIMESTEPS = 2**13
 """Timesteps in a larger batch, at most, which limits its activations."""
 LEAST_BATCHES = 8
 """Larger batches leave at least as many, to keep so many threads busy."""

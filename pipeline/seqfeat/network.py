@@ -253,6 +253,12 @@ class RecurrentAutoencoder(nn.Module):
         if architecture.n_classes:
             self.head = make_linear(architecture.embedding_dim, architecture.n_classes)
 
+    def prepare(self) -> None:
+        """Make ready to run in several threads; see `LSTMLayer.prepare`."""
+        for layer in self.modules():
+            if isinstance(layer, LSTMLayer):
+                layer.prepare()
+
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.
 

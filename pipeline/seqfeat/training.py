@@ -26,7 +26,6 @@ from seqfeat.device import (
 )
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
 from seqfeat.network import RecurrentAutoencoder
-from seqfeat.recurrence import LSTMLayer
 from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
 
@@ -160,7 +159,6 @@ class Trainer:
         self.generator = generator
         self.device = device
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
-        self.layers = [layer for layer in network.modules() if isinstance(layer, LSTMLayer)]
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         n_threads = torch.get_num_threads() if device.type == "cpu" else 1
         self.side_by_side = SideBySide(n_threads, use_one_thread)
@@ -271,8 +269,7 @@ class Trainer:
     def backward(self, batch: TrainingSet, corruption: Corruption) -> Tensor:
         """Add the gradients of all micro-batches and return the batch's loss."""
         n_values = batch.n_values
-        for layer in self.layers:
-            layer.prepare()
+        self.network.prepare()
 
         def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             with torch.enable_grad():

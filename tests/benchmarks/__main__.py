@@ -45,7 +45,8 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ["torch", "numpy", "skorch", "keras", "jax", "sequitur", "onnxruntime", "aeon", "llvmlite"]
+PEERS = ["skorch", "keras", "jax", "sequitur", "onnxruntime", "aeon"]
+PACKAGES = ["torch", "numpy", "llvmlite", *PEERS]
 
 
 def main() -> None:

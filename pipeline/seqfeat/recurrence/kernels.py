@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import threading
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from seqfeat.recurrence.lstm_code import declare_backward, declare_forward
 from seqfeat.recurrence.product_code import PANEL_WIDTHS, declare_products
 from seqfeat.recurrence.vector_code import VectorCode
 
-__all__ = ["Kernels", "compile_kernels"]
+__all__ = ["Kernels", "compile_kernels", "kernels"]
 
 POINTER_ARGUMENT, INDEX_ARGUMENT = ctypes.c_void_p, ctypes.c_int64
 
@@ -102,24 +102,18 @@ def _module(lanes: int, n_registers: int) -> str:
     return str(code.module)
 
 
-_lock = threading.Lock()
-_compiled: list[Kernels | None] = []
-
-
+@functools.cache
 def kernels() -> Kernels | None:
     """Return this process's kernels, compiled on first use, or None where that fails."""
-    with _lock:
-        if not _compiled:
-            try:
-                _compiled.append(compile_kernels())
-            except Exception as error:  # An llvmlite of another time fails in many ways.
-                _compiled.append(None)
-                warnings.warn(
-                    "seqfeat[fast] could not be compiled for this CPU with llvmlite "
-                    f"{llvmlite.__version__} ({type(error).__name__}: {error}). PyTorch's own LSTM "
-                    "runs instead, which is slower and otherwise the same. Try pip install "
-                    "--upgrade 'seqfeat[fast]', or set SEQFEAT_FAST=0 not to see this again.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-        return _compiled[0]
+    try:
+        return compile_kernels()
+    except Exception as error:  # An llvmlite of another time fails in many ways.
+        warnings.warn(
+            "seqfeat[fast] could not be compiled for this CPU with llvmlite "
+            f"{llvmlite.__version__} ({type(error).__name__}: {error}). PyTorch's own LSTM "
+            "runs instead, which is slower and otherwise the same. Try pip install "
+            "--upgrade 'seqfeat[fast]', or set SEQFEAT_FAST=0 not to see this again.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,7 +45,7 @@ class LSTMLayer(nn.LSTM):
         self.to_empty(device="cpu")
 
     def prepare(self) -> None:
-        """Bring the weights into the kernels' layout now, before threads wait for one to do it."""
+        """Bring the weights into the kernels' layout now, and not in every thread that runs it."""
         kernels = _kernels() if _is_plain(self.weight_hh_l0) else None
         if kernels is not None:
             self._pack(kernels)
@@ -81,16 +80,12 @@ class LSTMLayer(nn.LSTM):
     def _pack(self, kernels: Kernels) -> Packed:
         """Return the weights in the kernels' layout, which change with the weights only."""
         weights = (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
-        with _packing:
-            packed = self._packed
-            if packed is None or packed.kernels is not kernels or not packed.is_of(weights):
-                with torch.no_grad():
-                    packed = self._packed = _pack(kernels, *weights)
+        # Read and replaced as a whole, so that threads at worst do the same work twice.
+        packed = self._packed
+        if packed is None or packed.kernels is not kernels or not packed.is_of(weights):
+            with torch.no_grad():
+                packed = self._packed = _pack(kernels, *weights)
         return packed
-
-
-_packing = threading.Lock()
-"""Held to pack, so that threads that share a layer do not all do it."""
 
 
 @functools.cache
@@ -266,18 +261,18 @@ class Recurrence(torch.autograd.Function):
         *weights: Tensor,
     ) -> Tensor:
         states = _forward(packed, sequences, constant, keep=True)
-        ctx.packed, ctx.states, ctx.hidden_dim = packed, states, weights[1].shape[1]
-        ctx.save_for_backward(sequences, constant)
+        ctx.packed, ctx.hidden_dim, ctx.is_done = packed, weights[1].shape[1], False
+        ctx.save_for_backward(sequences, constant, *states)
         return states.hidden(ctx.hidden_dim)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        sequences, constant = ctx.saved_tensors
-        packed, states, hidden_dim = ctx.packed, ctx.states, ctx.hidden_dim
-        if states is None:
+        if ctx.is_done:
             raise RuntimeError("a layer's gradient can be taken once, as it overwrites its gates")
-        ctx.states = None
+        ctx.is_done = True
+        sequences, constant, *kept = ctx.saved_tensors
+        packed, states, hidden_dim = ctx.packed, States(*kept), ctx.hidden_dim
         gates = _backward(packed, states, gradient)
         split = 0 if constant is None else constant.shape[1]
         _, wants_sequences, wants_constant, *_ = ctx.needs_input_grad
