@@ -20,10 +20,14 @@ The modules, in the order in which data flows through them:
 - `onnx`: the whole pipeline as one ONNX file
 - `display`: pictures
 - `datasets`: a small real data set
+- `baselines`: what features have to beat
+- `cli`: all of it as commands
 """
 
-from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.classifier import make_classifier
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
 from seqfeat.exceptions import (
     DeviceError,
     DeviceMemoryError,
@@ -37,10 +41,15 @@ from seqfeat.exceptions import (
     ModelVersionWarning,
     SeqfeatError,
     TrainingError,
+    WholeTableWarning,
 )
-from seqfeat.onnx import export_onnx
-from seqfeat.persistence import load, save
 from seqfeat.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from seqfeat.autoencoder import LSTMAutoencoder
+    from seqfeat.classifier import make_classifier
+    from seqfeat.onnx import export_onnx
+    from seqfeat.persistence import load, save
 
 __all__ = [
     "DeviceError",
@@ -56,8 +65,34 @@ __all__ = [
     "ModelVersionWarning",
     "SeqfeatError",
     "TrainingError",
+    "WholeTableWarning",
     "export_onnx",
     "load",
     "make_classifier",
     "save",
 ]
+
+_MODULES = {
+    "LSTMAutoencoder": "autoencoder",
+    "export_onnx": "onnx",
+    "load": "persistence",
+    "make_classifier": "classifier",
+    "save": "persistence",
+}
+"""Where the names are that need PyTorch, whose import takes seconds: it waits for their use."""
+
+if not TYPE_CHECKING:  # for type checkers a misspelt name stays an error
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            value = getattr(import_module(f"seqfeat.{_MODULES[name]}"), name)
+        elif not name.startswith("_") and find_spec(f"seqfeat.{name}"):
+            value = import_module(f"seqfeat.{name}")
+        else:
+            raise AttributeError(f"module 'seqfeat' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["atomic_write", "pending_path", "promote", "replace_pair"]
+__all__ = ["atomic_write", "pending_path", "promote", "replace_pair", "replacing"]
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
@@ -46,6 +46,29 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary file to write to, which takes over the name when the block has ended well.
+
+    After an error, or ctrl-C, what was there before is whole and nothing else is left.
+    The folder is made if need be; a link stays a link, and permissions stay as they were.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_unwritable(target)
+    new = _temporary(target)
+    try:
+        _write(new, b"", target)
+        yield new
+        with new.open("rb+") as file:
+            os.fsync(file.fileno())
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
 
 
 def replace_pair(

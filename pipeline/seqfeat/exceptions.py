@@ -15,6 +15,7 @@
     UserWarning
     ├── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
     ├── DeviceWarning                the device is not there, and the CPU does its work
+    ├── WholeTableWarning            a table that cannot be read in batches is read whole
     └── ModelVersionWarning          a model was saved with other versions
 
 Parameters out of range raise scikit-learn's own ``InvalidParameterError``, use
@@ -36,6 +37,7 @@ __all__ = [
     "ModelVersionWarning",
     "SeqfeatError",
     "TrainingError",
+    "WholeTableWarning",
 ]
 
 
@@ -77,6 +79,10 @@ class DeviceWarning(UserWarning):
 
 class ModelVersionWarning(UserWarning):
     """A model was saved with other versions of the libraries that it depends on."""
+
+
+class WholeTableWarning(UserWarning):
+    """A table's rows lie so that it cannot be read in batches; it is read whole into memory."""
 
 
 class LayoutWarning(UserWarning):

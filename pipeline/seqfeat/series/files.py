@@ -16,10 +16,13 @@ from seqfeat.series.grid import Step
 from seqfeat.series.layout import from_channels_first
 from seqfeat.series.long import LabelledSeries, from_long
 from seqfeat.series.numbers import numeric_columns
+from seqfeat.series.tables import TABLES, open_table, suffix_of
 
-__all__ = ["read"]
+__all__ = ["SERIES", "TIME", "from_wide", "kind_of", "named_levels", "read", "refuse_no_id"]
 
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+SERIES, TIME = "series", "time"
+"""What the levels of a frame's index are called when they become columns."""
+
 NPZ_NAMES = {"X", "y", "lengths"}
 
 
@@ -82,8 +85,8 @@ def read(
 
     Notes
     -----
-    Tables are read whole into memory; ``.npy`` is not. Nothing in these formats
-    executes code: arrays of Python objects are refused.
+    Tables are read whole into memory; ``.npy`` is not. `read_batches` reads tables in parts.
+    Nothing in these formats executes code: arrays of Python objects are refused.
 
     Examples
     --------
@@ -98,28 +101,27 @@ def read(
     ((2, 3), ['anna', 'ben'])
     """
     path = Path(path)
-    kind = _kind(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}.")
-    if kind in _TABLES:
-        frame = _TABLES[kind](path)
+    kind = kind_of(path)
+    if kind in TABLES:
+        frame = open_table(path).read()
         if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
-            return _from_indexed(frame, label, channels, step)
+            return from_long(named_levels(frame), SERIES, TIME, channels, label, step=step)
         if time is not None or channels is not None:
-            return _from_long(frame, series_id, time, channels, label, step)
-        return _from_wide(frame, label, series_id)
+            ids = refuse_no_id(series_id, frame)
+            return from_long(frame, ids, time, channels, label, step=step)
+        return from_wide(frame, label, series_id)
     _refuse_columns(path, label=label, series_id=series_id, time=time, channels=channels)
     return _ARRAYS[kind](path)
 
 
-def _kind(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-1] if suffixes else ""
-    if kind in COMPRESSED and suffixes[-2:-1] == [".csv"]:
-        kind = ".csv"
-    known = [*_TABLES, *_ARRAYS]
+def kind_of(path: Path) -> str:
+    """Return the suffix that tells the format; refuse others, and files that are not there."""
+    kind = suffix_of(path)
+    known = [*TABLES, *_ARRAYS]
     if kind not in known:
         raise InputError(f"{path} has the suffix {kind!r}; seqfeat reads {', '.join(known)}.")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}.")
     return kind
 
 
@@ -132,61 +134,23 @@ def _refuse_columns(path: Path, **columns: Any) -> None:
             )
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        _refuse_missing_header(path)
-        return pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no table of comma-separated values: {error}") from error
+def named_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame indexed by series and time as a long table with these columns."""
+    return frame.rename_axis([SERIES, TIME]).reset_index()
 
 
-def _refuse_missing_header(path: Path) -> None:
-    """Refuse a first line of values, which would be lost as names."""
-    first_line = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
-    numbers = pd.to_numeric(first_line, errors="coerce")
-    if len(numbers) and numbers.notna().all() and not (np.diff(numbers) > 0).all():
-        raise InputError(
-            f"the first line of {path} holds {first_line.iloc[0]}, {first_line.iloc[1]}, ..., "
-            "which look like values. Add a line with the names of the columns above it."
-        )
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except ImportError as error:
-        raise ImportError("Parquet needs pyarrow: pip install 'seqfeat[parquet]'") from error
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} is no Parquet file: {error}") from error
-
-
-def _from_indexed(
-    frame: pd.DataFrame, label: str | None, channels: str | list[str] | None, step: Step
-) -> LabelledSeries:
-    """Read a frame that was saved with an index of series and time."""
-    series_id, time = "series", "time"
-    return from_long(
-        frame.rename_axis([series_id, time]), series_id, time, channels, label, step=step
-    )
-
-
-def _from_long(
-    frame: pd.DataFrame,
-    series_id: str | None,
-    time: str | None,
-    channels: str | list[str] | None,
-    label: str | None,
-    step: Step,
-) -> LabelledSeries:
+def refuse_no_id(series_id: str | None, frame: pd.DataFrame) -> str:
+    """Return the column of the ids, which a long table needs."""
     if series_id is None:
         raise InputError(
             "a long table needs series_id, the column that tells which series a row is of; the "
             f"table has {_names(frame)}."
         )
-    return from_long(frame, series_id, time, channels, label, step=step)
+    return series_id
 
 
-def _from_wide(frame: pd.DataFrame, label: str | None, series_id: str | None) -> LabelledSeries:
+def from_wide(frame: pd.DataFrame, label: str | None, series_id: str | None) -> LabelledSeries:
+    """Return a table of one row for each series, apart from its labels and ids."""
     for name in (label, series_id):
         if name is not None and name not in frame.columns:
             raise InputError(f"there is no column {name!r}; the table has {_names(frame)}.")
@@ -285,7 +249,6 @@ def _read_ts(path: Path) -> LabelledSeries:
     return LabelledSeries(from_channels_first(X), y if has_labels else None)
 
 
-_TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": _read_parquet}
 _ARRAYS: dict[str, Callable[[Path], LabelledSeries]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,

@@ -10,9 +10,19 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
 
-__all__ = ["Step", "refuse_sparse", "steps_in_order", "steps_of_times"]
+__all__ = ["EvenStep", "Step", "refuse_sparse", "shortest_gap", "steps_in_order", "steps_of_times"]
 
-Step = str | float | pd.Timedelta | None
+
+class EvenStep(NamedTuple):
+    """The step that ``"auto"`` found in a whole table, for a part of it: a number or a Timedelta.
+
+    Every gap has to be a whole multiple of it, as with ``"auto"``.
+    """
+
+    length: Any
+
+
+Step = str | float | pd.Timedelta | EvenStep | None
 """How far two timesteps are apart; see `from_long`."""
 
 UNEVEN = 1e-3
@@ -56,19 +66,46 @@ def steps_of_times(codes: Ints, times: pd.Series[Any], ids: pd.Index[Any], step:
         If a time point is missing or occurs twice, or if no step fits.
     """
     clock = _clock(times)
-    order = np.lexsort((clock.values, codes))
-    in_order = clock.values[order]
-    is_first = np.diff(codes[order], prepend=-1) != 0
-    gaps = np.where(is_first, 0, np.diff(in_order, prepend=in_order[:1]))
-    if step is None or step == "auto":
+    order, is_first, gaps = _gaps(clock, codes)
+    is_even = isinstance(step, EvenStep)
+    if step is None or step == "auto" or is_even:
         _refuse_repeated(gaps[~is_first], order[~is_first], times, codes, ids)
     if step is None:
         n_steps = np.where(is_first, 0, 1)
+    elif is_first.all() and (step == "auto" or is_even):
+        n_steps = np.zeros(len(gaps), dtype=np.int64)
     elif step == "auto":
-        n_steps = _whole_steps(gaps, is_first, order, times, codes, ids)
+        n_steps = _whole_steps(gaps, gaps[~is_first].min(), order, times, codes, ids)
+    elif isinstance(step, EvenStep):
+        length = _step_length(step.length, clock.unit)
+        n_steps = _whole_steps(gaps, length, order, times, codes, ids)
     else:
         return _nearest_steps(clock, codes, _step_length(step, clock.unit))
     return _restored(_running_sum(n_steps, is_first), order)
+
+
+def shortest_gap(codes: Ints, times: pd.Series[Any]) -> Any:
+    """Return the step that ``"auto"`` stands for, a number or a Timedelta.
+
+    None if no series has two rows, or if two rows have one time, which is no step.
+    """
+    clock = _clock(times)
+    _, is_first, gaps = _gaps(clock, codes)
+    if is_first.all() or gaps[~is_first].min() <= 0:
+        return None
+    shortest = gaps[~is_first].min()
+    return shortest.item() if clock.unit is None else pd.Timedelta(shortest * clock.unit)
+
+
+def _gaps(clock: _Clock, codes: Ints) -> tuple[Ints, NDArray[np.bool_], NDArray[Any]]:
+    """Return the rows in order of series and time, which begin a series, and the gap before each.
+
+    Before the first row of a series the gap is 0.
+    """
+    order = np.lexsort((clock.values, codes))
+    in_order = clock.values[order]
+    is_first = np.diff(codes[order], prepend=-1) != 0
+    return order, is_first, np.where(is_first, 0, np.diff(in_order, prepend=in_order[:1]))
 
 
 def refuse_sparse(lengths: Ints, n_rows: int, ids: pd.Index[Any]) -> None:
@@ -125,16 +162,13 @@ def _refuse_repeated(
 
 def _whole_steps(
     gaps: NDArray[Any],
-    is_first: NDArray[np.bool_],
+    shortest: Any,
     order: Ints,
     times: pd.Series[Any],
     codes: Ints,
     ids: pd.Index[Any],
 ) -> Ints:
     """Return each gap as a number of steps, the shortest gap being one."""
-    if is_first.all():
-        return np.zeros(len(gaps), dtype=np.int64)
-    shortest = gaps[~is_first].min()
     ratios = gaps / shortest
     n_steps = np.rint(ratios)
     uneven = np.abs(ratios - n_steps) > UNEVEN * np.maximum(n_steps, 1)

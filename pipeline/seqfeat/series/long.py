@@ -14,7 +14,7 @@ from seqfeat.series.canonical import FrameRows, Series, series_of_arrays
 from seqfeat.series.grid import Step, refuse_sparse, steps_in_order, steps_of_times
 from seqfeat.series.numbers import numeric_columns
 
-__all__ = ["LabelledSeries", "from_long", "from_multi_index"]
+__all__ = ["LabelledSeries", "from_long", "from_multi_index", "refuse_unknown"]
 
 Ints = NDArray[np.int64]
 
@@ -100,7 +100,7 @@ def from_long(
     """
     frame = _with_columns(frame)
     channels = _channel_names(frame, channels, [series_id, time, label])
-    _refuse_unknown(frame, [series_id, time, label, *channels])
+    refuse_unknown(frame, [series_id, time, label, *channels])
     codes, ids = _codes(frame[series_id])
     by_order = time is None
     steps = steps_in_order(codes) if by_order else steps_of_times(codes, frame[time], ids, step)
@@ -166,7 +166,8 @@ def _values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
         ) from error
 
 
-def _refuse_unknown(frame: pd.DataFrame, names: list[str | None]) -> None:
+def refuse_unknown(frame: pd.DataFrame, names: list[str | None]) -> None:
+    """Refuse names that no column has, or more than one."""
     for name in names:
         if name is not None and name not in frame.columns:
             raise InputError(
