@@ -47,6 +47,7 @@ def make_card(
     format: str,
     metrics: Mapping[str, float] | None,
     notes: str | None,
+    reading: Mapping[str, Any] | None = None,
 ) -> Card:
     """Describe a fitted estimator and the bytes that it was saved as."""
     return {
@@ -60,6 +61,7 @@ def make_card(
         "notes": notes,
         "metrics": _metrics(metrics or {}),
         "input": _input(_find_autoencoder(estimator)),
+        "reading": None if reading is None else _readable(reading),
         "classes": _as_json(getattr(estimator, "classes_", None)),
         "estimator": type(estimator).__name__,
         "parameters": _parameters(estimator),
@@ -139,6 +141,10 @@ def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:
             )
         checked[name] = number
     return checked
+
+
+def _readable(reading: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): _as_json(value) for name, value in reading.items()}
 
 
 def _as_json(value: Any) -> Any:

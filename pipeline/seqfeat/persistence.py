@@ -22,7 +22,7 @@ from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, Mo
 from seqfeat.pickling import refuse_newer
 from seqfeat.version import release
 
-__all__ = ["load", "save"]
+__all__ = ["checked_card", "load", "save"]
 
 FORMATS = {".joblib": "joblib", ".skops": "skops"}
 PROMISE_NOTHING = ("scikit-learn", "numpy")
@@ -37,6 +37,7 @@ def save(
     *,
     metrics: Mapping[str, float] | None = None,
     notes: str | None = None,
+    reading: Mapping[str, Any] | None = None,
     format: str | None = None,
 ) -> Path:
     """Save a fitted estimator and, beside it, a card that says what it is.
@@ -55,6 +56,9 @@ def save(
         Figures for the card, such as a test accuracy.
     notes : str, default=None
         Anything else worth knowing, such as what it was trained on.
+    reading : dict, default=None
+        The arguments of `seqfeat.series.read` with which its series were read, for
+        whoever reads others: the commands do so unless told otherwise.
     format : {"joblib", "skops"}, default=None
         None goes by the suffix. joblib is fast and takes every estimator, but
         loading executes code, so it is for people who trust each other. skops
@@ -97,7 +101,7 @@ def save(
     format = _format(target, format)
     check_is_fitted(estimator)
     data = _dumped(estimator, format)
-    card = make_card(estimator, data, target, format, metrics, notes)
+    card = make_card(estimator, data, target, format, metrics, notes, reading)
     _refuse_foreign_card(target)
     written = json.dumps(card, indent=2, allow_nan=False).encode() + b"\n"
     try:
@@ -160,6 +164,30 @@ def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
         raise _unopenable(target, card, error) from error
     except Exception as error:
         raise _unopenable(target, card, error) from error
+
+
+def checked_card(path: str | Path) -> Card:
+    """Return a model's card after checking the file against it, without opening the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file.
+
+    Returns
+    -------
+    card : dict
+        What `save` wrote beside it.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError, ModelVersionError
+        As `load`, but for what only opening the file shows.
+    """
+    target = Path(os.path.realpath(path))
+    _, card = _pair(target)
+    _check_versions(target, card)
+    return card
 
 
 def _format(target: Path, format: str | None) -> str:

@@ -18,7 +18,7 @@ from seqfeat.series.grid import EvenStep, Step, shortest_gap
 from seqfeat.series.long import LabelledSeries, from_long, refuse_unknown
 from seqfeat.series.tables import TABLES, Table, open_table
 
-__all__ = ["even_step", "read_batches"]
+__all__ = ["even_step", "read_batches", "slices"]
 
 BATCH_BYTES = 32 * 2**20
 """Bytes of values in a batch, about; a text file's parts take several times as much."""
@@ -85,7 +85,7 @@ def read_batches(
     size = BATCH_BYTES if batch_bytes is None else batch_bytes
     if kind_of(path) not in TABLES:
         whole = read(path, label=label, series_id=series_id, time=time, channels=channels)
-        return _slices(whole, size)
+        return slices(whole, size)
     table = open_table(path)
     frame = table.empty()
     n_rows = max(1, size // (8 * max(1, frame.shape[1])))
@@ -107,7 +107,7 @@ def even_step(path: str | Path, *, series_id: str | None = None, time: str | Non
     return _survey(table, layout, BATCH_BYTES // 16).shortest_gap
 
 
-def _slices(labelled: LabelledSeries, size: int) -> Iterator[LabelledSeries]:
+def slices(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[LabelledSeries]:
     """Yield parts of series that are in memory, or mapped into it."""
     X, y = labelled
     if X.dtype == object:

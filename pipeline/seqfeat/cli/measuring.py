@@ -1,0 +1,224 @@
+"""How well an estimator does: on series held out, or by cross-validation, beside baselines."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score, train_test_split
+
+from seqfeat.autoencoder import LSTMAutoencoder
+from seqfeat.baselines import classifier_baselines
+from seqfeat.cli.console import Console, table
+from seqfeat.cli.scores import accuracy_interval
+from seqfeat.cli.wording import UserError
+from seqfeat.series import LabelledSeries
+
+__all__ = ["Measurement", "Split", "folds", "measure", "split"]
+
+DEFAULT_TEST_SIZE = 0.25
+MOST_FOR_SVC = 5000
+"""Series beyond which an SVC on raw values takes longer than anybody wants to wait."""
+RAW = "raw series + RBF SVC"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Series to train on, and those to measure on or None."""
+
+    train: LabelledSeries
+    test: LabelledSeries | None
+    description: str
+
+
+@dataclass
+class Measurement:
+    """Scores by name, each with its spread or interval as text; the first is the model's own."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    spreads: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    title: str = ""
+
+    def table(self) -> str:
+        """Return the scores for people."""
+        rows = [(name, f"{it:.3f}", self.spreads.get(name, "")) for name, it in self.scores.items()]
+        return table(rows)
+
+
+def split(
+    labelled: LabelledSeries, test: LabelledSeries | None, options: argparse.Namespace
+) -> Split:
+    """Decide what is trained on and what is held out."""
+    if test is not None:
+        return Split(labelled, test, f"{len(test.X):,} other series")
+    if options.cv is not None:
+        return Split(labelled, None, f"{options.cv} folds")
+    share = DEFAULT_TEST_SIZE if options.test_size is None else options.test_size
+    if not 0 <= share < 1:
+        raise UserError(f"--test-size {share}: a share is at least 0 and less than 1.")
+    if share == 0:
+        return Split(labelled, None, "")
+    X, y = labelled
+    n_test = int(np.ceil(share * len(X)))
+    n_classes = 1 if y is None else len(np.unique(np.asarray(y)))
+    if n_classes > min(n_test, len(X) - n_test):
+        raise UserError(
+            f"--test-size {share} of {len(X)} series are {n_test}, and each part needs "
+            f"{n_classes} at least, one of each class. Pass another share, --cv, or --test DATA."
+        )
+    rows, held_out = train_test_split(
+        np.arange(len(X)), test_size=n_test, random_state=options.random_state, stratify=y
+    )
+    parts = [_rows(labelled, np.sort(part)) for part in (rows, held_out)]
+    return Split(parts[0], parts[1], f"{n_test:,} series held out of {len(X):,}")
+
+
+def _rows(labelled: LabelledSeries, rows: Any) -> LabelledSeries:
+    X, y = (
+        part.iloc[rows] if hasattr(part, "iloc") else None if part is None else part[rows]
+        for part in labelled
+    )
+    return LabelledSeries(X, y)
+
+
+def folds(y: Any, options: argparse.Namespace) -> Any:
+    """Return how a cross-validation divides the series."""
+    parameters = {"shuffle": True, "random_state": options.random_state}
+    if y is None:
+        return KFold(options.cv, **parameters)
+    rarest = int(np.unique(np.asarray(y), return_counts=True)[1].min())
+    if rarest < options.cv:
+        raise UserError(
+            f"--cv {options.cv}: a class has {rarest} series only, fewer than there are folds. "
+            f"Pass --cv {rarest}, or add series."
+        )
+    return StratifiedKFold(options.cv, **parameters)
+
+
+def measure(
+    fitted: Any,
+    parts: Split,
+    options: argparse.Namespace,
+    console: Console,
+    *,
+    with_baselines: bool,
+) -> Measurement:
+    """Score a fitted estimator and, if it classifies, what it is compared with."""
+    result = Measurement()
+    classifies = not isinstance(fitted, LSTMAutoencoder)
+    name = _own_name(fitted, options, classifies=classifies)
+    quantity = "accuracy" if classifies else "R squared of the reconstruction"
+    score: Callable[[Any], np.ndarray[Any, Any]]
+    if parts.test is not None:
+        result.title = f"Test {quantity}, {parts.description}:"
+        score, first = _held_out(parts), np.array([fitted.score(*parts.test)])
+        _add_test(result, name, float(first[0]), fitted, parts.test, classifies=classifies)
+    elif options.cv is not None:
+        result.title = f"{quantity[0].upper()}{quantity[1:]}, mean of {options.cv} folds:"
+        score = _cross_validated(parts, options)
+        console.note(f"Cross-validating, {options.cv} folds ...")
+        _add_folds(result, name, score(clone(fitted)), options, classifies=classifies)
+    else:
+        return result
+    if classifies and with_baselines:
+        _add_baselines(result, fitted, parts, score, console)
+    return result
+
+
+def _own_name(fitted: Any, options: argparse.Namespace, *, classifies: bool) -> str:
+    autoencoder = fitted["autoencoder"] if classifies else fitted
+    features = f"seqfeat, {autoencoder.embedding_dim} features"
+    return f"{features} + {options.classifier}" if classifies else features
+
+
+def _held_out(parts: Split) -> Callable[[Any], np.ndarray[Any, Any]]:
+    assert parts.test is not None
+    test = parts.test
+    return lambda estimator: np.array([estimator.fit(*parts.train).score(*test)])
+
+
+def _cross_validated(
+    parts: Split, options: argparse.Namespace
+) -> Callable[[Any], np.ndarray[Any, Any]]:
+    X, y = parts.train
+    cv = folds(y, options)
+    return lambda estimator: np.asarray(
+        cross_val_score(estimator, X, y, cv=cv, n_jobs=options.jobs, error_score="raise")
+    )
+
+
+def _add_test(
+    result: Measurement,
+    name: str,
+    score: float,
+    fitted: Any,
+    test: LabelledSeries,
+    *,
+    classifies: bool,
+) -> None:
+    result.scores[name] = score
+    result.metrics["test_series"] = len(test.X)
+    if classifies:
+        low, high = accuracy_interval(round(score * len(test.X)), len(test.X))
+        result.spreads[name] = f"95 % interval {low:.3f} to {high:.3f}"
+        result.metrics["test_accuracy"] = score
+        result.metrics["test_r_squared"] = float(fitted["autoencoder"].score(test.X))
+    else:
+        result.metrics["test_r_squared"] = score
+
+
+def _add_folds(
+    result: Measurement,
+    name: str,
+    scores: np.ndarray[Any, Any],
+    options: argparse.Namespace,
+    *,
+    classifies: bool,
+) -> None:
+    result.scores[name] = float(scores.mean())
+    result.spreads[name] = f"± {scores.std():.3f}"
+    quantity = "accuracy" if classifies else "r_squared"
+    result.metrics |= {
+        f"cv_{quantity}": float(scores.mean()),
+        f"cv_{quantity}_deviation": float(scores.std()),
+        "cv_folds": options.cv,
+    }
+
+
+def _add_baselines(
+    result: Measurement,
+    fitted: Any,
+    parts: Split,
+    score: Callable[[Any], np.ndarray[Any, Any]],
+    console: Console,
+) -> None:
+    baselines = classifier_baselines(fitted, *parts.train)
+    n_series = len(parts.train.X)
+    if n_series > MOST_FOR_SVC:
+        del baselines[RAW]
+        console.note(f"({RAW}: left out, as {n_series:,} series would take it too long)")
+    console.note("Comparing with baselines ...")
+    for name, baseline in baselines.items():
+        with _quietly():
+            scores = score(baseline)
+        result.scores[name] = float(scores.mean())
+        result.metrics[f"baseline: {name}"] = float(scores.mean())
+        if len(scores) > 1:
+            result.spreads[name] = f"± {scores.std():.3f}"
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep to ourselves what scikit-learn says of estimators that nobody asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield

@@ -1,0 +1,73 @@
+"""``seqfeat search``: the best size of the embedding."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from seqfeat.cli.console import Console
+from seqfeat.cli.estimators import make_estimator, size_parameter
+from seqfeat.cli.results import check_suffix, check_target
+from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
+from seqfeat.cli.sources import ids_of, open_source
+from seqfeat.cli.streams import naming_series
+from seqfeat.cli.train import MODELS, PICTURES, fit, read_labelled
+from seqfeat.persistence import save
+
+__all__ = ["run"]
+
+
+def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Carry the command out and return its result."""
+    if options.output is not None:
+        check_suffix(options.output, MODELS)
+        check_target(options.output, options.data)
+    if options.plot is not None:
+        check_suffix(options.plot, PICTURES, "--plot")
+        check_target(options.plot, options.data, option="--plot")
+    make_estimator(options, with_labels=True)  # to refuse wrong parameters before reading
+    source = open_source(options.data, options, demo_split="train")
+    labelled = read_labelled(source, console)
+    estimator = make_estimator(options, with_labels=labelled.y is not None)
+    with naming_series(ids_of(labelled.X, 0)):
+        console.note(f"Comparing {len(options.embedding_dim)} sizes, {options.cv} folds ...")
+        search = search_sizes(estimator, labelled, options, console)
+        rows = size_rows(search, labelled)
+        best = best_size(rows)
+        score = "accuracy" if labelled.y is not None else "R squared of the reconstruction"
+        console.say(f"Score: {score}, mean of {options.cv} folds\n{size_table(rows, best)}")
+        if options.plot is not None:
+            _plot(search, options.plot)
+            console.say(f"Drew {options.plot}.")
+        result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
+        if options.output is None:
+            return result
+        estimator.set_params(**{size_parameter(estimator): best})
+        fitted, seconds = fit(estimator, labelled, console)
+    chosen = next(row for row in rows if row["embedding_dim"] == best)
+    quantity = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
+    metrics = {
+        quantity: chosen["score"],
+        f"{quantity}_deviation": chosen["score_deviation"],
+        "cv_folds": options.cv,
+        "fit_seconds": round(seconds, 2),
+    }
+    notes = options.notes or f"best of the sizes {options.embedding_dim}, trained on {source.name}"
+    save(fitted, options.output, metrics=metrics, notes=notes, reading=source.for_card())
+    size = Path(options.output).stat().st_size
+    cut_short = " (cut short by ctrl-C)" if options.interrupts.came else ""
+    console.say(f"Saved {options.output}, {best} features ({size / 1024:.0f} KiB){cut_short}.")
+    return {
+        **result,
+        "interrupted": options.interrupts.came,
+        "output": options.output,
+        "bytes": size,
+    }
+
+
+def _plot(search: Any, path: str) -> None:
+    display = import_module("seqfeat.display").EmbeddingSizeDisplay
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    display.from_estimator(search).figure_.savefig(path, dpi=130)

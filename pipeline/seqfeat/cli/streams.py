@@ -1,0 +1,56 @@
+"""Series through a model, batch by batch, with their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from seqfeat.cli.console import Console
+from seqfeat.cli.progress import counted
+from seqfeat.cli.sources import Source, ids_of
+from seqfeat.cli.wording import UserError
+from seqfeat.exceptions import InputError
+
+__all__ = ["Batch", "naming_series", "stream"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some series, their labels or None, and what they are called."""
+
+    X: Any
+    y: Any
+    ids: pd.Index[Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def stream(source: Source, console: Console) -> Iterator[Batch]:
+    """Yield a source's series in batches, and show how many there have been."""
+    n_read = 0
+    for X, y in counted(source.batches(), console):
+        batch = Batch(X, y, ids_of(X, n_read))
+        with naming_series(batch.ids):
+            yield batch
+        n_read += len(batch)
+
+
+@contextmanager
+def naming_series(ids: pd.Index[Any]) -> Iterator[None]:
+    """Call series in errors by their names, where the library knows their places only."""
+    try:
+        yield
+    except InputError as error:
+        message = re.sub(r"\bseries (\d+)\b", lambda found: _named(found, ids), str(error))
+        raise UserError(message) from error
+
+
+def _named(found: re.Match[str], ids: pd.Index[Any]) -> str:
+    place = int(found[1])
+    return f"series {ids[place]}" if place < len(ids) else found[0]
