@@ -22,7 +22,7 @@ from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, Mo
 from seqfeat.pickling import refuse_newer
 from seqfeat.version import release
 
-__all__ = ["checked_card", "load", "save"]
+__all__ = ["check_can_save", "checked_card", "load", "save"]
 
 FORMATS = {".joblib": "joblib", ".skops": "skops"}
 PROMISE_NOTHING = ("scikit-learn", "numpy")
@@ -164,6 +164,20 @@ def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
         raise _unopenable(target, card, error) from error
     except Exception as error:
         raise _unopenable(target, card, error) from error
+
+
+def check_can_save(path: str | Path) -> None:
+    """Refuse, before a long training, what `save` would refuse after it.
+
+    Raises what `save` raises because of `path`. The folder is made.
+    """
+    target = Path(os.path.realpath(path))
+    if _format(target, None) == "skops":
+        _skops()
+    _refuse_foreign_card(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "nothing can be written there", str(target.parent))
 
 
 def checked_card(path: str | Path) -> Card:

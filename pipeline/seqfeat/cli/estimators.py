@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import type_of_target
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.classifier import make_classifier
 from seqfeat.cli.wording import UserError
+from seqfeat.device import resolve_device
 
 __all__ = ["check_labels", "make_estimator", "size_parameter"]
 
@@ -39,10 +40,11 @@ FEWEST_PER_CLASS = 2
 def make_estimator(options: argparse.Namespace, *, with_labels: bool) -> Any:
     """Return what shall be trained, of the first size: a pipeline, or a mere autoencoder.
 
-    Raises an error of scikit-learn's if a parameter is out of range, before anything is read.
+    Raises an error if a parameter is out of range or the device is not there.
     """
     parameters = _parameters(options)
     LSTMAutoencoder(options.embedding_dim[0], **parameters)._validate_params()
+    resolve_device(parameters.get("device", "auto"))
     if not with_labels:
         return LSTMAutoencoder(options.embedding_dim[0], **parameters)
     classifier = MAKERS[options.classifier](options.random_state)

@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-__all__ = ["of"]
+__all__ = ["DETAILS", "of"]
 
-TRAIN = """\
+DETAILS = {
+    "train": """\
 Learns features without the labels, then a classifier of the features, and compares
 accuracy with what is simpler: the most frequent class, raw values, PCA, an untrained
 encoder. Without labels it learns the features alone.
 
 The model that is saved is the one that was measured, unless --cv or --refit say
-otherwise. Ctrl-C ends the training and keeps what was trained."""
-
-SEARCH = """\
+otherwise. Ctrl-C ends the training and keeps what was trained.""",
+    "search": """\
 Cross-validates each size, shows score against size, time of a fit and bytes of the
 file, and with -o trains the best on all of DATA and saves it. Without labels the score
-is the share of the variance that the reconstruction explains."""
-
-EMBED = """\
+is the share of the variance that the reconstruction explains.""",
+    "embed": """\
 DATA may be larger than memory: tables and .npy are read in parts, and the output is
 written as they come and takes its place when it is whole. A long table has to be
-sorted by series for that; one that is not is read whole, which is said."""
-
-PREDICT = "DATA may be larger than memory, as for seqfeat embed."
-
-EVALUATE = """\
+sorted by series for that; one that is not is read whole, which is said.""",
+    "predict": "DATA may be larger than memory, as for seqfeat embed.",
+    "evaluate": """\
 Accuracy with its 95 % interval, each class's precision and recall, who is taken for
-whom, and how well the series are rebuilt. DATA may be larger than memory."""
-
-ANOMALIES = """\
+whom, and how well the series are rebuilt. DATA may be larger than memory.""",
+    "anomalies": """\
 The series that the model rebuilds worst, from the worst on; errors are mean squares in
-units of each channel's standard deviation. DATA may be larger than memory."""
-
-INFO = """\
+units of each channel's standard deviation. DATA may be larger than memory.""",
+    "info": """\
 Prints the model's card after checking that the file is the one that was saved. Opens
-nothing, so it is safe for files from anybody."""
-
-EXPORT = """\
+nothing, so it is safe for files from anybody.""",
+    "export": """\
 One file that runs wherever ONNX does, without Python: scaling, encoder and classifier.
-Compared with the model before it is written."""
-
-REPORT = """\
+Compared with the model before it is written.""",
+    "report": """\
 A single HTML file that asks no host for anything: scores, confusion matrix, learning
-curve, a map of the series to point at, the strangest series."""
+curve, a map of the series to point at, the strangest series.""",
+}
 
 EXAMPLES = {
     None: """\

@@ -7,6 +7,9 @@ from typing import Any
 
 from seqfeat.cards import Card
 from seqfeat.cli.console import Console
+from seqfeat.cli.models import MODELS
+from seqfeat.cli.results import check_suffix
+from seqfeat.cli.wording import OPTIONS
 from seqfeat.persistence import checked_card
 
 __all__ = ["run"]
@@ -14,6 +17,7 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result, the card."""
+    check_suffix(options.model, MODELS, "MODEL")
     card = checked_card(options.model)
     for name, value in _lines(options.model, card):
         console.say(f"{name:<12} {value}")
@@ -31,8 +35,7 @@ def _lines(path: str, card: Card) -> list[tuple[str, str]]:
     if card.get("input"):
         lines += _input_lines(card["input"])
     if card.get("reading"):
-        said = {name: value for name, value in card["reading"].items() if value is not None}
-        lines.append(("read with", ", ".join(f"{name} {_shown(it)}" for name, it in said.items())))
+        lines.append(("read with", _options(card["reading"])))
     if card.get("classes"):
         lines.append(("classes", _shown(card["classes"])))
     for name, value in (card.get("metrics") or {}).items():
@@ -45,12 +48,27 @@ def _lines(path: str, card: Card) -> list[tuple[str, str]]:
 
 
 def _input_lines(asked: dict[str, Any]) -> list[tuple[str, str]]:
-    length = asked["n_timesteps"]
+    length, longest = asked["n_timesteps"], asked["longest_training_series"]
+    steps = f"any number of timesteps (up to {longest} in the training)"
     text = (
-        f"series of {asked['n_channels']} channels and {length} timesteps (up to "
-        f"{asked['longest_training_series']} in the training); missing values: {asked['missing']}"
+        f"series of {asked['n_channels']} channels and "
+        f"{steps if length == 'any' else f'{length} timesteps'}; missing values: {asked['missing']}"
     )
     return [("takes", text), ("gives", f"{asked['embedding_dim']} features for each series")]
+
+
+def _options(reading: dict[str, Any]) -> str:
+    """Return how series were read as one would type it."""
+    named = ("label", "series_id", "time", "channels", "step")
+    said = {name: reading.get(name) for name in named}
+    if reading.get("even_step") is not None:
+        said["step"] = reading["even_step"]
+    typed = [
+        f"{OPTIONS[name]} {','.join(it) if isinstance(it, list) else it}"
+        for name, it in said.items()
+        if it is not None and it != "auto"
+    ]
+    return " ".join([*typed, *(["--channels-first"] if reading.get("channels_first") else [])])
 
 
 def _shown(value: Any) -> str:

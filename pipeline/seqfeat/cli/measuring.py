@@ -54,12 +54,16 @@ class Measurement:
 
 
 def split(
-    labelled: LabelledSeries, test: LabelledSeries | None, options: argparse.Namespace
+    labelled: LabelledSeries,
+    test: LabelledSeries | None,
+    test_name: str,
+    options: argparse.Namespace,
 ) -> Split:
     """Decide what is trained on and what is held out."""
     if test is not None:
-        return Split(labelled, test, f"{len(test.X):,} other series")
+        return Split(labelled, test, f"{len(test.X):,} series of {test_name}")
     if options.cv is not None:
+        folds(labelled, options)  # which refuses more than there can be
         return Split(labelled, None, f"{options.cv} folds")
     share = DEFAULT_TEST_SIZE if options.test_size is None else options.test_size
     if not 0 <= share < 1:
@@ -89,16 +93,19 @@ def _rows(labelled: LabelledSeries, rows: Any) -> LabelledSeries:
     return LabelledSeries(X, y)
 
 
-def folds(y: Any, options: argparse.Namespace) -> Any:
+def folds(labelled: LabelledSeries, options: argparse.Namespace) -> Any:
     """Return how a cross-validation divides the series."""
     parameters = {"shuffle": True, "random_state": options.random_state}
+    X, y = labelled
+    if len(X) < options.cv:
+        raise UserError(f"--cv {options.cv}: there are {len(X)} series only; pass a lower number.")
     if y is None:
         return KFold(options.cv, **parameters)
     rarest = int(np.unique(np.asarray(y), return_counts=True)[1].min())
     if rarest < options.cv:
         raise UserError(
             f"--cv {options.cv}: a class has {rarest} series only, fewer than there are folds. "
-            f"Pass --cv {rarest}, or add series."
+            f"Pass --cv {rarest} or less, or add series."
         )
     return StratifiedKFold(options.cv, **parameters)
 
@@ -149,7 +156,7 @@ def _cross_validated(
     parts: Split, options: argparse.Namespace
 ) -> Callable[[Any], np.ndarray[Any, Any]]:
     X, y = parts.train
-    cv = folds(y, options)
+    cv = folds(parts.train, options)
     return lambda estimator: np.asarray(
         cross_val_score(estimator, X, y, cv=cv, n_jobs=options.jobs, error_score="raise")
     )

@@ -11,10 +11,13 @@ from sklearn.pipeline import Pipeline
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cards import Card
+from seqfeat.cli.results import check_suffix
 from seqfeat.cli.wording import UserError
 from seqfeat.persistence import checked_card, load
 
-__all__ = ["Model", "open_model"]
+__all__ = ["MODELS", "Model", "open_model"]
+
+MODELS = (".joblib", ".skops")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Model:
 def open_model(options: argparse.Namespace) -> Model:
     """Load the model that the options name, after checking it against its card."""
     path = Path(options.model)
+    check_suffix(options.model, MODELS, "MODEL")
     estimator = load(path, trusted=options.trusted)
     card = checked_card(path)
     estimator = getattr(estimator, "best_estimator_", estimator)

@@ -26,11 +26,13 @@ class _Commands:
             title="commands", dest="command", metavar="COMMAND", required=True
         )
 
-    def add(self, name: str, summary: str, details: str) -> argparse.ArgumentParser:
+    def add(self, name: str, what: str, summary: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = self._parsers.add_parser(
             name,
             help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.\n\n{details}".strip(),
+            prog=f"seqfeat {name}",
+            usage=f"seqfeat {name} {what} [options]",
+            description=f"{summary[0].upper()}{summary[1:]}.\n\n{examples.DETAILS[name]}",
             epilog=examples.of(name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -42,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole program."""
     parser = argparse.ArgumentParser(
         prog="seqfeat",
+        usage="seqfeat COMMAND ... [options]",
         description="Features from time series: train on your file, embed, predict, look.",
         epilog=examples.of(None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,7 +65,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: _Commands) -> None:
-    parser = commands.add("train", "train on a file and save the model", examples.TRAIN)
+    parser = commands.add(
+        "train", "DATA -o MODEL", "train on a file and save the model", examples.TRAIN
+    )
     add_data(parser)
     add_training(parser, [64])
     group = parser.add_argument_group("how well it does")
@@ -93,7 +98,7 @@ def _add_train(commands: _Commands) -> None:
 
 
 def _add_search(commands: _Commands) -> None:
-    parser = commands.add("search", "find the best size of the embedding", examples.SEARCH)
+    parser = commands.add("search", "DATA", "find the best size of the embedding")
     add_data(parser)
     add_training(parser, [8, 16, 32, 64])
     group = parser.add_argument_group("the search")
@@ -119,19 +124,24 @@ def _add_model_file(parser: argparse.ArgumentParser, *, required: bool = True) -
         parser,
         "the model, .joblib, or .skops which executes no code when opened; its card, .json, "
         "goes beside it",
+        metavar="MODEL",
         required=required,
     )
 
 
 def _add_embed(commands: _Commands) -> None:
-    parser = commands.add("embed", "write the features of each series", examples.EMBED)
+    parser = commands.add(
+        "embed", "MODEL DATA -o FILE", "write the features of each series", examples.EMBED
+    )
     add_model(parser)
     add_data(parser)
     add_output(parser, "a row for each series: .csv, .parquet, or .npy without ids", required=True)
 
 
 def _add_predict(commands: _Commands) -> None:
-    parser = commands.add("predict", "predict the label of each series", examples.PREDICT)
+    parser = commands.add(
+        "predict", "MODEL DATA", "predict the label of each series", examples.PREDICT
+    )
     add_model(parser)
     add_data(parser)
     parser.add_argument("--probabilities", action="store_true", help="a column for each class too")
@@ -139,13 +149,17 @@ def _add_predict(commands: _Commands) -> None:
 
 
 def _add_evaluate(commands: _Commands) -> None:
-    parser = commands.add("evaluate", "measure a model on labelled series", examples.EVALUATE)
+    parser = commands.add(
+        "evaluate", "MODEL DATA", "measure a model on labelled series", examples.EVALUATE
+    )
     add_model(parser)
     add_data(parser)
 
 
 def _add_anomalies(commands: _Commands) -> None:
-    parser = commands.add("anomalies", "list the series unlike the rest", examples.ANOMALIES)
+    parser = commands.add(
+        "anomalies", "MODEL DATA", "list the series unlike the rest", examples.ANOMALIES
+    )
     add_model(parser)
     add_data(parser)
     parser.add_argument(
@@ -155,12 +169,12 @@ def _add_anomalies(commands: _Commands) -> None:
 
 
 def _add_info(commands: _Commands) -> None:
-    parser = commands.add("info", "show what a model is", examples.INFO)
+    parser = commands.add("info", "MODEL", "show what a model is")
     parser.add_argument("model", metavar="MODEL", help="a .joblib or .skops file")
 
 
 def _add_export(commands: _Commands) -> None:
-    parser = commands.add("export", "write a model as ONNX", examples.EXPORT)
+    parser = commands.add("export", "MODEL -o FILE", "write a model as ONNX")
     add_model(parser)
     add_output(parser, "the graph, .onnx", required=True)
     parser.add_argument(
@@ -170,7 +184,9 @@ def _add_export(commands: _Commands) -> None:
 
 
 def _add_report(commands: _Commands) -> None:
-    parser = commands.add("report", "show a model and its series on one page", examples.REPORT)
+    parser = commands.add(
+        "report", "MODEL DATA -o FILE", "show a model and its series on one page", examples.REPORT
+    )
     add_model(parser)
     add_data(parser)
     add_output(parser, "the page, .html", required=True)

@@ -9,12 +9,13 @@ from typing import Any
 
 from seqfeat.cli.console import Console
 from seqfeat.cli.estimators import make_estimator, size_parameter
+from seqfeat.cli.models import MODELS
 from seqfeat.cli.results import check_suffix, check_target
-from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
+from seqfeat.cli.sizes import best_size, distributed, search_sizes, size_rows, size_table
 from seqfeat.cli.sources import ids_of, open_source
 from seqfeat.cli.streams import naming_series
-from seqfeat.cli.train import MODELS, PICTURES, fit, read_labelled
-from seqfeat.persistence import save
+from seqfeat.cli.train import PICTURES, fit, read_labelled
+from seqfeat.persistence import check_can_save, save
 
 __all__ = ["run"]
 
@@ -24,9 +25,12 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     if options.output is not None:
         check_suffix(options.output, MODELS)
         check_target(options.output, options.data)
+        check_can_save(options.output)
     if options.plot is not None:
         check_suffix(options.plot, PICTURES, "--plot")
         check_target(options.plot, options.data, option="--plot")
+    if options.cluster is not None:
+        distributed(options.cluster)
     make_estimator(options, with_labels=True)  # to refuse wrong parameters before reading
     source = open_source(options.data, options, demo_split="train")
     labelled = read_labelled(source, console)

@@ -23,7 +23,7 @@ from seqfeat.cli.progress import progress_bars
 from seqfeat.cli.wording import UserError
 from seqfeat.series import LabelledSeries
 
-__all__ = ["best_size", "search_sizes", "size_rows", "size_table"]
+__all__ = ["best_size", "distributed", "search_sizes", "size_rows", "size_table"]
 
 LEAST_EPOCHS = 5
 """What halving gives every size at least."""
@@ -36,7 +36,7 @@ def search_sizes(
 ) -> Any:
     """Return a search, carried out, without a last fit on everything."""
     X, y = labelled
-    search = _search(estimator, y, options)
+    search = _search(estimator, labelled, options)
     search.set_callbacks(*progress_bars(console, max_propagation_depth=0))
     with warnings.catch_warnings(), _on(options.cluster), options.interrupts.ending_all():
         # A size that is too small is told by its score.
@@ -45,10 +45,10 @@ def search_sizes(
     return search.set_callbacks()
 
 
-def _search(estimator: Any, y: Any, options: argparse.Namespace) -> Any:
+def _search(estimator: Any, labelled: LabelledSeries, options: argparse.Namespace) -> Any:
     grid = {size_parameter(estimator): options.embedding_dim}
     parameters = {
-        "cv": folds(y, options),
+        "cv": folds(labelled, options),
         "n_jobs": options.jobs if options.cluster is None else -1,
         "error_score": "raise",
         "refit": False,
@@ -83,6 +83,16 @@ def file_bytes(estimator: Any) -> int:
     return buffer.tell()
 
 
+def distributed(cluster: str) -> Any:
+    """Return the module of Dask that knows clusters."""
+    try:
+        return import_module("dask.distributed")
+    except ImportError as error:
+        raise ImportError(
+            f"--cluster {cluster} needs Dask: pip install 'seqfeat[cluster]'"
+        ) from error
+
+
 @contextmanager
 def _on(cluster: str | None) -> Iterator[None]:
     """Run joblib's work on a Dask cluster, if one is named."""
@@ -90,13 +100,7 @@ def _on(cluster: str | None) -> Iterator[None]:
         yield
         return
     try:
-        make_client = import_module("dask.distributed").Client
-    except ImportError as error:
-        raise ImportError(
-            f"--cluster {cluster} needs Dask: pip install 'seqfeat[cluster]'"
-        ) from error
-    try:
-        client = make_client(cluster, timeout=10)
+        client = distributed(cluster).Client(cluster, timeout=10)
     except (OSError, ValueError) as error:
         raise UserError(
             f"--cluster {cluster}: no scheduler answers there ({error}). Start one with dask "
@@ -142,7 +146,9 @@ def best_size(rows: list[Row]) -> int:
     """Return the size with the best score, of those trained longest; of equal ones the smallest."""
     most = max(row.get("epochs", 0) for row in rows)
     finalists = [row for row in rows if row.get("epochs", 0) == most]
-    return int(finalists[int(np.argmax([row["score"] for row in finalists]))]["embedding_dim"])
+    # Rounded, as sums of the same scores may differ in their last digits.
+    scores = np.round([row["score"] for row in finalists], 9)
+    return int(finalists[int(np.argmax(scores))]["embedding_dim"])
 
 
 def size_table(rows: list[Row], best: int) -> str:

@@ -158,7 +158,7 @@ def open_source(
         return Source(name if name.count(":") == 2 else f"{name}:{demo_split}", Reading())
     kind_of(Path(name))
     if _is_table(name):
-        reading = _checked_columns(Path(name), reading, options, is_training=trained is None)
+        reading = _checked_columns(Path(name), reading, options)
     else:
         reading = _without_columns(reading, options)
     return Source(name, reading)
@@ -180,9 +180,7 @@ def _is_long(reading: Reading, frame: pd.DataFrame) -> bool:
     return is_indexed or reading.time is not None or reading.channels is not None
 
 
-def _checked_columns(
-    path: Path, reading: Reading, options: argparse.Namespace, *, is_training: bool
-) -> Reading:
+def _checked_columns(path: Path, reading: Reading, options: argparse.Namespace) -> Reading:
     """Refuse columns that are not there; leave out labels that only the training needed."""
     frame = open_table(path).empty()
     there = [str(name) for name in frame.columns] + [str(name) for name in frame.index.names]
@@ -196,18 +194,19 @@ def _checked_columns(
     ]
     for option, column in wanted:
         if column is not None and column not in there:
-            raise UserError(_no_such_column(path, option, column, frame, is_training=is_training))
+            given = getattr(options, option.removeprefix("--")) is not None
+            raise UserError(_no_such_column(path, option, column, frame, is_given=given))
     return reading
 
 
 def _no_such_column(
-    path: Path, option: str, column: str, frame: pd.DataFrame, *, is_training: bool
+    path: Path, option: str, column: str, frame: pd.DataFrame, *, is_given: bool
 ) -> str:
     names = list(map(str, frame.columns))
     close = difflib.get_close_matches(column, names, n=1)
     shown = ", ".join(names if len(names) <= 20 else [*names[:10], "...", *names[-3:]])
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    origin = "" if is_training else f" (If {option} is not given, it is that of the training.)"
+    origin = "" if is_given else f" Pass {option}, which is that of the training otherwise."
     return f"{option} {column}: {path.name} has no such column; it has {shown}.{hint}{origin}"
 
 

@@ -13,19 +13,19 @@ from seqfeat.cli.console import Console
 from seqfeat.cli.estimators import check_labels, make_estimator, size_parameter
 from seqfeat.cli.interrupts import Interrupted
 from seqfeat.cli.measuring import Measurement, Split, measure, split
+from seqfeat.cli.models import MODELS
 from seqfeat.cli.progress import progress_bars
 from seqfeat.cli.results import check_suffix, check_target
 from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
 from seqfeat.cli.sources import DEMO, Source, ids_of, open_source
 from seqfeat.cli.streams import naming_series
 from seqfeat.cli.wording import UserError
-from seqfeat.persistence import save
+from seqfeat.persistence import check_can_save, save
 from seqfeat.series import LabelledSeries
 
 __all__ = ["fit", "read_labelled", "run"]
 
 PICTURES = (".png", ".svg", ".pdf")
-MODELS = (".joblib", ".skops")
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _trained(
     console: Console,
 ) -> dict[str, Any]:
     test = None if test_source is None else _read_test(test_source, labelled)
-    parts = split(labelled, test, options)
+    parts = split(labelled, test, test_source.name if test_source else "", options)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
     result: dict[str, Any] = {"command": "train", "output": options.output}
     if len(options.embedding_dim) > 1:
@@ -76,6 +76,7 @@ def _check_targets(options: argparse.Namespace) -> None:
     """Refuse what could not be written after the training."""
     check_suffix(options.output, MODELS)
     check_target(options.output, options.data)
+    check_can_save(options.output)
     if options.report is not None:
         check_suffix(options.report, (".html",), "--report")
         check_target(options.report, options.data, option="--report")

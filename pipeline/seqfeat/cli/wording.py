@@ -6,7 +6,7 @@ import re
 
 from seqfeat.exceptions import SeqfeatError
 
-__all__ = ["UserError", "explained", "in_options"]
+__all__ = ["OPTIONS", "UserError", "explained", "in_options"]
 
 OPTIONS = {
     "series_id": "--id",
@@ -49,6 +49,7 @@ def in_options(message: str) -> str:
     """
     message = PARAMETER.sub(lambda found: _option(found[1]), message)
     message = message.replace("seqfeat.series.from_channels_first(X)", "--channels-first")
+    message = message.replace("series_id and time", "--id and --time")
     message = ASSIGNMENT.sub(_as_option, message)
     return re.sub(r"\bseries_id\b", "--id", message)
 
@@ -60,7 +61,9 @@ def explained(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"not enough memory{f': {text}' if text else ''}"
-    if isinstance(error, (SeqfeatError, OSError, ImportError)) and text:
+    # The last by its name, as scikit-learn takes a second to import.
+    is_of_user = isinstance(error, (SeqfeatError, OSError, ImportError))
+    if text and (is_of_user or type(error).__name__ == "InvalidParameterError"):
         return text
     return f"{text} ({type(error).__name__}; --debug shows where it came from)"
 
