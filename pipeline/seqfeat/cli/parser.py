@@ -65,9 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: _Commands) -> None:
-    parser = commands.add(
-        "train", "DATA -o MODEL", "train on a file and save the model", examples.TRAIN
-    )
+    parser = commands.add("train", "DATA -o MODEL", "train on a file and save the model")
     add_data(parser)
     add_training(parser, [64])
     group = parser.add_argument_group("how well it does")
@@ -130,18 +128,14 @@ def _add_model_file(parser: argparse.ArgumentParser, *, required: bool = True) -
 
 
 def _add_embed(commands: _Commands) -> None:
-    parser = commands.add(
-        "embed", "MODEL DATA -o FILE", "write the features of each series", examples.EMBED
-    )
+    parser = commands.add("embed", "MODEL DATA -o FILE", "write the features of each series")
     add_model(parser)
     add_data(parser)
     add_output(parser, "a row for each series: .csv, .parquet, or .npy without ids", required=True)
 
 
 def _add_predict(commands: _Commands) -> None:
-    parser = commands.add(
-        "predict", "MODEL DATA", "predict the label of each series", examples.PREDICT
-    )
+    parser = commands.add("predict", "MODEL DATA", "predict the label of each series")
     add_model(parser)
     add_data(parser)
     parser.add_argument("--probabilities", action="store_true", help="a column for each class too")
@@ -149,17 +143,13 @@ def _add_predict(commands: _Commands) -> None:
 
 
 def _add_evaluate(commands: _Commands) -> None:
-    parser = commands.add(
-        "evaluate", "MODEL DATA", "measure a model on labelled series", examples.EVALUATE
-    )
+    parser = commands.add("evaluate", "MODEL DATA", "measure a model on labelled series")
     add_model(parser)
     add_data(parser)
 
 
 def _add_anomalies(commands: _Commands) -> None:
-    parser = commands.add(
-        "anomalies", "MODEL DATA", "list the series unlike the rest", examples.ANOMALIES
-    )
+    parser = commands.add("anomalies", "MODEL DATA", "list the series unlike the rest")
     add_model(parser)
     add_data(parser)
     parser.add_argument(
@@ -184,9 +174,7 @@ def _add_export(commands: _Commands) -> None:
 
 
 def _add_report(commands: _Commands) -> None:
-    parser = commands.add(
-        "report", "MODEL DATA -o FILE", "show a model and its series on one page", examples.REPORT
-    )
+    parser = commands.add("report", "MODEL DATA -o FILE", "show a model and its series on one page")
     add_model(parser)
     add_data(parser)
     add_output(parser, "the page, .html", required=True)
