@@ -47,7 +47,9 @@ IMPORT_ORDER = [
     "onnx",
     "datasets",
     "display",
-    "demo",
+    "baselines",
+    "cli",
+    "__main__",
 ]
 """The direction in which data flows; a module imports earlier ones only."""
 
@@ -171,17 +173,42 @@ def test_public_names_are_sorted_and_the_package_s_own():
     for name in seqfeat.__all__:
         assert getattr(seqfeat, name).__module__.startswith("seqfeat.")
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
-    imported = [a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names]
-    assert sorted(set(imported) - {"__version__"}) == seqfeat.__all__
+    origins = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("seqfeat.")
+        for alias in node.names
+    }
+    assert sorted(set(origins) - {"__version__"}) == seqfeat.__all__
+    # What type checkers read is what is found at run time.
+    for name in seqfeat.__all__:
+        assert getattr(importlib.import_module(origins[name]), name) is getattr(seqfeat, name)
+
+
+def test_names_that_are_not_there_are_an_error():
+    assert set(seqfeat.__all__) <= set(dir(seqfeat))
+    assert seqfeat.series.read.__name__ == "read"
+    with pytest.raises(AttributeError, match="'seqfeat' has no attribute 'no_such_name'"):
+        seqfeat.no_such_name  # noqa: B018
+
+
+def test_importing_the_package_does_not_wait_for_pytorch():
+    program = """
+import sys, seqfeat
+from seqfeat import InputError
+print(*{"torch", "sklearn", "pandas", "numpy"} & set(sys.modules))
+from seqfeat import *
+print(LSTMAutoencoder.__name__, load.__name__)
+"""
+    assert output_of(program).split() == ["LSTMAutoencoder", "load"]
 
 
 @pytest.mark.parametrize("name", IMPORT_ORDER)
 def test_what_a_module_offers_is_sorted_and_there(name):
     module = importlib.import_module(f"seqfeat.{name}")
     assert module.__doc__
-    if name != "demo":  # a program, which offers nothing
-        assert module.__all__ == sorted(set(module.__all__))
-        assert [other for other in module.__all__ if not hasattr(module, other)] == []
+    assert module.__all__ == sorted(set(module.__all__))
+    assert [other for other in module.__all__ if not hasattr(module, other)] == []
 
 
 def output_of(program):
@@ -197,7 +224,8 @@ def test_importing_the_package_imports_no_extra_and_touches_no_device():
     program = """
 import sys, sklearn.callback
 before = set(sys.modules)
-import seqfeat, torch
+import torch
+from seqfeat import *
 extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "onnxruntime", "skl2onnx"}
 extras |= {"skops", "polars", "pyarrow"}
 print(*extras & (set(sys.modules) - before))

@@ -10,8 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from tests.benchmarks.measure import Row
 
 from seqfeat import make_classifier
+from seqfeat.baselines import classifier_baselines
 from seqfeat.datasets import load_japanese_vowels
-from seqfeat.demo import baselines
 
 EMBEDDING_DIM = 64
 
@@ -26,7 +26,7 @@ def japanese_vowels(quick: bool) -> Iterator[Row]:
         'with pooling="last"': make_classifier(pooling="last"),
         "with input_noise=0": make_classifier(input_noise=0.0),
     }
-    candidates |= baselines(EMBEDDING_DIM, {})
+    candidates |= classifier_baselines(make_classifier(EMBEDDING_DIM), X, y)
     for name, candidate in candidates.items():
         for seed in range(1 if quick else 5):
             pipeline = seeded(candidate, seed)

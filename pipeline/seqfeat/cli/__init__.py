@@ -4,7 +4,7 @@
 - `console`, `progress`, `wording`, `interrupts`: how it talks and how it is stopped
 - `sources`, `models`, `results`: what goes in and what comes out
 - one module a command: `train`, `search`, `embed`, `predict`, `evaluate`, `anomalies`,
-  `info`, `export`, `report`; each has ``run(options, console)``
+  `info`, `export`, `report`, `convert`; each has ``run(options, console)``
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ Compared with the model before it is written.""",
     "report": """\
 A single HTML file that asks no host for anything: scores, confusion matrix, learning
 curve, a map of the series to point at, the strangest series.""",
+    "convert": """\
+The columns are those of the series' ids, time (0, 1, ...), channel_0, channel_1 and so
+on, and label if there are labels. DATA may be larger than memory.""",
 }
 
 EXAMPLES = {
@@ -76,6 +79,9 @@ EXAMPLES = {
     "report": """\
   seqfeat report models/vowels.joblib demo:japanese-vowels -o report.html
   seqfeat report models/meters.joblib new.csv --title 'Meters in May' -o report.html""",
+    "convert": """\
+  seqfeat convert demo:japanese-vowels:train -o utterances.csv
+  seqfeat convert archive.ts -o archive.parquet""",
 }
 
 

@@ -46,8 +46,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group(
         "reading DATA",
-        "A wide table has a row for each series; one with --time or --channels is long, with a "
-        "row for each series and time. What is not given is as in the training.",
+        "A wide table has a row for each series. One with --time or --channels is long, with\n"
+        "a row for each series and time. What is not given is as in the training.",
     )
     group.add_argument("--label", metavar="COLUMN", help="the column of the labels")
     group.add_argument("--id", metavar="COLUMN", help="the column that names the series")

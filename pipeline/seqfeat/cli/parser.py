@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from seqfeat.cli import examples
 from seqfeat.cli.options import (
@@ -16,6 +17,13 @@ from seqfeat.cli.options import (
 from seqfeat.version import __version__
 
 __all__ = ["make_parser"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors say where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"{message} (more: {self.prog} --help)")
 
 
 class _Commands:
@@ -42,7 +50,7 @@ class _Commands:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole program."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="seqfeat",
         usage="seqfeat COMMAND ... [options]",
         description="Features from time series: train on your file, embed, predict, look.",
@@ -61,6 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_info(commands)
     _add_export(commands)
     _add_report(commands)
+    _add_convert(commands)
     return parser
 
 
@@ -171,6 +180,12 @@ def _add_export(commands: _Commands) -> None:
         "--dtype", choices=("float32", "float64"), default="float32", help="of what goes in"
     )
     parser.add_argument("--opset", metavar="N", type=int, default=17, help="default: 17")
+
+
+def _add_convert(commands: _Commands) -> None:
+    parser = commands.add("convert", "DATA -o FILE", "write series of any form as a long table")
+    add_data(parser)
+    add_output(parser, "a row for each series and timestep: .csv or .parquet", required=True)
 
 
 def _add_report(commands: _Commands) -> None:

@@ -77,9 +77,9 @@ def read_batches(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "long.csv")
     ...     _ = path.write_text("meter,day,load\n" + rows)
-    ...     batches = read_batches(path, series_id="meter", time="day", batch_bytes=100)
+    ...     batches = read_batches(path, series_id="meter", time="day", batch_bytes=200)
     ...     [list(X.index) for X, _ in batches]
-    [['a'], ['b', 'c'], ['d']]
+    [['a', 'b'], ['c'], ['d']]
     """
     path = Path(path)
     size = BATCH_BYTES if batch_bytes is None else batch_bytes
