@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from seqfeat.atomic import atomic_write
+from seqfeat.atomic import atomic_write, replacing
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -58,3 +58,26 @@ def test_a_link_stays_a_link(tmp_path):
     assert link.is_symlink()
     assert path.read_bytes() == b"data"
     assert os.listdir(path.parent) == ["model.onnx"]
+
+
+def interrupted_write(path):
+    with replacing(path) as new:
+        new.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+
+def test_a_file_grows_under_another_name_until_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "rows.csv"
+    with replacing(path) as new:
+        new.write_bytes(b"first")
+        assert not path.exists()
+    assert path.read_bytes() == b"first"
+    path.chmod(0o640)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_write(path)
+    assert path.read_bytes() == b"first"
+    with replacing(path) as new:
+        new.write_bytes(b"second")
+    assert path.read_bytes() == b"second"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [entry.name for entry in path.parent.iterdir()] == ["rows.csv"]

@@ -24,8 +24,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     if options.top < 1:
         raise UserError(f"--top {options.top}: list at least 1.")
     if options.output is not None:
-        check_suffix(options.output, (".csv", ".parquet", ".npy"))
         check_target(options.output, options.data, options.model)
+        check_suffix(options.output, (".csv", ".parquet", ".npy"))
     model = open_model(options)
     source = open_source(options.data, options, trained=model.card.get("reading") or {})
     worst = pd.DataFrame({"error": []}, dtype=np.float64)

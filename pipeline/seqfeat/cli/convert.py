@@ -19,8 +19,8 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
-    check_suffix(options.output, (".csv", ".parquet"))
     check_target(options.output, options.data)
+    check_suffix(options.output, (".csv", ".parquet"))
     source = open_source(options.data, options)
     n_series, n_rows = 0, 0
     columns: list[str] = []

@@ -20,8 +20,8 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
-    check_suffix(options.output, (".csv", ".parquet", ".npy"))
     check_target(options.output, options.data, options.model)
+    check_suffix(options.output, (".csv", ".parquet", ".npy"))
     model = open_model(options)
     source = open_source(options.data, options, trained=model.card.get("reading") or {})
     names = [f"feature_{place}" for place in range(model.autoencoder.embedding_dim_)]

@@ -28,7 +28,7 @@ MAKERS: dict[str, Callable[[int], Any]] = {
     "svc": lambda seed: SVC(C=10, random_state=seed),
     "linear-svc": lambda seed: LinearSVC(random_state=seed),
     "forest": lambda seed: RandomForestClassifier(300, random_state=seed),
-    "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
+    "boosting": lambda seed: HistGradientBoostingClassifier(min_samples_leaf=5, random_state=seed),
     "knn": lambda seed: KNeighborsClassifier(),
     "ridge": lambda seed: RidgeClassifier(random_state=seed),
 }

@@ -16,8 +16,8 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
-    check_suffix(options.output, (".onnx",))
     check_target(options.output, options.model)
+    check_suffix(options.output, (".onnx",))
     model = open_model(options)
     Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     path = export_onnx(model.estimator, options.output, dtype=options.dtype, opset=options.opset)

@@ -24,8 +24,8 @@ __all__ = ["run"]
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
     if options.output is not None:
-        check_suffix(options.output, (".csv", ".parquet", ".npy"))
         check_target(options.output, options.data, options.model)
+        check_suffix(options.output, (".csv", ".parquet", ".npy"))
     model = open_model(options)
     model.need_predictions()
     if options.probabilities and not hasattr(model.estimator, "predict_proba"):

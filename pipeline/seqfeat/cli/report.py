@@ -19,8 +19,8 @@ __all__ = ["run", "write_report"]
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
-    check_suffix(options.output, (".html",))
     check_target(options.output, options.data, options.model)
+    check_suffix(options.output, (".html",))
     model = open_model(options)
     source = open_source(options.data, options, trained=model.card.get("reading") or {})
     X, y = source.read()

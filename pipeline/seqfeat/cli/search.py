@@ -23,12 +23,12 @@ __all__ = ["run"]
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
     if options.output is not None:
-        check_suffix(options.output, MODELS)
         check_target(options.output, options.data)
+        check_suffix(options.output, MODELS)
         check_can_save(options.output)
     if options.plot is not None:
-        check_suffix(options.plot, PICTURES, "--plot")
         check_target(options.plot, options.data, option="--plot")
+        check_suffix(options.plot, PICTURES, "--plot")
     if options.cluster is not None:
         distributed(options.cluster)
     make_estimator(options, with_labels=True)  # to refuse wrong parameters before reading

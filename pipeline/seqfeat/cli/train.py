@@ -74,15 +74,15 @@ def _trained(
 
 def _check_targets(options: argparse.Namespace) -> None:
     """Refuse what could not be written after the training."""
-    check_suffix(options.output, MODELS)
     check_target(options.output, options.data)
+    check_suffix(options.output, MODELS)
     check_can_save(options.output)
     if options.report is not None:
-        check_suffix(options.report, (".html",), "--report")
         check_target(options.report, options.data, option="--report")
+        check_suffix(options.report, (".html",), "--report")
     if options.picture is not None:
-        check_suffix(options.picture, PICTURES, "--picture")
         check_target(options.picture, options.data, option="--picture")
+        check_suffix(options.picture, PICTURES, "--picture")
 
 
 def _sources(options: argparse.Namespace) -> tuple[Source, Source | None]:

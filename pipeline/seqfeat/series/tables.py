@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,7 +78,7 @@ class CsvTable:
             with pd.read_csv(
                 self.path, chunksize=n_rows, usecols=columns, dtype=dtypes, low_memory=False
             ) as parts:
-                yield from parts
+                yield from (part for part in parts if len(part))
         except CSV_ERRORS as error:
             raise self._refusal(error) from error
 
@@ -125,10 +125,9 @@ class ParquetTable:
         # One batch ahead, as more would be in memory at once than a part.
         options = {"batch_size": n_rows, "batch_readahead": 1, "fragment_readahead": 1}
         try:
-            for batch in dataset.to_batches(columns=columns, **options):
-                if len(batch):
-                    whole = pyarrow.Table.from_batches([batch])
-                    yield _without_categories(whole.to_pandas())
+            for batches in _together(dataset.to_batches(columns=columns, **options), n_rows):
+                part = pyarrow.Table.from_batches(batches).to_pandas()
+                yield _without_categories(part)
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise self._refusal(error) from error
 
@@ -149,6 +148,19 @@ def _pyarrow() -> Any:
     except ImportError as error:
         raise ImportError(NO_PYARROW) from error
     return import_module("pyarrow")
+
+
+def _together(batches: Iterable[Any], n_rows: int) -> Iterator[list[Any]]:
+    """Put batches together up to so many rows: a file of small groups has small batches only."""
+    held: list[Any] = []
+    for batch in batches:
+        if held and sum(map(len, held)) + len(batch) > n_rows:
+            yield held
+            held = []
+        if len(batch):
+            held.append(batch)
+    if held:
+        yield held
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
