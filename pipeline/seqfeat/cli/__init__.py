@@ -15,6 +15,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 
 from seqfeat.cli.console import Console, show_warnings_in_one_line
@@ -59,7 +60,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         with Interrupts() as interrupts:
             options.interrupts = interrupts
             command = import_module(f"seqfeat.cli.{options.command}")
-            console.finish(command.run(options, console))
+            # Whatever else prints, such as a verbose training, must not come between JSON.
+            with redirect_stdout(sys.stderr) if options.json else nullcontext():
+                result = command.run(options, console)
+            console.finish(result)
     except (KeyboardInterrupt, Interrupted):
         console.complain("interrupted; nothing was saved")
         return INTERRUPTED

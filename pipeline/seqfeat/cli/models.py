@@ -13,6 +13,7 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cards import Card
 from seqfeat.cli.results import check_suffix
 from seqfeat.cli.wording import UserError
+from seqfeat.device import resolve_device
 from seqfeat.persistence import checked_card, load
 
 __all__ = ["MODELS", "Model", "open_model"]
@@ -57,6 +58,7 @@ def open_model(options: argparse.Namespace) -> Model:
     estimator = getattr(estimator, "best_estimator_", estimator)
     embedder, autoencoder = _parts(estimator, path)
     if options.device is not None:
+        resolve_device(options.device)  # of a model's own device, absent, the CPU takes the place
         autoencoder.set_params(device=options.device)
     return Model(path, card, estimator, embedder, autoencoder)
 
