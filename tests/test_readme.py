@@ -1,10 +1,12 @@
 """Every block of code in the README works."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -34,14 +36,49 @@ def indented(sources: list[str]) -> str:
     return "\n".join("    " + line for source in sources for line in source.splitlines())
 
 
+def shell_blocks():
+    """Return the shell blocks that call make, and those that call seqfeat."""
+    of_make = [block for block in blocks("sh") if block.startswith("make ")]
+    return of_make, [block for block in blocks("sh") if block not in of_make]
+
+
 def test_shell_blocks_name_targets_that_make_knows():
-    commands = [line for block in blocks("sh") for line in block.splitlines()]
+    commands = [line for block in shell_blocks()[0] for line in block.splitlines()]
     assert commands
     for command in commands:
         program, target = command.split()
         assert program == "make"
         dry_run = ["make", "--dry-run", "--directory", str(ROOT), target]
         subprocess.run(dry_run, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_commands_run_one_after_the_other(tmp_path):
+    script = "\n".join(shell_blocks()[1])
+    assert "seqfeat train " in script
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "seqfeat").write_text(f"#!/bin/sh\nexec '{sys.executable}' -m seqfeat \"$@\"\n")
+    (programs / "seqfeat").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    accuracy = re.search(r"^Accuracy (\d\.\d+) on 370 series", done.stdout, flags=re.MULTILINE)
+    assert float(accuracy[1]) > 0.9
+    for page in ("models/speakers.html", "report.html"):
+        assert (tmp_path / page).read_text().lstrip().lower().startswith("<!doctype html>")
+    features = pd.read_parquet(tmp_path / "features.parquet")
+    assert features.shape == (370, 65)
+    assert features["series"].is_unique
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 370
+    assert (tmp_path / "speakers.onnx").stat().st_size > 0
 
 
 def test_no_block_is_in_another_language():
