@@ -46,7 +46,10 @@ IMPORT_ORDER = [
     "adapters",
     "onnx",
     "datasets",
+    "stages",
+    "rebuilding",
     "display",
+    "report",
     "demo",
 ]
 """The direction in which data flows; a module imports earlier ones only."""
@@ -199,7 +202,7 @@ import sys, sklearn.callback
 before = set(sys.modules)
 import seqfeat, torch
 extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "onnxruntime", "skl2onnx"}
-extras |= {"skops", "polars", "pyarrow"}
+extras |= {"skops", "polars", "pyarrow", "bokeh", "jinja2", "umap"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """
