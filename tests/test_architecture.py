@@ -46,6 +46,8 @@ IMPORT_ORDER = [
     "adapters",
     "onnx",
     "datasets",
+    "stages",
+    "rebuilding",
     "display",
     "baselines",
     "cli",
@@ -227,7 +229,7 @@ before = set(sys.modules)
 import torch
 from seqfeat import *
 extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "onnxruntime", "skl2onnx"}
-extras |= {"skops", "polars", "pyarrow"}
+extras |= {"skops", "polars", "pyarrow", "bokeh", "jinja2", "umap"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """

@@ -62,6 +62,18 @@ def assert_close(found, expected, tolerance=1e-5):
     assert float((found.detach() - expected.detach()).abs().max()) <= tolerance * scale
 
 
+def assert_layers_agree(made, outputs, sequences, given):
+    """Compare outputs, and the gradients of the weights and of what was given, with PyTorch's."""
+    lstm = torch_lstm(made)
+    expected = lstm(sequences)[0]
+    assert_close(outputs, expected)
+    weighting = numbers(*expected.shape, seed=2)
+    found = gradients(outputs, [given, *made.parameters()], weighting)
+    wanted = gradients(expected, [given, *lstm.parameters()], weighting)
+    for one, other in zip(found, wanted, strict=True):
+        assert_close(one, other)
+
+
 # Widths: whole vectors of all lengths, of some, of none; one unit; more than one panel.
 @pytest.mark.parametrize(
     ("input_dim", "hidden_dim"), [(1, 1), (3, 5), (2, 16), (7, 48), (16, 32), (5, 100), (64, 128)]
@@ -71,17 +83,8 @@ def test_outputs_and_gradients_are_those_of_pytorch(
     lanes, input_dim, hidden_dim, n_series, n_steps
 ):
     made = make_layer(input_dim, hidden_dim)
-    lstm = torch_lstm(made)
     sequences = numbers(n_series, n_steps, input_dim).requires_grad_()
-    weighting = numbers(n_series, n_steps, hidden_dim, seed=2)
-
-    outputs, expected = made.run(sequences), lstm(sequences)[0]
-
-    assert_close(outputs, expected)
-    found = gradients(outputs, [sequences, *made.parameters()], weighting)
-    wanted = gradients(expected, [sequences, *lstm.parameters()], weighting)
-    for one, other in zip(found, wanted, strict=True):
-        assert_close(one, other)
+    assert_layers_agree(made, made.run(sequences), sequences, sequences)
 
 
 def test_without_gradients_the_outputs_are_the_same_to_the_last_bit(lanes):
@@ -98,17 +101,8 @@ def test_what_does_not_change_may_be_given_once(lanes, own_values):
     # The same for all series, as a decoder's time features are.
     steps = numbers(11, own_values, seed=4)
     shared = steps.expand(5, -1, -1)
-    weighting = numbers(5, 11, 24, seed=2)
     repeated = torch.cat([constant[:, None].expand(-1, 11, -1), shared], dim=2)
-    lstm = torch_lstm(made)
-
-    outputs, expected = made.run(shared, constant), lstm(repeated)[0]
-
-    assert_close(outputs, expected)
-    found = gradients(outputs, [constant, *made.parameters()], weighting)
-    wanted = gradients(expected, [constant, *lstm.parameters()], weighting)
-    for one, other in zip(found, wanted, strict=True):
-        assert_close(one, other)
+    assert_layers_agree(made, made.run(shared, constant), repeated, constant)
 
 
 def test_rounding_is_no_worse_than_pytorchs(lanes):

@@ -1,0 +1,200 @@
+"""`LossCurveDisplay`, how training went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from seqfeat.display.drawing import axes_or_new
+from seqfeat.exceptions import InputError
+from seqfeat.stages import stages_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["LossCurveDisplay"]
+
+LARGE_FALL = 10
+"""From this ratio of the largest to the least loss on, the axis is logarithmic."""
+
+
+class LossCurveDisplay:
+    """Training and validation loss against the epoch.
+
+    Use `from_estimator` or `from_curves` to make one.
+
+    Parameters
+    ----------
+    loss_curve : sequence of float
+        Training loss of each epoch.
+    validation_loss_curve : sequence of float, default=None
+        Loss on held-out series.
+    best_iter : int, default=None
+        The epoch whose weights were kept, from 1; None marks none.
+    loss_name : str, default="loss"
+        What the loss is, with its unit.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes, after `plot`.
+    figure_ : matplotlib Figure
+        Their figure.
+    line_, validation_line_ : matplotlib Line2D or None
+        The curves.
+
+    See Also
+    --------
+    EmbeddingSizeDisplay : The score of a search against the embedding's length.
+
+    Examples
+    --------
+    >>> from seqfeat.display import LossCurveDisplay
+    >>> display = LossCurveDisplay.from_curves([0.9, 0.4, 0.2], [1.0, 0.5, 0.6], best_iter=2)
+    >>> display.ax_.get_xlabel()
+    'epoch'
+    """
+
+    def __init__(
+        self,
+        loss_curve: Sequence[float],
+        validation_loss_curve: Sequence[float] | None = None,
+        *,
+        best_iter: int | None = None,
+        loss_name: str = "loss",
+    ) -> None:
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.best_iter = best_iter
+        self.loss_name = loss_name
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
+        """Draw the losses of a fit.
+
+        Parameters
+        ----------
+        estimator : LSTMAutoencoder, Pipeline or search
+            Fitted.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+
+        Raises
+        ------
+        InputError
+            If there is no curve, because of ``max_iter=0``.
+        NotFittedError
+            If the autoencoder is not fitted.
+        ImportError
+            If matplotlib is missing.
+        """
+        autoencoder = stages_of(estimator).autoencoder
+        check_is_fitted(autoencoder)
+        has_head = autoencoder.target_weight > 0
+        return cls.from_curves(
+            autoencoder.loss_curve_,
+            autoencoder.validation_loss_curve_,
+            best_iter=autoencoder.best_iter_,
+            loss_name="loss, reconstruction and labels"
+            if has_head
+            else "mean squared error, scaled units",
+            ax=ax,
+        )
+
+    @classmethod
+    def from_curves(
+        cls,
+        loss_curve: Sequence[float],
+        validation_loss_curve: Sequence[float] | None = None,
+        *,
+        best_iter: int | None = None,
+        loss_name: str = "loss",
+        ax: Axes | None = None,
+    ) -> Self:
+        """Draw losses that you have.
+
+        Parameters
+        ----------
+        loss_curve : sequence of float
+            Training loss of each epoch, at least one.
+        validation_loss_curve : sequence of float, default=None
+            Loss on held-out series, of as many epochs.
+        best_iter : int, default=None
+            The epoch whose weights were kept, from 1; None marks none.
+        loss_name : str, default="loss"
+            What the loss is, with its unit.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+
+        Raises
+        ------
+        InputError
+            If there are no epochs, or the curves differ in length.
+        """
+        if len(loss_curve) == 0:
+            raise InputError("loss_curve has 0 epochs; fit with max_iter of at least 1.")
+        if validation_loss_curve is not None and len(validation_loss_curve) != len(loss_curve):
+            raise InputError(
+                f"validation_loss_curve has {len(validation_loss_curve)} epochs, loss_curve "
+                f"{len(loss_curve)}; pass both of the same fit."
+            )
+        display = cls(loss_curve, validation_loss_curve, best_iter=best_iter, loss_name=loss_name)
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        self : LossCurveDisplay
+        """
+        self.ax_ = axes_or_new(ax, self, size=(7, 4))
+        self.figure_: Figure | Any = self.ax_.figure
+        self.line_ = self._draw(self.loss_curve, "training", color="tab:blue")
+        self.validation_line_ = None
+        if self.validation_loss_curve is not None:
+            self.validation_line_ = self._draw(
+                self.validation_loss_curve, "validation", color="tab:orange"
+            )
+        if self.best_iter:
+            self._mark_best(self.best_iter)
+        self.ax_.set(xlabel="epoch", ylabel=self.loss_name)
+        self.ax_.grid(alpha=0.25)
+        losses = np.array([*self.loss_curve, *(self.validation_loss_curve or [])])
+        if losses.min() > 0 and losses.max() >= LARGE_FALL * losses.min():
+            self.ax_.set_yscale("log")
+        self.ax_.locator_params(axis="x", integer=True)
+        self.ax_.legend(frameon=False)
+        return self
+
+    def _draw(self, losses: Sequence[float], label: str, **style: Any) -> Any:
+        epochs = np.arange(1, len(losses) + 1)
+        # A single epoch makes no line.
+        marker = "o" if len(losses) == 1 else ""
+        return self.ax_.plot(epochs, losses, label=label, marker=marker, **style)[0]
+
+    def _mark_best(self, best_iter: int) -> None:
+        self.ax_.axvline(
+            best_iter,
+            color="0.5",
+            linestyle="--",
+            linewidth=1,
+            label=f"weights kept, epoch {best_iter}",
+        )
