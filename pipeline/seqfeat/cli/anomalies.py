@@ -27,13 +27,14 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         check_target(options.output, options.data, options.model)
         check_suffix(options.output, (".csv", ".parquet", ".npy"))
     model = open_model(options)
-    source = open_source(options.data, options, trained=model.card.get("reading") or {})
+    source = open_source(options.data, options, trained=model.reading)
     worst = pd.DataFrame({"error": []}, dtype=np.float64)
     errors: list[Any] = []
     with nullcontext() if options.output is None else writing(options.output) as rows:
         for batch in stream(source, console):
             with naming_series(batch.ids):
-                batch_errors = -model.autoencoder.score_samples(batch.X)
+                series = model.stages.series(batch.X)
+                batch_errors = -model.stages.autoencoder.score_samples(series)
             frame = pd.DataFrame({"error": batch_errors}, index=batch.ids)
             errors.append(batch_errors)
             worst = frame if not len(worst) else pd.concat([worst, frame])

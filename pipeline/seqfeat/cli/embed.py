@@ -6,7 +6,6 @@ import argparse
 import time
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from seqfeat.cli.console import Console
@@ -23,13 +22,13 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_target(options.output, options.data, options.model)
     check_suffix(options.output, (".csv", ".parquet", ".npy"))
     model = open_model(options)
-    source = open_source(options.data, options, trained=model.card.get("reading") or {})
-    names = [f"feature_{place}" for place in range(model.autoencoder.embedding_dim_)]
+    source = open_source(options.data, options, trained=model.reading)
+    names = [f"feature_{place}" for place in range(model.stages.autoencoder.embedding_dim_)]
     started, n_series = time.perf_counter(), 0
     with writing(options.output) as rows:
         for batch in stream(source, console):
             with naming_series(batch.ids):
-                features = np.asarray(model.embedder.transform(batch.X))
+                features = model.embed(batch.X)
             rows.write(pd.DataFrame(features, index=batch.ids, columns=names))
             n_series += len(batch)
     seconds = time.perf_counter() - started

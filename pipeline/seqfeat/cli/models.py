@@ -1,4 +1,4 @@
-"""MODEL: a saved model with its card, and what in it embeds."""
+"""MODEL: a saved model with its card, taken apart."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sklearn.pipeline import Pipeline
+import numpy as np
+from numpy.typing import NDArray
 
-from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cards import Card
 from seqfeat.cli.results import check_suffix
 from seqfeat.cli.wording import UserError
 from seqfeat.device import resolve_device
 from seqfeat.persistence import checked_card, load
+from seqfeat.stages import Stages, stages_of
 
 __all__ = ["MODELS", "Model", "open_model"]
 
@@ -23,22 +24,26 @@ MODELS = (".joblib", ".skops")
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was loaded.
-
-    ``estimator`` is all of it, ``embedder`` the part up to the autoencoder, which
-    returns embeddings.
-    """
+    """A model that was loaded, with its card and its stages."""
 
     path: Path
     card: Card
     estimator: Any
-    embedder: Any
-    autoencoder: LSTMAutoencoder
+    stages: Stages
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the series of the training were read."""
+        return self.card.get("reading") or {}
 
     @property
     def predicts(self) -> bool:
         """Whether there is a classifier."""
-        return hasattr(self.estimator, "predict")
+        return self.stages.classifier is not None
+
+    def embed(self, X: Any) -> NDArray[Any]:
+        """Return the embeddings of series."""
+        return np.asarray(self.stages.autoencoder.transform(self.stages.series(X)))
 
     def need_predictions(self) -> None:
         """Refuse a model that has learned features only."""
@@ -54,23 +59,8 @@ def open_model(options: argparse.Namespace) -> Model:
     path = Path(options.model)
     check_suffix(options.model, MODELS, "MODEL")
     estimator = load(path, trusted=options.trusted)
-    card = checked_card(path)
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    embedder, autoencoder = _parts(estimator, path)
+    model = Model(path, checked_card(path), estimator, stages_of(estimator))
     if options.device is not None:
         resolve_device(options.device)  # of a model's own device, absent, the CPU takes the place
-        autoencoder.set_params(device=options.device)
-    return Model(path, card, estimator, embedder, autoencoder)
-
-
-def _parts(estimator: Any, path: Path) -> tuple[Any, LSTMAutoencoder]:
-    if isinstance(estimator, LSTMAutoencoder):
-        return estimator, estimator
-    if isinstance(estimator, Pipeline):
-        for place, (_, step) in enumerate(estimator.steps):
-            if isinstance(step, LSTMAutoencoder):
-                return estimator[: place + 1], step
-    raise UserError(
-        f"{path} holds a {type(estimator).__name__}; the commands read an LSTMAutoencoder, or a "
-        "Pipeline with one among its steps."
-    )
+        model.stages.autoencoder.set_params(device=options.device)
+    return model

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     model.need_predictions()
     if options.probabilities and not hasattr(model.estimator, "predict_proba"):
         raise UserError("--probabilities: the classifier of this model gives none. Leave it out.")
-    source = open_source(options.data, options, trained=model.card.get("reading") or {})
+    source = open_source(options.data, options, trained=model.reading)
     answers = _Answers()
     with _rows(options, console, answers) as rows:
         for batch in stream(source, console):

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_target(options.output, options.data, options.model)
     check_suffix(options.output, (".html",))
     model = open_model(options)
-    source = open_source(options.data, options, trained=model.card.get("reading") or {})
+    source = open_source(options.data, options, trained=model.reading)
     X, y = source.read()
     write_report(
         model.estimator,
