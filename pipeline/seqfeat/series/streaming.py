@@ -20,8 +20,8 @@ from seqfeat.series.tables import TABLES, Table, open_table
 
 __all__ = ["even_step", "read_batches", "slices"]
 
-BATCH_BYTES = 32 * 2**20
-"""Bytes of values in a batch, about; a text file's parts take several times as much."""
+BATCH_BYTES = 8 * 2**20
+"""Bytes of values in a batch, about; what is made of them takes several times as much."""
 
 
 def read_batches(
@@ -47,7 +47,7 @@ def read_batches(
         As in `read`. ``step="auto"`` is the shortest gap of the whole table, for
         which its times are read before the first batch.
     batch_bytes : int, default=None
-        About how many bytes of values, 8 each, make a batch; None is 32 MiB. A single
+        About how many bytes of values, 8 each, make a batch; None is 8 MiB. A single
         series that is longer is a batch of its own.
 
     Yields
@@ -104,7 +104,7 @@ def even_step(path: str | Path, *, series_id: str | None = None, time: str | Non
     layout = _long_layout(table.empty(), series_id, time, None, None, "auto")
     if layout is None or layout.time is None:
         return None
-    return _survey(table, layout, BATCH_BYTES // 16).shortest_gap
+    return _survey(table, layout, BATCH_BYTES // 4).shortest_gap
 
 
 def slices(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[LabelledSeries]:

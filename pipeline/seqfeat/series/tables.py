@@ -122,8 +122,14 @@ class ParquetTable:
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in parts of at most `n_rows`; its own types hold, not `dtypes`."""
         pyarrow, dataset = _pyarrow(), self._dataset()
-        # One batch ahead, as more would be in memory at once than a part.
-        options = {"batch_size": n_rows, "batch_readahead": 1, "fragment_readahead": 1}
+        # One batch ahead and nothing kept for later, or memory grows with the file.
+        options = {
+            "batch_size": n_rows,
+            "batch_readahead": 1,
+            "fragment_readahead": 1,
+            "use_threads": False,
+            "fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False),
+        }
         try:
             for batches in _together(dataset.to_batches(columns=columns, **options), n_rows):
                 part = pyarrow.Table.from_batches(batches).to_pandas()
