@@ -49,6 +49,7 @@ IMPORT_ORDER = [
     "stages",
     "rebuilding",
     "display",
+    "report",
     "demo",
 ]
 """The direction in which data flows; a module imports earlier ones only."""
