@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqfeat.display.embedding import spread_apart
 from seqfeat.report.facts import shortened
 from seqfeat.report.findings import Findings
 
@@ -19,6 +20,8 @@ __all__ = ["class_codes", "embedding_map", "loss_curves", "series_plot"]
 MARKERS = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star"]
 MOST_NAMED_CLASSES = 30
 """Names on the map, before they hide the points."""
+LEAST_DISTANCE = 0.07
+"""Between the names of two classes, as a share of the map."""
 SERIES_COLOUR = "#7b828d"
 REBUILT_COLOUR = "#e8590c"
 """Both are readable on white and on near black."""
@@ -27,15 +30,15 @@ LARGE_FALL = 10
 
 
 def class_codes(findings: Findings) -> tuple[list[Any], NDArray[np.int64] | None]:
-    """Return the classes to colour by, and each drawn series' place among them.
+    """Return the classes drawn, to colour by, and each drawn series' place among them.
 
     The true ones or, without labels, the predicted ones.
     """
     known = findings.labels if findings.labels is not None else findings.predictions
     if known is None:
         return [], None
-    classes, codes = np.unique(known, return_inverse=True)
-    return list(classes), codes[findings.drawing.rows]
+    classes, codes = np.unique(known[findings.drawing.rows], return_inverse=True)
+    return classes.tolist(), codes
 
 
 def embedding_map(findings: Findings) -> Any:
@@ -94,15 +97,17 @@ def _name_classes(
     codes: NDArray[np.int64],
     palette: list[str],
 ) -> None:
-    """Write each class's name at the mean of its drawn points."""
-    shown = [code for code in range(len(classes)) if (codes == code).any()]
-    if not shown or len(classes) > MOST_NAMED_CLASSES:
+    """Write each class's name near the mean of its drawn points."""
+    if not classes or len(classes) > MOST_NAMED_CLASSES:
         return
-    centroids = np.array([findings.positions[codes == code].mean(axis=0) for code in shown])
+    every = range(len(classes))
+    centroids = np.array([findings.positions[codes == code].mean(axis=0) for code in every])
+    extent = float(np.ptp(findings.positions, axis=0).max())
+    places = spread_apart(centroids, LEAST_DISTANCE * extent)
     figure.text(
-        centroids[:, 0],
-        centroids[:, 1],
-        text=[shortened(classes[code], 24) for code in shown],
+        places[:, 0],
+        places[:, 1],
+        text=[shortened(name, 24) for name in classes],
         text_align="center",
         text_baseline="middle",
         text_font_size="12px",
@@ -110,7 +115,7 @@ def _name_classes(
         text_color="#14171c",
         background_fill_color="#ffffff",
         background_fill_alpha=0.85,
-        border_line_color=[palette[code] for code in shown],
+        border_line_color=palette[: len(classes)],
         border_line_width=1.5,
         border_radius=3,
         padding=3,
@@ -215,6 +220,6 @@ def _palette(n_colours: int) -> list[str]:
     if n_colours <= 20:
         return list(Category20[20])
     # Neighbours of the rainbow far apart in the order of the classes.
-    wheel = turbo(n_colours)
-    stride = next(k for k in range(n_colours // 3, n_colours) if math.gcd(k, n_colours) == 1)
-    return [wheel[(place * stride) % n_colours] for place in range(n_colours)]
+    wheel = turbo(min(n_colours, 256))
+    stride = next(k for k in range(len(wheel) // 3, len(wheel)) if math.gcd(k, len(wheel)) == 1)
+    return [wheel[(place * stride) % len(wheel)] for place in range(n_colours)]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.display.embedding import principal_plane
@@ -146,14 +147,15 @@ def _labels(y: Any, series: Series) -> NDArray[Any] | None:
     if y is None:
         return None
     refuse_foreign_labels(y, series)
-    labels = column_or_1d(y)
     missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object).ravel()))
     if len(missing):
         raise InputError(
             f"y has no label for series {missing[0]}, and for {len(missing)} series in all; drop "
             "them, or pass y=None."
         )
-    return np.asarray(labels)
+    labels = np.asarray(column_or_1d(y))
+    check_classification_targets(labels)
+    return labels
 
 
 def _names(ids: ArrayLike | None, series: Series) -> Any:

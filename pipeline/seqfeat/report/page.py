@@ -19,7 +19,7 @@ from seqfeat.report.facts import (
     shortened,
     versions,
 )
-from seqfeat.report.figures import class_codes, embedding_map, loss_curves, series_plot
+from seqfeat.report.figures import embedding_map, loss_curves, series_plot
 from seqfeat.report.findings import Findings
 from seqfeat.report.sampling import MOST_CHANNELS
 from seqfeat.report.scores import Scores
@@ -27,7 +27,9 @@ from seqfeat.report.scores import Scores
 __all__ = ["as_script_data", "render"]
 
 MOST_IN_MATRIX = 20
-"""Classes in a confusion matrix; of more, the most frequent confusions are listed."""
+"""Classes in a confusion matrix; of more, as many of the most frequent confusions are listed."""
+MOST_CLASS_ROWS = 200
+"""Classes with a row of their own; of more, those with the least F1."""
 ANOMALY_HEIGHT = 150
 DETAIL_HEIGHT = 270
 LANE_HEIGHT = {"detail": 30, "anomaly": 17}
@@ -69,8 +71,7 @@ def render(
         plots=as_script_data(_plots(findings, n_shown)),
         data=as_script_data(_data(findings)),
         scores=findings.scores,
-        confusions=None if findings.scores is None else _confusions(findings.scores),
-        most_in_matrix=MOST_IN_MATRIX,
+        **_of_classes(findings.scores),
         r_squared=findings.r_squared,
         metrics=metrics,
         baselines=_compared(findings, baselines),
@@ -141,14 +142,12 @@ def _channel_names(findings: Findings) -> list[str]:
 def _data(findings: Findings) -> dict[str, Any]:
     """Return what the page's script shows of each drawn series."""
     rows = findings.drawing.rows
-    classes, _ = class_codes(findings)
-    known = [*classes]
-    if findings.labels is not None and findings.predictions is not None:
-        known = list(np.union1d(findings.labels, findings.predictions))
+    given = [known[rows] for known in (findings.labels, findings.predictions) if known is not None]
+    known = np.unique(np.concatenate(given)).tolist() if given else []
     place = {name: index for index, name in enumerate(known)}
 
     def codes(values: Any) -> list[int] | None:
-        return None if values is None else [place[value] for value in values[rows]]
+        return None if values is None else [place[value] for value in values[rows].tolist()]
 
     rank = np.empty(len(findings.errors), dtype=np.int64)
     rank[np.argsort(-findings.errors, kind="stable")] = np.arange(1, len(rank) + 1)
@@ -166,17 +165,28 @@ def _data(findings: Findings) -> dict[str, Any]:
     }
 
 
+def _of_classes(scores: Scores | None) -> dict[str, Any]:
+    """Return a matrix of few classes or the confusions of many, and a row for each class."""
+    if scores is None:
+        return {"matrix": None, "confusions": [], "class_rows": []}
+    class_rows = scores.by_class
+    if len(class_rows) > MOST_CLASS_ROWS:
+        class_rows = sorted(class_rows, key=lambda row: row.f1)[:MOST_CLASS_ROWS]
+    is_small = len(scores.classes) <= MOST_IN_MATRIX
+    return {
+        "matrix": scores.matrix() if is_small else None,
+        "confusions": [] if is_small else _confusions(scores),
+        "class_rows": class_rows,
+    }
+
+
 def _confusions(scores: Scores) -> list[tuple[Any, Any, int, float]]:
     """Return true and predicted class, how often, and of which share, the most frequent first."""
-    confusion = scores.confusion.copy()
-    np.fill_diagonal(confusion, 0)
-    totals = scores.confusion.sum(axis=1)
-    order = np.argsort(-confusion, axis=None, kind="stable")[:MOST_IN_MATRIX]
-    pairs = [np.unravel_index(place, confusion.shape) for place in order]
+    wrong = scores.pairs[scores.pairs[:, 0] != scores.pairs[:, 1]]
+    most = wrong[np.argsort(-wrong[:, 2], kind="stable")[:MOST_IN_MATRIX]].tolist()
     return [
-        (scores.classes[true], scores.classes[other], int(count), float(count / totals[true]))
-        for true, other in pairs
-        if (count := confusion[true, other]) > 0
+        (scores.classes[true], scores.classes[other], n, n / scores.by_class[true].support)
+        for true, other, n in most
     ]
 
 
@@ -196,15 +206,14 @@ def _compared(findings: Findings, baselines: dict[str, float]) -> list[tuple[str
 
 def _anomaly(findings: Findings, place: int) -> dict[str, Any]:
     row = findings.drawing.rows[place]
-    labels, predictions = findings.labels, findings.predictions
+    label = None if findings.labels is None else findings.labels[row]
+    prediction = None if findings.predictions is None else findings.predictions[row]
     return {
         "name": findings.names[place],
         "error": f"{findings.errors[row]:.3g}",
-        "label": None if labels is None else str(labels[row]),
-        "prediction": None if predictions is None else str(predictions[row]),
-        "is_wrong": bool(findings.scores and labels[row] != predictions[row])
-        if labels is not None and predictions is not None
-        else False,
+        "label": label,
+        "prediction": prediction,
+        "is_wrong": findings.scores is not None and label != prediction,
     }
 
 

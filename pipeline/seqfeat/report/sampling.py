@@ -163,7 +163,10 @@ def _base64(array: NDArray[Any]) -> str:
 
 
 def _lanes(pairs: list[Floats]) -> list[list[float]]:
-    """Return foot and height of each channel's lane, without what few values reach."""
+    """Return foot and height of each channel's lane, without what few values reach.
+
+    No channel is all NaN, as reconstructions have no gaps.
+    """
     values = np.concatenate([pair.reshape(-1, pair.shape[2]) for pair in pairs])
     low, high = np.nanpercentile(values, [OUTSIDE, 100 - OUTSIDE], axis=0)
     height = np.where(high > low, high - low, 1.0)

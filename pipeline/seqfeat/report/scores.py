@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 from sklearn.metrics import precision_recall_fscore_support as precision_recall
 
 from seqfeat.exceptions import InputError
@@ -33,9 +32,10 @@ class ClassRow:
 class Scores:
     """Figures of a set of predictions.
 
-    ``interval`` is Wilson's, at 95 %, for the accuracy; ``confusion`` counts series
-    of shape (n_classes, n_classes), rows true and columns predicted, in the order of
-    ``classes``. ``majority`` is the class that most series have.
+    ``interval`` is Wilson's, at 95 %, for the accuracy. ``pairs`` has a row for each
+    true class and class predicted for it, as their places among ``classes``, and the
+    number of series; a matrix of very many classes would not fit into memory.
+    ``majority`` is the class that most series have.
     """
 
     n_right: int
@@ -44,7 +44,7 @@ class Scores:
     balanced_accuracy: float
     macro_f1: float
     classes: NDArray[Any]
-    confusion: NDArray[np.int64]
+    pairs: NDArray[np.int64]
     by_class: list[ClassRow]
     majority: Any
     majority_share: float
@@ -54,32 +54,39 @@ class Scores:
         """Share of the series whose class was predicted."""
         return self.n_right / self.n_series
 
+    def matrix(self) -> NDArray[np.int64]:
+        """Return the confusion matrix, rows true and columns predicted."""
+        matrix = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
+        matrix[self.pairs[:, 0], self.pairs[:, 1]] = self.pairs[:, 2]
+        return matrix
+
 
 def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> Scores:
     """Compare predictions with labels; classes are those of either."""
     _refuse_other_kind(labels, predictions)
     classes = np.union1d(labels, predictions)
-    confusion = confusion_matrix(labels, predictions, labels=classes)
-    n_right, n_series = int(np.trace(confusion)), len(labels)
+    true, predicted = (np.searchsorted(classes, values) for values in (labels, predictions))
+    kinds, counts = np.unique(true * len(classes) + predicted, return_counts=True)
+    pairs = np.column_stack([*np.divmod(kinds, len(classes)), counts])
+    n_right, n_series = int((true == predicted).sum()), len(labels)
     interval = binomtest(n_right, n_series).proportion_ci(CONFIDENCE, method="wilson")
     columns = precision_recall(labels, predictions, labels=classes, zero_division=0.0)
     rows = [
         ClassRow(name, float(precision), float(recall), float(f1), int(support))
         for name, precision, recall, f1, support in zip(classes, *columns, strict=True)
     ]
-    counts = confusion.sum(axis=1)
-    seen = counts > 0
+    majority = max(rows, key=lambda row: row.support)
     return Scores(
         n_right=n_right,
         n_series=n_series,
         interval=(float(interval.low), float(interval.high)),
-        balanced_accuracy=float(np.mean(np.diag(confusion)[seen] / counts[seen])),
+        balanced_accuracy=float(np.mean([row.recall for row in rows if row.support])),
         macro_f1=float(np.mean([row.f1 for row in rows])),
         classes=classes,
-        confusion=confusion,
+        pairs=pairs,
         by_class=rows,
-        majority=classes[counts.argmax()],
-        majority_share=float(counts.max() / n_series),
+        majority=majority.name,
+        majority_share=majority.support / n_series,
     )
 
 

@@ -91,10 +91,10 @@
   const factsOf = (place) => {
     const rank = `${data.ranks[place].toLocaleString("en")} of ${data.total.toLocaleString("en")}`;
     const facts = [`error ${data.errors[place]}, rank ${rank}`];
-    if (data.labels) facts.push(`class ${data.classes[data.labels[place]]}`);
+    if (data.labels) facts.push(`class: ${data.classes[data.labels[place]]}`);
     if (data.predictions) {
       const probability = data.confidences ? ` (${(100 * data.confidences[place]).toFixed(1)} %)` : "";
-      facts.push(`predicted ${data.classes[data.predictions[place]]}${probability}`);
+      facts.push(`predicted: ${data.classes[data.predictions[place]]}${probability}`);
     }
     facts.push(`${packed.lengths[place].toLocaleString("en")} timesteps`);
     return facts;
@@ -163,7 +163,7 @@
   const optionsOf = (places) =>
     places.map((place) => {
       const known = data.labels ?? data.predictions;
-      const kind = known ? ` · class ${data.classes[known[place]]}` : "";
+      const kind = known ? ` · ${data.classes[known[place]]}` : "";
       const wrong = isWrong(place) ? `, predicted ${data.classes[data.predictions[place]]}` : "";
       return new Option(`${data.names[place]}${kind}${wrong} · error ${data.errors[place]}`, place);
     });
@@ -186,7 +186,7 @@
     const counts = data.classes.map(() => 0);
     for (const code of coloured) counts[code] += 1;
     counts.forEach((count, code) => {
-      if (count > 0) shown.append(new Option(`class ${data.classes[code]}, ${count.toLocaleString("en")}`, code));
+      if (count > 0) shown.append(new Option(`class: ${data.classes[code]}, ${count.toLocaleString("en")}`, code));
     });
   }
   shown.addEventListener("change", restrict);
