@@ -320,6 +320,19 @@ def test_without_labels_points_are_coloured_by_predictions(small, tmp_path):
     assert "predicting each channel's mean 0.000" in page.text
 
 
+@pytest.mark.parametrize("max_iter", [0, 1, 3])
+def test_losses_are_drawn_if_there_are_any(tmp_path, max_iter):
+    X, y = noisy_waves(240, n_classes=12)
+    model = make_classifier(2, max_iter=max_iter, early_stopping=True, random_state=0).fit(X, y)
+    page = Page(save_report(model, X, y, tmp_path / "report.html"))
+    autoencoder = model["autoencoder"]
+    assert ("losses" in page.data["plots"]) == (max_iter > 0)
+    assert ("held-out series" in page.text) == (max_iter > 0)
+    drawn = json.dumps(page.data["plots"].get("losses", ""))
+    for curve in (autoencoder.loss_curve_, autoencoder.validation_loss_curve_):
+        assert not curve or json.dumps(list(curve)) in drawn
+
+
 def test_a_classifier_without_probabilities_and_a_search(tmp_path):
     X, y = noisy_waves(40)
     pipeline = make_classifier(2, SVC(), max_iter=0, random_state=0)

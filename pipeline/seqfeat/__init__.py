@@ -18,8 +18,10 @@ The modules, in the order in which data flows through them:
 - `pickling`, `atomic`, `cards`, `persistence`: saving and loading
 - `adapters`: the transformer for aeon and for sktime
 - `onnx`: the whole pipeline as one ONNX file
-- `display`: pictures
 - `datasets`: a small real data set
+- `stages`, `rebuilding`: a model's parts, and what it makes of series
+- `display`: pictures
+- `report`: a page about a model
 """
 
 from seqfeat.autoencoder import LSTMAutoencoder
@@ -40,6 +42,7 @@ from seqfeat.exceptions import (
 )
 from seqfeat.onnx import export_onnx
 from seqfeat.persistence import load, save
+from seqfeat.report import save_report
 from seqfeat.version import __version__ as __version__
 
 __all__ = [
@@ -60,4 +63,5 @@ __all__ = [
     "load",
     "make_classifier",
     "save",
+    "save_report",
 ]

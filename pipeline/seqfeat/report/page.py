@@ -81,6 +81,7 @@ def render(
         series_facts=series_facts(findings),
         has_losses=bool(findings.stages.autoencoder.loss_curve_),
         has_validation=findings.stages.autoencoder.validation_loss_curve_ is not None,
+        has_lanes=findings.series.n_channels > 1,
         seconds=_seconds(findings, timings),
         parameters=parameters(findings.model),
         versions=versions(),
