@@ -49,6 +49,7 @@ IMPORT_ORDER = [
     "stages",
     "rebuilding",
     "display",
+    "report",
     "baselines",
     "cli",
     "__main__",

@@ -18,8 +18,10 @@ The modules, in the order in which data flows through them:
 - `pickling`, `atomic`, `cards`, `persistence`: saving and loading
 - `adapters`: the transformer for aeon and for sktime
 - `onnx`: the whole pipeline as one ONNX file
-- `display`: pictures
 - `datasets`: a small real data set
+- `stages`, `rebuilding`: a model's parts, and what it makes of series
+- `display`: pictures
+- `report`: a page about a model
 - `baselines`: what features have to beat
 - `cli`: all of it as commands
 """
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from seqfeat.classifier import make_classifier
     from seqfeat.onnx import export_onnx
     from seqfeat.persistence import load, save
+    from seqfeat.report import save_report
 
 __all__ = [
     "DeviceError",
@@ -70,6 +73,7 @@ __all__ = [
     "load",
     "make_classifier",
     "save",
+    "save_report",
 ]
 
 _MODULES = {
@@ -78,6 +82,7 @@ _MODULES = {
     "load": "persistence",
     "make_classifier": "classifier",
     "save": "persistence",
+    "save_report": "report",
 }
 """Where the names are that need PyTorch, whose import takes seconds: it waits for their use."""
 

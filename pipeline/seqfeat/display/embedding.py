@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EmbeddingDisplay", "principal_plane"]
+__all__ = ["EmbeddingDisplay", "principal_plane", "spread_apart"]
 
 
 LEAST_DISTANCE = 0.055
@@ -133,7 +133,7 @@ class EmbeddingDisplay:
         Parameters
         ----------
         embeddings : array-like of shape (n_samples, embedding_dim)
-            At least two series; for UMAP at least four.
+            For UMAP of at least four series.
         y : array-like of shape (n_samples,), default=None
             Labels to colour by.
         projection : {"pca", "umap"}, default="pca"
@@ -207,7 +207,7 @@ class EmbeddingDisplay:
         for colour, label in zip(colours, classes, strict=True):
             self._scatter(self.positions[labels == label], color=colour)
         least = LEAST_DISTANCE * float(np.ptp(self.positions, axis=0).max())
-        named = zip(colours, classes, centroids, _apart(centroids, least), strict=True)
+        named = zip(colours, classes, centroids, spread_apart(centroids, least), strict=True)
         for colour, label, centroid, place in named:
             self.ax_.plot(*centroid, "x", color="black", markersize=5, zorder=3)
             self._name_class(str(label), place, colour)
@@ -231,8 +231,11 @@ class EmbeddingDisplay:
 def principal_plane(embeddings: Floats) -> tuple[Floats, Floats]:
     """Return positions, shape (N, 2), and the share of the variance along both axes.
 
-    Of embeddings with a single dimension, the second coordinate is 0.
+    Of embeddings with a single dimension the second coordinate is 0, and of a single
+    series, or of series that are all alike, the first as well.
     """
+    if len(embeddings) < 2 or not np.ptp(embeddings, axis=0).any():
+        return np.zeros((len(embeddings), 2)), np.zeros(2)
     n_components = min(2, *embeddings.shape)
     pca = PCA(n_components=n_components).fit(embeddings)
     positions = np.zeros((len(embeddings), 2))
@@ -267,7 +270,7 @@ def _umap_plane(embeddings: Floats, random_state: int) -> Floats:
     return np.asarray(umap.fit_transform(embeddings), dtype=np.float64)
 
 
-def _apart(places: Floats, least: float) -> Floats:
+def spread_apart(places: Floats, least: float) -> Floats:
     """Push places apart that are closer than `least`, so that no name hides another."""
     places = places.copy()
     # Never exactly on each other, so that there is a way to push.
