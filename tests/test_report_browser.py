@@ -112,12 +112,17 @@ class Visit:
         self.page.goto(target.as_uri())
         self.page.wait_for_selector("html[data-ready]")
         self.page.locator("#map").scroll_into_view_if_needed()
-        self.page.wait_for_function("Bokeh.documents.every(document => document.is_idle)")
+        self._wait_until_drawn()
         self._wait_until_still()
 
     def _hear(self, message):
         if message.type in ("warning", "error"):
             self.complaints.append(message.text)
+
+    def _wait_until_drawn(self):
+        # Playwright's own waiting evaluates text in the page, which the page forbids.
+        while not self.page.evaluate("Bokeh.documents.every(document => document.is_idle)"):
+            self.page.wait_for_timeout(50)
 
     def _wait_until_still(self):
         """Wait until the map has found its ranges, or a point would move on under the pointer."""
