@@ -17,7 +17,7 @@ $(VENV)/.created:
 
 $(VENV)/.run: $(VENV)/.created pyproject.toml .ci/constraints.txt
 	@echo "Installing seqfeat into $(VENV), once; PyTorch takes a while ..."
-	$(INSTALL) --editable '.[fast,progress,plot]'
+	$(INSTALL) --editable '.[fast,progress,plot,report]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
@@ -29,7 +29,8 @@ $(VENV)/.bench: $(VENV)/.run
 	@touch $@
 
 run: $(VENV)/.run  ## Train on real data, compare with baselines, save, load in a fresh process
-	@$(BIN)/python -m seqfeat.demo --output models
+	@$(BIN)/seqfeat train demo:japanese-vowels --report models/run.html -o models/run.joblib
+	@$(BIN)/seqfeat evaluate models/run.joblib demo:japanese-vowels:test
 
 test: $(VENV)/.dev  ## The tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -49,7 +50,7 @@ bench-quick: $(VENV)/.bench  ## The same in minutes, roughly, into build/bench-q
 	@$(BIN)/python -m tests.benchmarks --quick --output build/bench-quick
 
 docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the README's picture
-	@$(BIN)/python -m seqfeat.demo --output models --name japanese-vowels
+	@$(BIN)/seqfeat train demo:japanese-vowels --picture models/japanese-vowels.png -o models/japanese-vowels.joblib
 
 clean:  ## Remove what make made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info pipeline/*.egg-info
