@@ -1,8 +1,16 @@
+import signal
+
 import pytest
 import torch
 
 from seqfeat import make_classifier
 from seqfeat.datasets import load_japanese_vowels
+
+
+# A run begun in the background by a script ignores ctrl-C, and so would all its children;
+# the tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
