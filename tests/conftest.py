@@ -6,7 +6,6 @@ import torch
 from seqfeat import make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
-
 # A run begun in the background by a script ignores ctrl-C, and so would all its children;
 # the tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
