@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from importlib import import_module
 
 import numpy as np
@@ -279,8 +280,12 @@ def test_ctrl_c_in_a_stream_leaves_nothing_behind(tmp_path, folder):
     process = start(*arguments)
     # Opens when the command begins to read.
     writer = os.open(tmp_path / "slow.csv", os.O_WRONLY)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    # Pressed just before a read begins to wait, as no file would, it goes unnoticed.
+    for _ in range(30):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            out, err = process.communicate(timeout=2)
+            break
     os.close(writer)
     assert process.returncode == 130
     assert (out, err) == ("", "seqfeat: interrupted; nothing was saved\n")
