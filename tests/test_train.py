@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from seqfeat.batches import Corruption, TrainingSet, length_buckets
+from seqfeat.batches import TrainingSet, length_buckets
+from seqfeat.corruption import Corruption
 from seqfeat.exceptions import TrainingError
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder

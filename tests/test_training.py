@@ -9,7 +9,8 @@ import torch
 from sklearn.decomposition import PCA
 from torch.nn.functional import cross_entropy
 
-from seqfeat.batches import Corruption, TrainingSet
+from seqfeat.batches import TrainingSet
+from seqfeat.corruption import Corruption
 from seqfeat.exceptions import TrainingError
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder

@@ -1,19 +1,22 @@
-"""What a training step is fed: series as tensors, in batches of like length, corrupted.
+"""What a training step is fed: series as tensors, in batches of like length.
 
-Torch only.
+A `Source` is what training reads: a `TrainingSet`, which is in memory, or a set of
+which no more than a region is. Its series are counted over all processes that train
+together; each holds some, and a `Share` says where they stand in a batch. Torch only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from seqfeat.device import to_device
 
-__all__ = ["Corruption", "TrainingSet", "length_buckets"]
+__all__ = ["Loaded", "Share", "Source", "TrainingSet", "length_buckets"]
 
 BUCKET_BATCHES = 32
 """Batches whose series are sorted by length together."""
@@ -43,14 +46,28 @@ class TrainingSet:
         return len(self.values)
 
     @property
+    def is_dense(self) -> bool:
+        """Whether everything was observed."""
+        return self.observed is None
+
+    @property
     def n_values(self) -> int:
         """Observed values."""
         return self.values.numel() if self.observed is None else int(self.observed.sum())
 
+    @property
+    def values_per_series(self) -> int:
+        """Values of the longest series."""
+        return self.values.shape[1] * self.values.shape[2]
+
+    def load(self, rows: Tensor) -> Loaded:
+        """Return itself, in memory as it is."""
+        return Loaded(self)
+
     def take(self, rows: Tensor) -> TrainingSet:
         """Return the given rows, cut to their longest series."""
         lengths = self.lengths[rows]
-        n_timesteps = int(lengths.max())
+        n_timesteps = int(lengths.max()) if len(lengths) else 0
         return TrainingSet(
             self.values[rows, :n_timesteps],
             lengths,
@@ -71,31 +88,70 @@ class TrainingSet:
         return TrainingSet(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
 
 
+class Source(Protocol):
+    """A set of series, wherever they are, of which parts can be had."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Timesteps of every series, of all processes."""
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether everything was observed, in all processes."""
+
+    @property
+    def values_per_series(self) -> int:
+        """Values of the longest series."""
+
+    def __len__(self) -> int:
+        """Return the number of series of all processes."""
+
+    def load(self, rows: Tensor) -> Loaded:
+        """Return those of the rows, ascending, that this process holds, or more."""
+
+
 @dataclass(frozen=True, eq=False)
-class Corruption:
-    """Masks and noise for one batch; None leaves that part alone."""
+class Loaded:
+    """Series in memory, found by their rows in the set that they are of.
 
-    inputs: Tensor | None = None
-    noise: Tensor | None = None
-    encoder_units: Tensor | None = None
-    decoder_units: Tensor | None = None
+    Attributes
+    ----------
+    series : TrainingSet
+    rows : Tensor of shape (N,), ascending, or None
+        Their rows; None if `series` is the set.
+    is_share : bool
+        Whether other processes hold series of these rows as well.
+    """
 
-    def apply(self, values: Tensor) -> Tensor:
-        """Return the inputs as the encoder gets to see them."""
-        values = values if self.inputs is None else values * self.inputs
-        return values if self.noise is None else values + self.noise
+    series: TrainingSet
+    rows: Tensor | None = None
+    is_share: bool = False
 
-    def rows(self, rows: slice) -> Corruption:
-        """Return a slice of the rows."""
-        return self._map(lambda tensor: tensor[rows])
+    def take(self, rows: Tensor) -> tuple[TrainingSet, Tensor | None]:
+        """Return those of the rows that are here, and where in `rows` they stand.
 
-    def on(self, device: torch.device) -> Corruption:
-        """Return the masks on a device."""
-        return self._map(lambda tensor: to_device(tensor, device))
+        The latter is None if all are here.
+        """
+        if self.rows is None:
+            return self.series.take(rows), None
+        if not self.is_share:
+            return self.series.take(torch.searchsorted(self.rows, rows)), None
+        places = torch.isin(rows, self.rows).nonzero()[:, 0]
+        return self.series.take(torch.searchsorted(self.rows, rows[places])), places
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> Corruption:
-        parts = (self.inputs, self.noise, self.encoder_units, self.decoder_units)
-        return Corruption(*(None if part is None else function(part) for part in parts))
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Which series of a batch this process holds: those at `places` of `n_samples`.
+
+    `n_timesteps` is the length of the batch's longest series, and `n_values` the number
+    of the batch's observed values, if it is known without asking.
+    """
+
+    places: Tensor
+    n_samples: int
+    n_timesteps: int
+    n_values: int | None
 
 
 def length_buckets(

@@ -9,6 +9,7 @@
         ├── DeviceError              (also ValueError) a device that is not there
         ├── DeviceMemoryError        (also RuntimeError) no batch is small enough
         ├── TrainingError            (also ValueError) training left no finite weights
+        ├── DistributedError         (also RuntimeError) another process of a fit is lost
         ├── ExportError              (also ValueError) a pipeline that another format cannot hold
         └── ModelFileError           (also ValueError) a model file that is not what was saved
             └── ModelVersionError    ... because a newer seqfeat saved it
@@ -28,6 +29,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "DeviceWarning",
+    "DistributedError",
     "ExportError",
     "InputError",
     "InputTypeError",
@@ -63,6 +65,10 @@ class DeviceMemoryError(SeqfeatError, RuntimeError):
 
 class TrainingError(SeqfeatError, ValueError):
     """The loss was not finite before any usable weights existed."""
+
+
+class DistributedError(SeqfeatError, RuntimeError):
+    """Of several processes that train one network, another one is lost or gave up."""
 
 
 class ModelFileError(SeqfeatError, ValueError):

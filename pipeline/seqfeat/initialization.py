@@ -17,8 +17,6 @@ from seqfeat.pooling import steps_inside
 
 __all__ = ["fit_encoder", "initialize"]
 
-MAX_SERIES = 1024
-"""Series, drawn at random, that the encoder's initial weights are fitted to."""
 BATCH_SERIES = 64
 BATCH_VALUES = 2**24
 """Values in the windows of a batch, at most, so that long series come in smaller batches."""
@@ -51,34 +49,33 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
 def fit_encoder(
     network: RecurrentAutoencoder, data: TrainingSet, generator: torch.Generator
 ) -> None:
-    """Set the first and the last of the encoder's maps by what the series are like.
+    """Set the first and the last of the encoder's maps by what the series in `data` are like.
 
     For an encoder with statistics pooling (Krähenbühl et al., 2016, fit a
     network's initial weights to its data likewise). Gates then see slow and fast
     movements of a series alike, and the embedding starts as the principal
     components of the statistics: of all linear maps the one that keeps most of them.
     """
-    rows = torch.randperm(len(data), generator=generator)[:MAX_SERIES]
-    _whiten_inputs(network, data, rows, generator)
+    _whiten_inputs(network, data, generator)
     encoder = network.encoder
-    summaries = [encoder.summarize(*inputs) for inputs in _encoder_inputs(network, data, rows)]
+    summaries = [encoder.summarize(*inputs) for inputs in _encoder_inputs(network, data)]
     _project_on_components(encoder, torch.cat(summaries).double(), generator)
 
 
 def _encoder_inputs(
-    network: RecurrentAutoencoder, data: TrainingSet, rows: Tensor
+    network: RecurrentAutoencoder, data: TrainingSet
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield windows and their number, for a batch of the rows after the other."""
+    """Yield windows and their number, for a batch of the series after the other."""
     a, (_, n_timesteps, n_channels) = network.architecture, data.values.shape
     values_per_series = max(1, n_timesteps // a.window_stride) * a.window_len * n_channels
     batch_size = max(1, min(BATCH_SERIES, BATCH_VALUES // values_per_series))
-    for some in torch.split(rows, batch_size):
-        part = data.take(some)
+    for rows in torch.split(torch.arange(len(data)), batch_size):
+        part = data.take(rows)
         yield network.encoder_inputs(part.values, part.lengths)
 
 
 def _whiten_inputs(
-    network: RecurrentAutoencoder, data: TrainingSet, rows: Tensor, generator: torch.Generator
+    network: RecurrentAutoencoder, data: TrainingSet, generator: torch.Generator
 ) -> None:
     """Draw input weights that see each direction in a window about equally.
 
@@ -86,7 +83,7 @@ def _whiten_inputs(
     but a window's mean.
     """
     length, n_channels = network.architecture.window_len, network.architecture.n_channels
-    whitening = _whitening(_window_covariance(network, data, rows)).float()
+    whitening = _whitening(_window_covariance(network, data)).float()
     encoder = network.encoder
     for layer in (*encoder.forward_layers[:1], *encoder.backward_layers[:1]):
         shape = (len(layer.weight_ih_l0), length, n_channels)
@@ -95,11 +92,11 @@ def _whiten_inputs(
         layer.weight_ih_l0.copy_(weights.reshape_as(layer.weight_ih_l0))
 
 
-def _window_covariance(network: RecurrentAutoencoder, data: TrainingSet, rows: Tensor) -> Tensor:
+def _window_covariance(network: RecurrentAutoencoder, data: TrainingSet) -> Tensor:
     """Return the mean product of any two timesteps in a window. Shape: (W, W)."""
     length = network.architecture.window_len
     total, count = torch.zeros(length, length, dtype=torch.float64), 0
-    for inputs, n_steps in _encoder_inputs(network, data, rows):
+    for inputs, n_steps in _encoder_inputs(network, data):
         own = inputs[steps_inside(inputs, n_steps)[:, :, 0]].double()
         timesteps = own.reshape(len(own), length, -1).transpose(1, 2).reshape(-1, length)
         total += timesteps.T @ timesteps

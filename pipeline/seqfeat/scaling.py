@@ -77,16 +77,23 @@ class ChannelScaling:
         Shape (B, T, C), float32. Raises `InputError` if a value lies too far from
         the training data for float32.
         """
+        return self.apply_observed(series, rows)[0]
+
+    def apply_observed(
+        self, series: Series, rows: slice | NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Return what `apply` does, and which values were observed; None if all were."""
         n_timesteps = int(series.lengths[rows].max())
         block = series.values[rows, :n_timesteps].astype(np.float64, order="C")
         with np.errstate(over="ignore", under="ignore"):
             block -= self.mean
             block /= self.scale
             scaled = block.astype(np.float32)
-        if not series.is_dense:
-            scaled[np.isnan(scaled)] = 0.0
+        observed = None if series.is_dense else ~np.isnan(scaled)
+        if observed is not None:
+            scaled[~observed] = 0.0
         self._refuse_overflow(scaled, series, rows)
-        return scaled
+        return scaled, observed
 
     def invert(self, scaled: NDArray[np.float32]) -> Floats:
         """Return scaled values, shape (B, T, C), in the units of the input."""

@@ -1,7 +1,7 @@
 """Training a recurrent autoencoder: `train(network, data, settings, generator)`.
 
 Torch only. The loop is `Trainer.run`; below it, a step a method: `epoch`,
-`step`, `backward`, `loss`. All randomness comes from one CPU generator that the
+`step`, `backward`. All randomness comes from one CPU generator that the
 caller owns, so that a seed gives the same batches and the same masks on every
 device, and nothing global is touched.
 """
@@ -17,15 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqfeat.batches import Corruption, TrainingSet, length_buckets
-from seqfeat.device import (
-    halving_on_out_of_memory,
-    mixed_precision,
-    single_threaded,
-    use_one_thread,
-)
+from seqfeat.batches import Share, Source, TrainingSet, length_buckets
+from seqfeat.corruption import Corruption, draw_corruption
+from seqfeat.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
 from seqfeat.network import RecurrentAutoencoder
+from seqfeat.objective import Objective
+from seqfeat.ranks import ALONE, Ranks
+from seqfeat.regions import regions_in_order, shuffled_regions
 from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
 
@@ -96,12 +95,13 @@ class History:
 
 def train(
     network: RecurrentAutoencoder,
-    data: TrainingSet,
+    data: Source,
     settings: Settings,
     generator: torch.Generator,
     *,
-    validation: TrainingSet | None = None,
+    validation: Source | None = None,
     device: torch.device | None = None,
+    ranks: Ranks = ALONE,
     on_epoch_begin: Callable[[], None] = lambda: None,
     on_epoch_end: Callable[[History], bool] = lambda history: False,
     optimizer_state: Mapping[str, Any] | None = None,
@@ -112,12 +112,15 @@ def train(
     ----------
     network : RecurrentAutoencoder
         Trained in place, on `device`, and left there.
-    data, validation : TrainingSet
+    data, validation : Source
         The loss to watch is that of `validation`, or else the training loss.
     settings : Settings
     generator : torch.Generator
         A CPU generator, the source of all randomness.
     device : torch.device, default=CPU
+    ranks : Ranks, default=ALONE
+        The processes that share `data` and `validation`, each of which calls this
+        with the same network, settings and generator.
     on_epoch_begin, on_epoch_end : callable, optional
         Called around every epoch, the latter with the history; if it returns a
         true value, training stops.
@@ -138,7 +141,7 @@ def train(
         If it came before the first epoch ended. After that, the best weights so
         far are kept and ``stop_reason`` says ``"interrupted"``.
     """
-    trainer = Trainer(network, settings, generator, device or torch.device("cpu"))
+    trainer = Trainer(network, settings, generator, device or torch.device("cpu"), ranks)
     trainer.prepare(len(data), optimizer_state)
     with single_threaded(), trainer.side_by_side:
         return trainer.run(data, validation, on_epoch_begin, on_epoch_end)
@@ -153,11 +156,14 @@ class Trainer:
         settings: Settings,
         generator: torch.Generator,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.network = network.to(device)
+        self.ranks = ranks
         self.settings = settings
         self.generator = generator
         self.device = device
+        self.objective = Objective(network, settings.target_weight, device)
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         n_threads = torch.get_num_threads() if device.type == "cpu" else 1
@@ -197,8 +203,8 @@ class Trainer:
 
     def run(
         self,
-        data: TrainingSet,
-        validation: TrainingSet | None,
+        data: Source,
+        validation: Source | None,
         on_epoch_begin: Callable[[], None],
         on_epoch_end: Callable[[History], bool],
     ) -> History:
@@ -237,27 +243,40 @@ class Trainer:
         history.optimizer_state = _as_arrays(self.optimizer.state_dict())
         return history
 
-    def epoch(self, data: TrainingSet) -> float:
+    def epoch(self, data: Source) -> float:
         """Pass over the data once and return the mean training loss."""
         total = torch.zeros((), device=self.device)
-        for rows in length_buckets(data.lengths, self.settings.batch_size, self.generator):
-            total += self.step(data.take(rows)) * len(rows)
+        size = self.settings.batch_size
+        for region in shuffled_regions(len(data), data.values_per_series, size, self.generator):
+            loaded, lengths = data.load(region), data.lengths[region]
+            for index in length_buckets(lengths, size, self.generator):
+                batch, places = loaded.take(region[index])
+                share = None
+                if places is not None:
+                    n_values = len(index) * data.values_per_series if data.is_dense else None
+                    share = Share(places, len(index), int(lengths[index].max()), n_values)
+                total += self.step(batch, share) * len(index)
         return float(total) / len(data)
 
-    def step(self, batch: TrainingSet) -> Tensor:
+    def step(self, batch: TrainingSet, share: Share | None = None) -> Tensor:
         """Update the weights once and return the batch's loss, on the device.
 
         A batch goes through the network in micro-batches whose gradients add up
         to the batch's own. On a CPU they run side by side, each on one thread; as
         their size does not depend on the number of threads, nor does the result. If
-        memory runs out they are halved and the batch starts again.
+        memory runs out they are halved and the batch starts again. With a `share`,
+        other processes do the same with the rest of the batch, and gradients and
+        losses of all add up.
         """
-        corruption = self.corruption(batch)
+        corruption = self.corruption(batch, share)
+        n_values, n_samples = self._divisors(batch, share)
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             with halving_on_out_of_memory(self.halve_micro_batch, self.device):
-                loss = self.backward(batch, corruption)
+                loss = self.backward(batch, corruption, n_values, n_samples)
                 break
+        if not self.ranks.is_alone:
+            loss = self._add_up(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         # A fused step does not say that it wrote, and layers keep what they made of the weights.
@@ -266,14 +285,44 @@ class Trainer:
         # Such a gradient has ruined the weights, which the loss would show a step too late.
         return torch.where(norm.isfinite(), loss, math.nan)
 
-    def backward(self, batch: TrainingSet, corruption: Corruption) -> Tensor:
+    def _divisors(self, batch: TrainingSet, share: Share | None) -> tuple[int, int]:
+        """Return how many observed values and series the whole batch has."""
+        if share is None:
+            return batch.n_values, len(batch)
+        if share.n_values is not None:
+            return share.n_values, share.n_samples
+        n_values = torch.tensor(float(batch.n_values), dtype=torch.float64, device=self.device)
+        return int(self.ranks.sum(n_values)), share.n_samples
+
+    def _add_up(self, loss: Tensor) -> Tensor:
+        """Add up the gradients and the loss of all processes, in one message."""
+        gradients = [
+            torch.zeros_like(weight) if weight.grad is None else weight.grad
+            for weight in self.weights
+        ]
+        parts = [*gradients, loss]
+        sums = self.ranks.sum(torch.cat([part.flatten() for part in parts]))
+        *totals, total = sums.split([part.numel() for part in parts])
+        for weight, gradient in zip(self.weights, totals, strict=True):
+            weight.grad = gradient.view_as(weight)
+        return total[0]
+
+    def backward(
+        self,
+        batch: TrainingSet,
+        corruption: Corruption,
+        n_values: int | None = None,
+        n_samples: int | None = None,
+    ) -> Tensor:
         """Add the gradients of all micro-batches and return the batch's loss."""
-        n_values = batch.n_values
+        n_values = batch.n_values if n_values is None else n_values
+        n_samples = len(batch) if n_samples is None else n_samples
         self.network.prepare()
 
         def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             with torch.enable_grad():
-                loss = self.loss(batch.rows(rows), corruption.rows(rows), n_values, len(batch))
+                part = batch.rows(rows), corruption.rows(rows)
+                loss = self.objective.loss(*part, n_values, n_samples)
             return loss.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
 
         loss = torch.zeros((), device=self.device)
@@ -297,65 +346,46 @@ class Trainer:
         n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
         return len(batch) * n_steps * a.hidden_dim**2
 
-    def loss(
-        self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
-    ) -> Tensor:
-        """Return what `part` adds to a loss over `n_values` values of `n_samples` series.
-
-        Squared error per observed value and, with targets, cross-entropy per series.
-        """
-        part, corruption = part.on(self.device), corruption.on(self.device)
-        with mixed_precision(self.device):
-            embeddings = self.network.encode(
-                corruption.apply(part.values), part.lengths, corruption.encoder_units
-            )
-            rebuilt = self.network.decode(
-                embeddings, part.values.shape[1], corruption.decoder_units
-            )
-        error = (rebuilt.float() - part.values) ** 2
-        error = error if part.observed is None else error * part.observed
-        reconstruction = error.sum() / n_values
-        if part.targets is None or self.network.head is None:
-            return reconstruction
-        logits = self.network.head(embeddings.float())
-        entropy = torch.nn.functional.cross_entropy(logits, part.targets, reduction="sum")
-        weight = self.settings.target_weight
-        return (1 - weight) * reconstruction + weight * entropy / n_samples
-
-    def evaluate(self, data: TrainingSet) -> float:
+    def evaluate(self, data: Source) -> float:
         """Return the loss without corruption and without an update."""
-        n_values = data.n_values
+        sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+        for region in regions_in_order(len(data), data.values_per_series):
+            held, _ = data.load(region).take(region)
+            while len(held):
+                with halving_on_out_of_memory(self.halve_micro_batch, self.device):
+                    sums += self._sums(held)
+                    break
+        return self.objective.loss_of_sums(self.ranks.sum(sums))
+
+    def _sums(self, data: TrainingSet) -> Tensor:
+        """Return `Objective.sums` of series in memory, in batches of like length."""
         order = torch.argsort(data.lengths, stable=True)
 
-        def loss_of(rows: Tensor) -> Tensor:
+        def sums_of(rows: Tensor) -> Tensor:
             with torch.no_grad():
-                return self.loss(data.take(rows), Corruption(), n_values, len(data))
+                return self.objective.sums(data.take(rows))
 
-        while True:
-            with halving_on_out_of_memory(self.halve_micro_batch, self.device):
-                parts = torch.split(order, self.micro_batch)
-                return float(sum(self.side_by_side.map(loss_of, parts)))
+        parts = self.side_by_side.map(sums_of, torch.split(order, self.micro_batch))
+        return torch.stack(list(parts)).sum(dim=0)
 
-    def corruption(self, batch: TrainingSet) -> Corruption:
-        """Draw what training hides from the network in this batch."""
-        s, a = self.settings, self.network.architecture
-        size, n_timesteps, _ = batch.values.shape
-        inputs = noise = encoder_units = decoder_units = None
-        if s.masking_ratio > 0:
-            n_steps = -(-n_timesteps // a.patch_len)
-            steps = self._keep(size, n_steps, s.masking_ratio)
-            inputs = steps.repeat_interleave(a.patch_len, dim=1)[:, :n_timesteps, None]
-        if s.input_noise > 0:
-            noise = torch.randn(batch.values.shape, generator=self.generator) * s.input_noise
-            noise = noise if batch.observed is None else noise * batch.observed
-        if s.dropout > 0:
-            encoder_width = a.hidden_dim * (2 if a.bidirectional else 1)
-            encoder_units = self._keep(size, encoder_width, s.dropout) / (1 - s.dropout)
-            decoder_units = self._keep(size, a.embedding_dim, s.dropout) / (1 - s.dropout)
-        return Corruption(inputs, noise, encoder_units, decoder_units)
+    def corruption(self, batch: TrainingSet, share: Share | None = None) -> Corruption:
+        """Draw what training hides from the network in this batch.
 
-    def _keep(self, n_rows: int, n_columns: int, rate: float) -> Tensor:
-        return (torch.rand((n_rows, n_columns), generator=self.generator) >= rate).float()
+        Of a `share` all is drawn, too, and its own part returned.
+        """
+        s, (size, n_timesteps, n_channels) = self.settings, batch.values.shape
+        if share is not None:
+            size, n_timesteps = share.n_samples, share.n_timesteps
+        drawn = draw_corruption(
+            self.network.architecture,
+            (size, n_timesteps, n_channels),
+            self.generator,
+            masking_ratio=s.masking_ratio,
+            input_noise=s.input_noise,
+            dropout=s.dropout,
+        )
+        drawn = drawn if share is None else drawn.share(share, batch.values.shape[1])
+        return drawn.where(batch.observed)
 
     def halve_micro_batch(self) -> bool:
         """Halve the micro-batch; say why not if one series is too large already."""

@@ -1,0 +1,72 @@
+"""What training makes small: reconstruction error and, with labels, cross-entropy. Torch only."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqfeat.batches import TrainingSet
+from seqfeat.corruption import Corruption
+from seqfeat.device import mixed_precision
+from seqfeat.network import RecurrentAutoencoder
+
+__all__ = ["Objective"]
+
+
+class Objective:
+    """The training loss of a network.
+
+    Squared error per observed value; with labels and a head for them also
+    cross-entropy per series, of which `target_weight` is the share.
+    """
+
+    def __init__(
+        self, network: RecurrentAutoencoder, target_weight: float, device: torch.device
+    ) -> None:
+        self.network = network
+        self.target_weight = target_weight
+        self.device = device
+
+    def loss(
+        self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
+    ) -> Tensor:
+        """Return what `part` adds to a loss over `n_values` values of `n_samples` series."""
+        squared_error, entropy = self._errors(part, corruption)
+        if entropy is None:
+            return squared_error / n_values
+        weight = self.target_weight
+        return (1 - weight) * squared_error / n_values + weight * entropy / n_samples
+
+    def sums(self, part: TrainingSet) -> Tensor:
+        """Return what `loss_of_sums` takes, which may be added up over parts. Shape: (4,)."""
+        squared_error, entropy = self._errors(part, Corruption())
+        n_labelled = 0 if entropy is None else len(part)
+        entropy = torch.zeros_like(squared_error) if entropy is None else entropy
+        counts = torch.tensor([part.n_values, n_labelled], dtype=torch.float64, device=self.device)
+        return torch.cat([torch.stack([squared_error, entropy]).double(), counts])
+
+    def loss_of_sums(self, sums: Tensor) -> float:
+        """Return the loss over all that was added up."""
+        squared_error, entropy, n_values, n_labelled = sums.tolist()
+        if n_labelled == 0:
+            return squared_error / n_values
+        weight = self.target_weight
+        return (1 - weight) * squared_error / n_values + weight * entropy / n_labelled
+
+    def _errors(self, part: TrainingSet, corruption: Corruption) -> tuple[Tensor, Tensor | None]:
+        """Return squared error and cross-entropy, both summed; the latter may be None."""
+        part, corruption = part.on(self.device), corruption.on(self.device)
+        with mixed_precision(self.device):
+            embeddings = self.network.encode(
+                corruption.apply(part.values), part.lengths, corruption.encoder_units
+            )
+            rebuilt = self.network.decode(
+                embeddings, part.values.shape[1], corruption.decoder_units
+            )
+        error = (rebuilt.float() - part.values) ** 2
+        error = error if part.observed is None else error * part.observed
+        if part.targets is None or self.network.head is None:
+            return error.sum(), None
+        logits = self.network.head(embeddings.float())
+        entropy = torch.nn.functional.cross_entropy(logits, part.targets, reduction="sum")
+        return error.sum(), entropy

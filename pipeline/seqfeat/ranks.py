@@ -1,0 +1,120 @@
+"""The processes that train one network together, as `torch.distributed` numbers them.
+
+`Ranks` is what the rest of the package knows of them: who this process is, and how
+it adds and exchanges with the others. Alone, all of it is free. Torch only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+from torch import Tensor
+from torch import distributed as dist
+
+from seqfeat.exceptions import DistributedError
+
+__all__ = ["ALONE", "GroupRanks", "Ranks", "current_ranks", "working_as"]
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """A process that trains alone."""
+
+    rank = 0
+    world_size = 1
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are no others."""
+        return self.world_size == 1
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Return the sum over all processes, the same bits in each of them."""
+        return tensor
+
+    def gather(self, value: T) -> list[T]:
+        """Return every process's value, in the order of ranks."""
+        return [value]
+
+    def attempt(self, function: Callable[[], T]) -> T:
+        """Return what `function` does; if it raised anywhere, raise everywhere.
+
+        Otherwise the others would wait for a process that has given up.
+        """
+        return function()
+
+
+ALONE = Ranks()
+
+
+class GroupRanks(Ranks):
+    """The processes of torch's default process group."""
+
+    def __init__(self) -> None:
+        self.rank = dist.get_rank()
+        self.world_size = dist.get_world_size()
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Return the sum over all processes, the same bits in each of them."""
+        total = tensor.clone()
+        with self._naming_loss():
+            dist.all_reduce(total)
+        return total
+
+    def gather(self, value: T) -> list[T]:
+        """Return every process's value, in the order of ranks. Values are pickled."""
+        values: list[T | None] = [None] * self.world_size
+        with self._naming_loss():
+            dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]
+
+    def attempt(self, function: Callable[[], T]) -> T:
+        """Return what `function` does; if it raised anywhere, raise everywhere."""
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as raised:
+            error = raised
+        errors = self.gather(None if error is None else f"{type(error).__name__}: {error}")
+        if error is not None:
+            raise error
+        for rank, message in enumerate(errors):
+            if message is not None:
+                raise DistributedError(f"rank {rank} of {self.world_size} gave up: {message}")
+        return result  # type: ignore[return-value]
+
+    @contextmanager
+    def _naming_loss(self) -> Iterator[None]:
+        """Say what it means when torch finds a connection closed or silent."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise DistributedError(
+                f"rank {self.rank} of {self.world_size} lost touch with another process of this "
+                "fit: it ended, or did not answer within the time limit. Look at what the others "
+                "printed. With checkpoint_dir set, the next fit goes on from the last checkpoint. "
+                f"torch.distributed says: {str(error).splitlines()[0]}"
+            ) from error
+
+
+_current: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
+
+
+def current_ranks() -> Ranks:
+    """Return the processes that a fit, here and now, is shared among."""
+    return _current.get()
+
+
+@contextmanager
+def working_as(ranks: Ranks) -> Iterator[None]:
+    """Share fits within this context among processes."""
+    token = _current.set(ranks)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
