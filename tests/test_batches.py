@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat.batches import Corruption, TrainingSet, length_buckets
+from seqfeat.batches import TrainingSet, length_buckets
+from seqfeat.corruption import Corruption
 
 
 def generator(seed):

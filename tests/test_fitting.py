@@ -20,18 +20,18 @@ from seqfeat.fitting import (
     build_network,
     carry_out,
     draw_seed,
-    scaled_training_set,
     split_rows,
     warn_about,
     weights_of,
 )
+from seqfeat.history import History
 from seqfeat.inference import Evaluation
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture
 from seqfeat.network_cache import cached_network
 from seqfeat.scaling import channel_scaling
 from seqfeat.series import as_series
-from seqfeat.training import History, Settings
+from seqfeat.training import Settings
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(max_iter=3, batch_size=8, learning_rate=5e-3)
@@ -150,12 +150,17 @@ def test_a_seed_gives_the_same_weights_on_any_number_of_threads():
 # The training set
 
 
+def read_whole(plan):
+    source = plan.source()
+    return source.load(torch.arange(len(source))).series
+
+
 def test_the_training_set_is_the_series_scaled_with_zeros_where_nothing_was_seen():
     rng = np.random.default_rng(0)
     items = [rng.normal([5, 100], [1, 9], size=(length, 2)) for length in (4, 2, 6)]
     items[2][1, 0] = np.nan
     everything = np.concatenate(items)
-    data = scaled_training_set(plan_of(items, targets=np.array([1, 0, 1])))
+    data = read_whole(plan_of(items, targets=np.array([1, 0, 1])))
     expected, observed = np.zeros((3, 6, 2)), np.zeros((3, 6, 2), dtype=bool)
     for row, item in enumerate(items):
         scaled = (item - np.nanmean(everything, axis=0)) / np.nanstd(everything, axis=0)
@@ -169,14 +174,14 @@ def test_the_training_set_is_the_series_scaled_with_zeros_where_nothing_was_seen
 
 
 def test_a_complete_training_set_needs_no_mask():
-    data = scaled_training_set(plan_of(sines()))
+    data = read_whole(plan_of(sines()))
     assert (data.observed, data.targets) == (None, None)
 
 
 def test_blocks_make_up_the_training_set(monkeypatch):
-    whole = scaled_training_set(plan_of(sines()))
-    monkeypatch.setattr("seqfeat.series.canonical.BLOCK_BYTES", 5 * 8 * 12)
-    np.testing.assert_array_equal(scaled_training_set(plan_of(sines())).values, whole.values)
+    whole = read_whole(plan_of(sines()))
+    monkeypatch.setattr("seqfeat.scaled.BLOCK_BYTES", 5 * 8 * 12)
+    np.testing.assert_array_equal(read_whole(plan_of(sines())).values, whole.values)
 
 
 # Carrying out

@@ -19,14 +19,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
-from seqfeat.batches import TrainingSet
 from seqfeat.device import single_threaded
+from seqfeat.history import History
 from seqfeat.inference import Evaluation, evaluate
 from seqfeat.initialization import fit_encoder, initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
+from seqfeat.ranks import ALONE, Ranks
+from seqfeat.sampling import sample
+from seqfeat.scaled import ScaledSeries, Shard
 from seqfeat.scaling import ChannelScaling
 from seqfeat.series import Series
-from seqfeat.training import History, Settings, train
+from seqfeat.training import Settings, train
 
 __all__ = [
     "Outcome",
@@ -54,7 +57,8 @@ class Plan:
     """Everything that decides a fit.
 
     ``start_weights`` and ``optimizer_state`` continue an earlier one;
-    ``validation_fraction=None`` watches the training loss.
+    ``validation_fraction=None`` watches the training loss. Where processes share a
+    fit, ``series`` and ``targets`` are this one's own, and ``shard`` says of which.
     """
 
     series: Series
@@ -68,6 +72,13 @@ class Plan:
     validation_fraction: float | None = None
     start_weights: Weights | None = None
     optimizer_state: Mapping[str, Any] | None = None
+    shard: Shard | None = None
+    ranks: Ranks = ALONE
+
+    def source(self, chosen: NDArray[np.int64] | None = None) -> ScaledSeries:
+        """Return the series that the processes have together, or some, as training reads them."""
+        shard = Shard.whole(self.series) if self.shard is None else self.shard
+        return ScaledSeries(self.series, self.scaling, shard, self.targets, chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,29 +107,34 @@ def carry_out(plan: Plan, observer: Observer) -> Outcome:
     """Fit as planned. `observer` sees every epoch and may stop the training."""
     generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
-    data = scaled_training_set(plan)
     rows, held_out = split_rows(plan)
-    is_split = len(held_out) > 0
-    training_set = data.take(torch.from_numpy(rows)) if is_split else data
+    data, validation = plan.source(), None
+    if len(held_out):
+        data, validation = plan.source(rows), plan.source(held_out)
     if plan.start_weights is None:
         # Its matrix decompositions, too, depend on the number of threads.
         with single_threaded():
             initialize(network, generator)
             if plan.architecture.pooling == "statistics":
-                fit_encoder(network, training_set, generator)
+                batch_size = plan.settings.batch_size
+                fit_encoder(network, sample(data, batch_size, generator, plan.ranks), generator)
     history = train(
         network,
-        training_set,
+        data,
         plan.settings,
         generator,
-        validation=data.take(torch.from_numpy(held_out)) if is_split else None,
+        validation=validation,
         device=plan.device,
+        ranks=plan.ranks,
         on_epoch_begin=observer.begin_epoch,
         on_epoch_end=lambda history: observer.end_epoch(network, history),
         optimizer_state=plan.optimizer_state,
     )
-    watched = plan.series.take(held_out) if is_split else plan.series
-    return Outcome(network, history, evaluate(network, watched, plan.scaling, plan.device))
+    watched = (data if validation is None else validation).own_rows
+    quality = evaluate(
+        network, plan.series, plan.scaling, plan.device, rows=watched, ranks=plan.ranks
+    )
+    return Outcome(network, history, quality)
 
 
 def build_network(
@@ -169,41 +185,27 @@ def weights_of(network: RecurrentAutoencoder) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def scaled_training_set(plan: Plan) -> TrainingSet:
-    """Return the series scaled, as float32 tensors on the CPU, block by block."""
-    series = plan.series
-    shape = (len(series), series.n_timesteps, series.n_channels)
-    values = np.zeros(shape, dtype=np.float32)
-    for rows in series.blocks():
-        block = plan.scaling.apply(series, rows)
-        values[rows, : block.shape[1]] = block
-    observed = series.observed
-    return TrainingSet(
-        torch.from_numpy(values),
-        torch.from_numpy(series.lengths),
-        None if observed is None else torch.from_numpy(observed),
-        None if plan.targets is None else torch.from_numpy(plan.targets.astype(np.int64)),
-    )
-
-
 def split_rows(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training rows and validation rows, split by series.
+    """Return training rows and validation rows, ascending, split by series.
 
     Classes keep their shares where each has enough series for it. A single
     series is never held out.
     """
-    rows = np.arange(len(plan.series))
+    rows = np.arange(len(plan.source()))
     if plan.validation_fraction is None or len(rows) < 2:
         return rows, rows[:0]
     n_held_out = int(np.ceil(plan.validation_fraction * len(rows)))
     n_held_out = min(max(1, n_held_out), len(rows) - 1)
+    targets = plan.targets
+    if targets is not None:
+        targets = np.concatenate(plan.ranks.gather(targets))
     train_rows, held_out = train_test_split(
         rows,
         test_size=n_held_out,
         random_state=plan.seed,
-        stratify=plan.targets if _can_stratify(plan.targets, n_held_out) else None,
+        stratify=targets if _can_stratify(targets, n_held_out) else None,
     )
-    return train_rows, held_out
+    return np.sort(train_rows), np.sort(held_out)
 
 
 def _can_stratify(targets: NDArray[np.int64] | None, n_held_out: int) -> bool:

@@ -8,6 +8,7 @@ with the rows they belong to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from seqfeat.device import (
 )
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.network import RecurrentAutoencoder
+from seqfeat.ranks import ALONE, Ranks
 from seqfeat.scaling import ChannelScaling, block_statistics, empty_statistics
 from seqfeat.series import Series
 from seqfeat.threads import SideBySide
@@ -75,9 +77,13 @@ def embed(
 
 
 def rebuild(
-    network: RecurrentAutoencoder, series: Series, scaling: ChannelScaling, device: torch.device
+    network: RecurrentAutoencoder,
+    series: Series,
+    scaling: ChannelScaling,
+    device: torch.device,
+    rows: NDArray[np.int64] | None = None,
 ) -> Iterator[Rebuilt]:
-    """Yield batches of series beside their reconstructions, in order of length."""
+    """Yield batches of series, or of some rows, beside their reconstructions, by length."""
 
     def run(rows: NDArray[np.int64]) -> Rebuilt:
         scaled = scaling.apply(series, rows)
@@ -88,7 +94,8 @@ def rebuild(
         observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
         return Rebuilt(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
 
-    return _batched(run, _order_of_length(series), _batch_size(series.values.shape, device), device)
+    order = _order_of_length(series, rows)
+    return _batched(run, order, _batch_size(series.values.shape, device), device)
 
 
 def decode(
@@ -163,8 +170,10 @@ def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int
     return max(1, min(torch.get_num_threads(), n_batches)) if device.type == "cpu" else 1
 
 
-def _order_of_length(series: Series) -> NDArray[np.int64]:
-    return np.argsort(series.lengths, kind="stable")
+def _order_of_length(series: Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    if rows is None:
+        return np.argsort(series.lengths, kind="stable")
+    return rows[np.argsort(series.lengths[rows], kind="stable")]
 
 
 def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:
@@ -193,31 +202,76 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    network: RecurrentAutoencoder, series: Series, scaling: ChannelScaling, device: torch.device
+    network: RecurrentAutoencoder,
+    series: Series,
+    scaling: ChannelScaling,
+    device: torch.device,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
-    """Compare series with their reconstructions in one pass."""
-    squared_error = np.empty(len(series), dtype=np.float64)
-    n_values = np.empty(len(series), dtype=np.int64)
-    values_spread = empty_statistics(series.n_channels)
-    embeddings_spread = empty_statistics(network.architecture.embedding_dim)
-    for batch in rebuild(network, series, scaling, device):
-        error = (batch.rebuilt.astype(np.float64) - batch.scaled) ** 2
-        scaled = batch.scaled.astype(np.float64)
-        if batch.observed is not None:
-            error[~batch.observed] = 0.0
-            scaled[~batch.observed] = np.nan
-        squared_error[batch.rows] = error.sum(axis=(1, 2))
-        n_values[batch.rows] = (~np.isnan(scaled)).sum(axis=(1, 2))
-        values_spread = values_spread.merge(block_statistics(scaled))
-        embeddings = batch.embeddings[:, None, :].astype(np.float64)
-        embeddings_spread = embeddings_spread.merge(block_statistics(embeddings))
-    total = float((values_spread.count * values_spread.deviation**2).sum())
-    return Evaluation(
-        squared_error,
-        n_values,
-        _r_squared(float(squared_error.sum()), total),
-        float(embeddings_spread.deviation.max()),
-    )
+    """Compare series with their reconstructions in one pass.
+
+    Some `rows` only, if they are given; and with those of all `ranks`.
+    """
+    tally = _Tally.of(network, series, scaling, device, rows)
+    return _Tally.together(ranks.gather(tally)).evaluation()
+
+
+class _Tally(NamedTuple):
+    """What makes up an `Evaluation`, of some series."""
+
+    squared_error: NDArray[np.float64]
+    n_values: NDArray[np.int64]
+    values: ChannelScaling
+    embeddings: ChannelScaling
+
+    @classmethod
+    def of(
+        cls,
+        network: RecurrentAutoencoder,
+        series: Series,
+        scaling: ChannelScaling,
+        device: torch.device,
+        rows: NDArray[np.int64] | None,
+    ) -> _Tally:
+        squared_error = np.zeros(len(series), dtype=np.float64)
+        n_values = np.zeros(len(series), dtype=np.int64)
+        values_spread = empty_statistics(series.n_channels)
+        embeddings_spread = empty_statistics(network.architecture.embedding_dim)
+        for batch in rebuild(network, series, scaling, device, rows):
+            error = (batch.rebuilt.astype(np.float64) - batch.scaled) ** 2
+            scaled = batch.scaled.astype(np.float64)
+            if batch.observed is not None:
+                error[~batch.observed] = 0.0
+                scaled[~batch.observed] = np.nan
+            squared_error[batch.rows] = error.sum(axis=(1, 2))
+            n_values[batch.rows] = (~np.isnan(scaled)).sum(axis=(1, 2))
+            values_spread = values_spread.merge(block_statistics(scaled))
+            embeddings = batch.embeddings[:, None, :].astype(np.float64)
+            embeddings_spread = embeddings_spread.merge(block_statistics(embeddings))
+        if rows is not None:
+            squared_error, n_values = squared_error[rows], n_values[rows]
+        return cls(squared_error, n_values, values_spread, embeddings_spread)
+
+    @classmethod
+    def together(cls, tallies: list[_Tally]) -> _Tally:
+        errors, counts, values, embeddings = zip(*tallies, strict=True)
+        return cls(
+            np.concatenate(errors),
+            np.concatenate(counts),
+            reduce(ChannelScaling.merge, values),
+            reduce(ChannelScaling.merge, embeddings),
+        )
+
+    def evaluation(self) -> Evaluation:
+        total = float((self.values.count * self.values.deviation**2).sum())
+        return Evaluation(
+            self.squared_error,
+            self.n_values,
+            _r_squared(float(self.squared_error.sum()), total),
+            float(self.embeddings.deviation.max()),
+        )
 
 
 def _r_squared(error: float, total: float) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from seqfeat.fitting import weights_of
+from seqfeat.history import History
 from seqfeat.network import RecurrentAutoencoder
-from seqfeat.training import History
 
 __all__ = ["EpochReporter"]
 

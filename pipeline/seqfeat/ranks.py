@@ -117,4 +117,3 @@ def working_as(ranks: Ranks) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
-

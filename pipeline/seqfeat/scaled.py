@@ -110,6 +110,13 @@ class ScaledSeries:
         edges = np.searchsorted(self.chosen, [first, last])
         return int(edges[0]), int(edges[1])
 
+    @property
+    def own_rows(self) -> NDArray[np.int64]:
+        """Rows of `series` that are in the set, ascending."""
+        start, stop = self._own
+        own = np.arange(start, stop) if self.chosen is None else self.chosen[start:stop]
+        return own - self.shard.first
+
     def load(self, rows: Tensor) -> Loaded:
         """Return those of the rows, ascending, that this process holds, or more."""
         if not is_one_region(len(self), self.values_per_series):

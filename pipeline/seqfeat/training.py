@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from seqfeat.batches import Share, Source, TrainingSet, length_buckets
 from seqfeat.corruption import Corruption, draw_corruption
 from seqfeat.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
+from seqfeat.history import History, as_arrays, as_tensors
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Objective
 from seqfeat.ranks import ALONE, Ranks
@@ -28,7 +29,7 @@ from seqfeat.regions import regions_in_order, shuffled_regions
 from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
 
-__all__ = ["History", "Settings", "train"]
+__all__ = ["Settings", "train"]
 
 MAX_GRADIENT_NORM = 1.0
 CPU_MICRO_BATCH = 48
@@ -58,39 +59,6 @@ class Settings:
     tol: float = 1e-4
     decay: bool = True
     """Whether the learning rate warms up and decays; a stream has no end to decay to."""
-
-
-@dataclass
-class History:
-    """What happened: losses of every epoch, and how it ended.
-
-    ``stop_reason`` is ``"max_iter"``, ``"no_improvement"``, ``"callback"``,
-    ``"interrupted"`` or ``"diverged"``. ``best_iter`` counts from 1, and is 0 if
-    no epoch ended.
-    """
-
-    loss_curve: list[float] = field(default_factory=list)
-    validation_loss_curve: list[float] | None = None
-    best_iter: int = 0
-    best_loss: float = math.inf
-    stop_reason: str = "max_iter"
-    optimizer_state: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def n_iter(self) -> int:
-        """Epochs that ended."""
-        return len(self.loss_curve)
-
-    def record(self, loss: float, watched: float) -> bool:
-        """Append an epoch's losses; return whether it is the best so far."""
-        self.loss_curve.append(loss)
-        if self.validation_loss_curve is not None:
-            self.validation_loss_curve.append(watched)
-        if watched >= self.best_loss:
-            return False
-        self.best_loss = watched
-        self.best_iter = self.n_iter
-        return True
 
 
 def train(
@@ -179,7 +147,7 @@ class Trainer:
             fused=True,
         )
         if optimizer_state:
-            self.optimizer.load_state_dict(_as_tensors(optimizer_state))
+            self.optimizer.load_state_dict(as_tensors(optimizer_state))
             # The state brings its rates along; what is asked for now counts.
             for group, wanted in zip(
                 self.optimizer.param_groups, self._parameter_groups(), strict=True
@@ -240,7 +208,7 @@ class Trainer:
                 "the input's scale if scale=None."
             )
         self.network.load_state_dict(best)
-        history.optimizer_state = _as_arrays(self.optimizer.state_dict())
+        history.optimizer_state = as_arrays(self.optimizer.state_dict())
         return history
 
     def epoch(self, data: Source) -> float:
@@ -401,21 +369,3 @@ class Trainer:
 
 def _clone_weights(network: RecurrentAutoencoder) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
-
-
-def _as_arrays(state: Any) -> Any:
-    """Replace tensors by NumPy arrays in nested dicts and lists."""
-    if isinstance(state, Tensor):
-        return state.detach().cpu().numpy().copy()
-    if isinstance(state, dict):
-        return {key: _as_arrays(value) for key, value in state.items()}
-    return [_as_arrays(value) for value in state] if isinstance(state, list) else state
-
-
-def _as_tensors(state: Any) -> Any:
-    """Undo `_as_arrays`."""
-    if hasattr(state, "__array__"):
-        return torch.tensor(state)
-    if isinstance(state, Mapping):
-        return {key: _as_tensors(value) for key, value in state.items()}
-    return [_as_tensors(value) for value in state] if isinstance(state, list) else state
