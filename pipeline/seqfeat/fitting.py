@@ -26,9 +26,10 @@ from seqfeat.initialization import fit_encoder, initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.ranks import ALONE, Ranks
 from seqfeat.sampling import sample
-from seqfeat.scaled import ScaledSeries, Shard
+from seqfeat.scaled import ScaledSeries
 from seqfeat.scaling import ChannelScaling
 from seqfeat.series import Series
+from seqfeat.shards import Shard
 from seqfeat.training import Settings, train
 
 __all__ = [

@@ -12,9 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
 from seqfeat.exceptions import InputError
+from seqfeat.ranks import Ranks
 from seqfeat.series import Series
 
-__all__ = ["encode_labels", "refuse_foreign_labels"]
+__all__ = ["encode_labels", "encode_labels_of_all", "refuse_foreign_labels"]
 
 
 def refuse_foreign_labels(y: Any, series: Series) -> None:
@@ -56,18 +57,7 @@ def encode_labels(
         If `y` is missing, continuous, of another length than `X`, holds NaN,
         fewer than two classes, or a class that is not among `classes`.
     """
-    if y is None:
-        raise InputError(
-            "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
-            "None. Pass the labels, or set target_weight=0."
-        )
-    # As objects, because NumPy would make text of a NaN among texts.
-    if pd.isna(np.asarray(y, dtype=object)).any():
-        raise InputError("Input y contains NaN: every series needs a label. Drop those without.")
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
+    y = _checked(y, X)
     known = np.unique(y if classes is None else np.asarray(classes))
     if len(known) < 2:
         raise InputError(
@@ -81,3 +71,30 @@ def encode_labels(
             "all classes to the first call of partial_fit."
         )
     return known, np.searchsorted(known, y)
+
+
+def encode_labels_of_all(
+    ranks: Ranks, y: Any, X: Any, *, classes: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return what `encode_labels` does, the classes being those of all processes."""
+    if classes is None and not ranks.is_alone:
+        own = ranks.attempt(lambda: np.unique(_checked(y, X)))
+        classes = np.unique(np.concatenate(ranks.gather(own)))
+    return ranks.attempt(lambda: encode_labels(y, X, classes=classes))
+
+
+def _checked(y: Any, X: Any) -> NDArray[Any]:
+    """Return labels that are classes, one for each series."""
+    if y is None:
+        raise InputError(
+            "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
+            "None. Pass the labels, or set target_weight=0."
+        )
+    # As objects, because NumPy would make text of a NaN among texts.
+    if pd.isna(np.asarray(y, dtype=object)).any():
+        raise InputError("Input y contains NaN: every series needs a label. Drop those without.")
+    labels: NDArray[Any] = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    return labels

@@ -47,7 +47,7 @@ class Objective:
 
     def loss_of_sums(self, sums: Tensor) -> float:
         """Return the loss over all that was added up."""
-        squared_error, entropy, n_values, n_labelled = sums.tolist()
+        squared_error, entropy, n_values, n_labelled = map(float, sums)
         if n_labelled == 0:
             return squared_error / n_values
         weight = self.target_weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from seqfeat.embedding import fitted_scaling
 from seqfeat.exceptions import InputError
 from seqfeat.fitting import Plan, draw_seed
 from seqfeat.input_contract import INPUT_ATTRIBUTES, input_attributes, series_like_fitted
-from seqfeat.labels import encode_labels, refuse_foreign_labels
+from seqfeat.labels import encode_labels_of_all, refuse_foreign_labels
 from seqfeat.network import Architecture
 from seqfeat.parameters import needs_labels
+from seqfeat.ranks import Ranks, current_ranks
 from seqfeat.scaling import ChannelScaling, channel_scaling, identity_scaling
 from seqfeat.series import Series, as_series, warn_if_transposed
+from seqfeat.shards import Shard
 from seqfeat.training import Settings
 
 if TYPE_CHECKING:
@@ -67,38 +70,72 @@ def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tupl
 
 
 def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
+    ranks = current_ranks()
+    series = ranks.attempt(lambda: _series(estimator, X, y))
+    shard = Shard.among(ranks, series)
+    known, targets = None, None
+    if needs_labels(estimator.target_weight):
+        known, targets = encode_labels_of_all(ranks, y, series, classes=classes)
+    scaling = identity_scaling(series.n_channels)
+    if estimator.scale == "channel":
+        scaling = _common_scaling(ranks, series)
+    n_classes = 0 if known is None else len(known)
+    architecture = _architecture(estimator, series.n_channels, shard.n_timesteps, n_classes)
+    plan = Plan(
+        series,
+        scaling,
+        architecture,
+        _settings(estimator, len(shard)),
+        resolve_device(estimator.device),
+        ranks.first(draw_seed(estimator.random_state)),
+        known,
+        targets,
+        shard=shard,
+        ranks=ranks,
+    )
+    learned = input_attributes(X, series)
+    learned["n_timesteps_in_"] = max(ranks.gather(learned["n_timesteps_in_"]))
+    return plan, learned
+
+
+def _series(estimator: LSTMAutoencoder, X: Any, y: Any) -> Series:
     series = as_series(X, missing=estimator.missing)
     warn_if_transposed(series)
     refuse_foreign_labels(y, series)
-    known, targets = None, None
-    if needs_labels(estimator.target_weight):
-        known, targets = encode_labels(y, series, classes=classes)
-    scaling = identity_scaling(series.n_channels)
-    if estimator.scale == "channel":
-        scaling = channel_scaling(series)
-    architecture = _architecture(estimator, series, 0 if known is None else len(known))
-    plan = _plan(estimator, series, scaling, architecture, known, targets)
-    return plan, input_attributes(X, series)
+    return series
+
+
+def _common_scaling(ranks: Ranks, series: Series) -> ChannelScaling:
+    return reduce(ChannelScaling.merge, ranks.gather(channel_scaling(series)))
 
 
 def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
-    series = series_like_fitted(estimator, X)
+    ranks = current_ranks()
+    series = ranks.attempt(lambda: series_like_fitted(estimator, X))
+    shard = Shard.among(ranks, series)
     known, targets = getattr(estimator, "classes_", None), None
     if known is not None:
-        known, targets = encode_labels(y, series, classes=known)
+        known, targets = encode_labels_of_all(ranks, y, series, classes=known)
     scaling = fitted_scaling(estimator)
     if estimator.scale == "channel":
-        scaling = scaling.merge(channel_scaling(series))
-    architecture = Architecture(**estimator.architecture_)
-    plan = replace(
-        _plan(estimator, series, scaling, architecture, known, targets),
-        seed=_next_seed(estimator),
+        scaling = scaling.merge(_common_scaling(ranks, series))
+    plan = Plan(
+        series,
+        scaling,
+        Architecture(**estimator.architecture_),
+        _settings(estimator, len(shard)),
+        resolve_device(estimator.device),
+        ranks.first(_next_seed(estimator)),
+        known,
+        targets,
         start_weights=estimator.weights_,
         optimizer_state=getattr(estimator, "_optimizer_state", None),
+        shard=shard,
+        ranks=ranks,
     )
     fitted = vars(estimator)
     learned = {name: fitted[name] for name in INPUT_ATTRIBUTES if name in fitted}
-    learned["n_timesteps_in_"] = max(estimator.n_timesteps_in_, series.n_timesteps)
+    learned["n_timesteps_in_"] = max(estimator.n_timesteps_in_, shard.n_timesteps)
     return plan, learned
 
 
@@ -106,26 +143,6 @@ def _next_seed(estimator: LSTMAutoencoder) -> int:
     """Return another seed for each call, so that parts of a stream differ in their noise."""
     seeds = np.random.SeedSequence([draw_seed(estimator.random_state), estimator.n_iter_])
     return int(seeds.generate_state(1)[0] % 2**31)
-
-
-def _plan(
-    estimator: LSTMAutoencoder,
-    series: Series,
-    scaling: ChannelScaling,
-    architecture: Architecture,
-    classes: NDArray[Any] | None,
-    targets: NDArray[np.int64] | None,
-) -> Plan:
-    return Plan(
-        series,
-        scaling,
-        architecture,
-        _settings(estimator, len(series)),
-        resolve_device(estimator.device),
-        draw_seed(estimator.random_state),
-        classes,
-        targets,
-    )
 
 
 def _settings(estimator: LSTMAutoencoder, n_samples: int) -> Settings:
@@ -147,21 +164,23 @@ def _settings(estimator: LSTMAutoencoder, n_samples: int) -> Settings:
     )
 
 
-def _architecture(estimator: LSTMAutoencoder, series: Series, n_classes: int) -> Architecture:
+def _architecture(
+    estimator: LSTMAutoencoder, n_channels: int, n_timesteps: int, n_classes: int
+) -> Architecture:
     patch_len = estimator.patch_len
     if patch_len == "auto":
-        patch_len = -(-series.n_timesteps // MAX_STEPS)
+        patch_len = -(-n_timesteps // MAX_STEPS)
     return Architecture(
-        n_channels=series.n_channels,
+        n_channels=n_channels,
         embedding_dim=int(estimator.embedding_dim),
         hidden_dim=int(estimator.hidden_dim or 2 * estimator.embedding_dim),
         patch_len=int(patch_len),
         bidirectional=bool(estimator.bidirectional),
         pooling=estimator.pooling,
         n_time_features=int(estimator.n_time_features),
-        time_period=-(-series.n_timesteps // int(patch_len)),
+        time_period=-(-n_timesteps // int(patch_len)),
         n_classes=n_classes,
-        **_windows(estimator, series.n_timesteps, int(patch_len)),
+        **_windows(estimator, n_timesteps, int(patch_len)),
     )
 
 

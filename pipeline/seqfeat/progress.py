@@ -7,6 +7,7 @@ from typing import Any
 from seqfeat.fitting import weights_of
 from seqfeat.history import History
 from seqfeat.network import RecurrentAutoencoder
+from seqfeat.ranks import current_ranks
 
 __all__ = ["EpochReporter"]
 
@@ -29,7 +30,7 @@ class EpochReporter:
 
     def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
         """Close the epoch's task; return whether a callback wants to stop."""
-        if self.estimator.verbose:
+        if self.estimator.verbose and current_ranks().rank == 0:
             print(_progress_line(history, self.context.max_subtasks))
         stop = self.epoch.call_on_fit_task_end(
             **self.data,

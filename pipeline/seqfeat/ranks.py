@@ -40,6 +40,10 @@ class Ranks:
         """Return every process's value, in the order of ranks."""
         return [value]
 
+    def first(self, value: T) -> T:
+        """Return the value of rank 0."""
+        return value
+
     def attempt(self, function: Callable[[], T]) -> T:
         """Return what `function` does; if it raised anywhere, raise everywhere.
 
@@ -72,6 +76,13 @@ class GroupRanks(Ranks):
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
+    def first(self, value: T) -> T:
+        """Return the value of rank 0. It is pickled."""
+        values = [value if self.rank == 0 else None]
+        with self._naming_loss():
+            dist.broadcast_object_list(values, src=0)
+        return values[0]  # type: ignore[return-value]
+
     def attempt(self, function: Callable[[], T]) -> T:
         """Return what `function` does; if it raised anywhere, raise everywhere."""
         result, error = None, None
@@ -84,7 +95,10 @@ class GroupRanks(Ranks):
             raise error
         for rank, message in enumerate(errors):
             if message is not None:
-                raise DistributedError(f"rank {rank} of {self.world_size} gave up: {message}")
+                raise DistributedError(
+                    f"rank {rank} of {self.world_size}, with which this process shares a fit, "
+                    f"gave up: {message}"
+                )
         return result  # type: ignore[return-value]
 
     @contextmanager

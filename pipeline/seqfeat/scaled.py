@@ -14,43 +14,12 @@ from seqfeat.batches import Loaded, TrainingSet
 from seqfeat.regions import is_one_region
 from seqfeat.scaling import ChannelScaling
 from seqfeat.series import Series
+from seqfeat.shards import Shard
 
-__all__ = ["ScaledSeries", "Shard"]
+__all__ = ["ScaledSeries"]
 
 BLOCK_BYTES = 8 * 2**20
 """Bytes of values, float64, that are scaled together."""
-
-
-@dataclass(frozen=True, eq=False)
-class Shard:
-    """Where a process's own series stand among those of all processes.
-
-    Attributes
-    ----------
-    first : int
-        Which of them is the first of its own.
-    lengths : ndarray of shape (N,), int64
-        Timesteps of all.
-    is_dense : bool
-        Whether everything was observed, in all processes.
-    """
-
-    first: int
-    lengths: NDArray[np.int64]
-    is_dense: bool
-
-    @classmethod
-    def whole(cls, series: Series) -> Shard:
-        """Return what a process holds that is alone: all."""
-        return cls(0, series.lengths, series.is_dense)
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    @property
-    def n_timesteps(self) -> int:
-        """Timesteps of the longest series of all."""
-        return int(self.lengths.max())
 
 
 @dataclass(frozen=True, eq=False)

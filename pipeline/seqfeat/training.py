@@ -105,9 +105,11 @@ def train(
         If the loss was not finite before any epoch ended well.
     DeviceMemoryError
         If the device's memory does not hold one series at a time.
+    DistributedError
+        If another process of `ranks` ended, or failed to answer in time.
     KeyboardInterrupt
-        If it came before the first epoch ended. After that, the best weights so
-        far are kept and ``stop_reason`` says ``"interrupted"``.
+        If it came before the first epoch ended, or if there are other processes.
+        Else the best weights so far are kept and ``stop_reason`` says ``"interrupted"``.
     """
     trainer = Trainer(network, settings, generator, device or torch.device("cpu"), ranks)
     trainer.prepare(len(data), optimizer_state)
@@ -191,14 +193,15 @@ class Trainer:
                     break
                 if history.record(loss, watched):
                     best = _clone_weights(self.network)
-                if on_epoch_end(history):
+                if any(self.ranks.gather(on_epoch_end(history))):
                     history.stop_reason = "callback"
                     break
                 if patience.is_over(watched, history.n_iter):
                     history.stop_reason = "no_improvement"
                     break
         except KeyboardInterrupt:
-            if history.n_iter == 0:
+            # The others may be in another epoch.
+            if history.n_iter == 0 or not self.ranks.is_alone:
                 raise
             history.stop_reason = "interrupted"
         if history.stop_reason == "diverged" and history.best_iter == 0:
@@ -207,9 +210,15 @@ class Trainer:
                 f"keep. Lower learning_rate_init (it is {self.settings.learning_rate:g}), or check "
                 "the input's scale if scale=None."
             )
-        self.network.load_state_dict(best)
+        self._adopt(best)
         history.optimizer_state = as_arrays(self.optimizer.state_dict())
         return history
+
+    def _adopt(self, weights: dict[str, Tensor]) -> None:
+        """Take over weights; in all processes those of rank 0, which differ where machines do."""
+        if not self.ranks.is_alone:
+            weights = self.ranks.first({name: weight.cpu() for name, weight in weights.items()})
+        self.network.load_state_dict(weights)
 
     def epoch(self, data: Source) -> float:
         """Pass over the data once and return the mean training loss."""
@@ -270,10 +279,10 @@ class Trainer:
         ]
         parts = [*gradients, loss]
         sums = self.ranks.sum(torch.cat([part.flatten() for part in parts]))
-        *totals, total = sums.split([part.numel() for part in parts])
-        for weight, gradient in zip(self.weights, totals, strict=True):
+        totals = torch.split(sums, [part.numel() for part in parts])
+        for weight, gradient in zip(self.weights, totals, strict=False):
             weight.grad = gradient.view_as(weight)
-        return total[0]
+        return totals[-1][0]
 
     def backward(
         self,
@@ -302,7 +311,9 @@ class Trainer:
         return loss
 
     def micro_batches(self, batch: TrainingSet) -> list[slice]:
-        """Cut a batch into parts of equal size, as far as that goes."""
+        """Cut a batch into parts of equal size, as far as that goes; an empty one into none."""
+        if not len(batch):
+            return []
         n_parts = -(-len(batch) // self.micro_batch)
         if self.device.type == "cpu" and self._work(batch) >= LEAST_HALVED:
             n_parts = max(min(2, len(batch)), n_parts)

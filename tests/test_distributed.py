@@ -1,0 +1,182 @@
+"""One fit shared among processes, which torchrun starts as a user would."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from tests.distributed.cases import CASES, small_regions, summary, walks
+
+from seqfeat import LSTMAutoencoder, distributed
+from seqfeat.exceptions import DistributedError, InputTypeError
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def torchrun(n_processes, program, *arguments, timeout=180):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(n_processes), str(program), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def shared(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    done = torchrun(request.param, ROOT / "tests/distributed/fit_all.py", folder)
+    assert done.returncode == 0, done.stderr
+    return request.param, folder
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one process makes of each case."""
+    results = {}
+    for name, (model, X, y) in CASES.items():
+        small_regions(name)
+        results[name] = summary(clone(model).fit(X, y), X)
+    small_regions(None)
+    return results
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_processes_that_share_a_fit_learn_what_one_does_alone(name, shared, alone):
+    n_processes, folder = shared
+    for rank in range(n_processes):
+        with np.load(folder / f"{name}-{rank}.npz", allow_pickle=False) as found:
+            expected = alone[name]
+            assert set(found) == set(expected)
+            for key, value in expected.items():
+                if np.asarray(value).dtype.kind in "US":
+                    assert np.mean(found[key] == value) > 0.97, key
+                else:
+                    np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def test_early_stopping_stops_early(alone):
+    assert len(alone["stopped"]["loss_curve"]) < 30
+
+
+PROGRAM = """
+import os, signal
+import numpy as np
+from seqfeat import LSTMAutoencoder, distributed
+from tests.distributed.cases import walks
+
+rank = int(os.environ["RANK"])
+model = LSTMAutoencoder(4, max_iter={max_iter}, random_state=0, device="cpu")
+X = walks()[rank::2]
+{before}
+try:
+    distributed.fit(model, X, timeout={timeout})
+except Exception as error:
+    print(f"rank {{rank}}: {{type(error).__name__}}: {{error}}", flush=True)
+    assert not hasattr(model, "weights_")
+"""
+
+
+def two_ranks(tmp_path, before="", max_iter=2, timeout=30):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(before=before, max_iter=max_iter, timeout=timeout))
+    return torchrun(2, program)
+
+
+def test_input_that_one_process_refuses_ends_all_with_its_words(tmp_path):
+    done = two_ranks(tmp_path, "if rank == 1: X[3, 2, 0] = np.inf")
+    assert done.returncode == 0, done.stderr
+    assert "rank 1: InputError" in done.stdout
+    assert "InputError: Input X contains infinity: series 3 has inf" in done.stdout
+    assert "DistributedError: rank 1 of 2, with which this process shares a fit" in done.stdout
+    assert done.stdout.count("series 3 has") == 2
+
+
+def test_processes_with_other_channels_are_refused_by_all(tmp_path):
+    done = two_ranks(tmp_path, "if rank == 1: X = X[:, :, :1]")
+    assert (
+        done.stdout.count("InputError: the processes that share this fit hold series with 2") == 2
+    )
+
+
+DIE = """
+import threading
+if rank == 1:
+    threading.Timer(6, lambda: os.kill(os.getpid(), signal.{signal})).start()
+"""
+
+
+def test_a_process_that_is_killed_ends_the_others(tmp_path):
+    program = tmp_path / "program.py"
+    before = DIE.format(signal="SIGKILL")
+    program.write_text(PROGRAM.format(before=before, max_iter=10**6, timeout=60))
+    # Without torchrun, which would end the other one itself.
+    with two_processes(program) as (first, second):
+        out, err = first.communicate(timeout=120)
+        second.wait(timeout=10)
+    assert second.returncode == -9
+    assert "DistributedError: rank 0 of 2 lost touch with another process of this fit" in out, err
+
+
+def test_a_process_that_falls_silent_ends_the_others_within_the_time_limit(tmp_path):
+    program = tmp_path / "program.py"
+    before = DIE.format(signal="SIGSTOP")
+    program.write_text(PROGRAM.format(before=before, max_iter=10**6, timeout=8))
+    with two_processes(program) as (first, _):
+        out, err = first.communicate(timeout=120)
+    assert "DistributedError: rank 0 of 2 lost touch with another process of this fit" in out, err
+
+
+class two_processes:
+    """Two processes that find each other as torchrun's do."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def __enter__(self):
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        common |= {"OMP_NUM_THREADS": "1"}
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, self.program],
+                env={**os.environ, **common, "RANK": str(rank), "PYTHONPATH": ":".join(paths)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(2)
+        ]
+        return self.processes
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_without_torchrun_the_error_names_it(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    model = LSTMAutoencoder(4)
+    with pytest.raises(DistributedError, match=r"RANK, WORLD_SIZE.*torchrun --nproc-per-node"):
+        distributed.fit(model, walks())
+    assert not hasattr(model, "weights_")
+
+
+def test_a_search_is_refused():
+    search = GridSearchCV(LSTMAutoencoder(), {"embedding_dim": [2, 4]})
+    with pytest.raises(InputTypeError, match=r"model is GridSearchCV.*parallel_config"):
+        distributed.fit(search, walks())
