@@ -73,7 +73,9 @@ from seqfeat import LSTMAutoencoder, distributed
 from tests.distributed.cases import walks
 
 rank = int(os.environ["RANK"])
-model = LSTMAutoencoder(4, max_iter={max_iter}, random_state=0, device="cpu")
+model = LSTMAutoencoder(
+    4, max_iter={max_iter}, n_iter_no_change=10**6, random_state=0, device="cpu"
+)
 X = walks()[rank::2]
 {before}
 try:
@@ -132,6 +134,36 @@ def test_a_process_that_falls_silent_ends_the_others_within_the_time_limit(tmp_p
     with two_processes(program) as (first, _):
         out, err = first.communicate(timeout=120)
     assert "DistributedError: rank 0 of 2 lost touch with another process of this fit" in out, err
+
+
+def test_with_checkpoints_the_next_run_goes_on_after_a_process_was_killed(tmp_path):
+    # Killed by what watches the folder: rank 1, once there are a few checkpoints.
+    folder = tmp_path / "checkpoints"
+    before = f"model.set_params(checkpoint_dir={str(folder)!r}, verbose=1)\n"
+    die = """
+import threading, time
+from pathlib import Path
+def die():
+    while len(list(Path(model.checkpoint_dir).glob("fit-*/epoch-00000[1-9]*"))) == 0:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+if rank == 1:
+    threading.Thread(target=die, daemon=True).start()
+"""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(before=before + die, max_iter=300, timeout=60))
+    with two_processes(program) as (first, _):
+        out, _ = first.communicate(timeout=120)
+    assert "DistributedError: rank 0 of 2 lost touch" in out
+    reached = out.count("Epoch ")
+    assert 100 <= reached < 300
+    program.write_text(PROGRAM.format(before=before, max_iter=300, timeout=60))
+    with two_processes(program) as (first, _):
+        out, err = first.communicate(timeout=120)
+    assert not err
+    epochs = [int(line.split("/")[0][6:]) for line in out.splitlines() if "Epoch" in line]
+    assert 100 < epochs[0] <= reached + 1
+    assert epochs == list(range(epochs[0], 301))
 
 
 class two_processes:

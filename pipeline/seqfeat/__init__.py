@@ -9,11 +9,15 @@ The modules, in the order in which data flows through them:
 - `scaling`: masked standardisation, channel by channel
 - `device`: where tensors live
 - `pooling`, `recurrence`, `network`: the recurrent autoencoder, and the compiled LSTM in it
-- `batches`, `initialization`: what a training step is fed, and the weights it begins with
-- `threads`, `schedule`, `training`: the training loop
+- `ranks`, `shards`: the processes that share a fit, and which series each of them holds
+- `regions`, `batches`, `scaled`, `corruption`: what a training step is fed
+- `sampling`, `initialization`: the weights that training begins with
+- `threads`, `schedule`, `objective`, `history`, `training`: the training loop
+- `resuming`, `checkpoints`, `fingerprints`: going on after a kill
 - `inference`: running a trained network over any number of series
 - `labels`, `fitting`: one fit from beginning to end
 - `input_contract`, `network_cache`, `autoencoder`: the transformer
+- `distributed`: one fit on several processes
 - `classifier`: the two-stage classifier
 - `pickling`, `atomic`, `cards`, `persistence`: saving and loading
 - `adapters`: the transformer for aeon and for sktime
@@ -31,9 +35,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from seqfeat.exceptions import (
+    CheckpointWarning,
     DeviceError,
     DeviceMemoryError,
     DeviceWarning,
+    DistributedError,
     ExportError,
     InputError,
     InputTypeError,
@@ -55,9 +61,11 @@ if TYPE_CHECKING:
     from seqfeat.report import save_report
 
 __all__ = [
+    "CheckpointWarning",
     "DeviceError",
     "DeviceMemoryError",
     "DeviceWarning",
+    "DistributedError",
     "ExportError",
     "InputError",
     "InputTypeError",

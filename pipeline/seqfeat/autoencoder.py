@@ -6,6 +6,7 @@ carries it out, and `embedding` holds the methods that use the result.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -17,27 +18,20 @@ from sklearn.utils.metaestimators import available_if
 
 from seqfeat.embedding import EmbeddingMixin
 from seqfeat.fitting import (
-    Outcome,
     Plan,
     carry_out,
     is_learned,
     learned_attributes,
     planned_attributes,
+    stream_attributes,
     warn_about,
 )
-from seqfeat.parameters import PARAMETER_CONSTRAINTS, needs_labels
+from seqfeat.parameters import PARAMETER_CONSTRAINTS, can_stream, needs_labels
 from seqfeat.pickling import CheckedStateMixin
 from seqfeat.planning import plan_epoch, plan_fit
 from seqfeat.progress import EpochReporter
 
 __all__ = ["LSTMAutoencoder"]
-
-
-def _can_stream(estimator: LSTMAutoencoder) -> bool:
-    """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
-    if estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True; a stream has no end.")
-    return True
 
 
 class LSTMAutoencoder(
@@ -55,7 +49,8 @@ class LSTMAutoencoder(
     One series gives one vector, whatever its batch-mates, padding or batch size.
 
     Training takes time linear in ``max_iter``, the number of series and their
-    length, and memory of twice the scaled training set, float32, and one batch.
+    length, and memory of a batch and some 200 MB, whatever the size of `X`: a set larger
+    than 64 MiB as float32 is read and scaled in pieces of that size, shuffled by blocks.
     `transform` takes a batch's memory for each thread beyond its input and output.
 
     Parameters
@@ -141,6 +136,12 @@ class LSTMAutoencoder(
     verbose : int or bool, default=0
         Whether to print each epoch's loss. For a progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``.
+    checkpoint_dir : str or path, default=None
+        Folder into which `fit` writes how far it is, so that after a kill the same
+        `fit`, of the same series with the same parameters, goes on and on a CPU ends
+        bit-equal. Each such fit has a sub-folder, to be deleted by whoever made it.
+    checkpoint_every : int, default=1
+        Epochs from one checkpoint to the next; two are kept.
 
     Attributes
     ----------
@@ -259,6 +260,8 @@ class LSTMAutoencoder(
         random_state: int | np.random.RandomState | None = None,
         device: str = "auto",
         verbose: int | bool = 0,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> None:
         self.embedding_dim = embedding_dim
         self.hidden_dim = hidden_dim
@@ -286,6 +289,8 @@ class LSTMAutoencoder(
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
@@ -329,7 +334,7 @@ class LSTMAutoencoder(
         plan, learned = plan_fit(self, X, y)
         return self._learn(plan, learned, X, y)
 
-    @available_if(_can_stream)  # type: ignore[untyped-decorator]
+    @available_if(can_stream)  # type: ignore[untyped-decorator]
     @with_callbacks  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None
@@ -369,22 +374,14 @@ class LSTMAutoencoder(
         learned = learned | planned_attributes(plan)
         outcome = carry_out(plan, EpochReporter(self, context, learned, X, y))
         learned |= learned_attributes(outcome)
-        learned |= self._learned_from_stream(outcome) if is_stream else {}
+        if is_stream:
+            learned |= stream_attributes(outcome, getattr(self, "loss_curve_", []))
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
         self.__dict__.update(learned)
         warn_about(outcome, plan.settings)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
-
-    def _learned_from_stream(self, outcome: Outcome) -> dict[str, Any]:
-        loss_curve = getattr(self, "loss_curve_", []) + outcome.history.loss_curve
-        return {
-            "loss_curve_": loss_curve,
-            "n_iter_": len(loss_curve),
-            "best_iter_": len(loss_curve),
-            "_optimizer_state": outcome.history.optimizer_state,
-        }
 
     @property
     def _n_features_out(self) -> int:

@@ -132,16 +132,20 @@ def processes(timeout: float = 600.0) -> Iterator[Ranks]:
 
 
 @contextmanager
-def meeting(address: str, timeout: float, **places: int) -> Iterator[Ranks]:
+def meeting(address: str, timeout: float, rank: int = -1, world_size: int = -1) -> Iterator[Ranks]:
     """Meet at an address, as `torch.distributed.init_process_group` has them."""
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
-        local_rank = int(os.environ.get("LOCAL_RANK", places.get("rank", 0)))
+        local_rank = int(os.environ.get("LOCAL_RANK", max(0, rank)))
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     try:
         dist.init_process_group(
-            backend, init_method=address, timeout=timedelta(seconds=timeout), **places
+            backend,
+            init_method=address,
+            timeout=timedelta(seconds=timeout),
+            rank=rank,
+            world_size=world_size,
         )
     except RuntimeError as error:
         raise DistributedError(

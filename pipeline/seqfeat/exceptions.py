@@ -15,6 +15,7 @@
             └── ModelVersionError    ... because a newer seqfeat saved it
     UserWarning
     ├── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
+    ├── CheckpointWarning            a checkpoint that is damaged or cannot be written
     ├── DeviceWarning                the device is not there, and the CPU does its work
     ├── WholeTableWarning            a table that cannot be read in batches is read whole
     └── ModelVersionWarning          a model was saved with other versions
@@ -26,6 +27,7 @@ knows seqfeat.
 """
 
 __all__ = [
+    "CheckpointWarning",
     "DeviceError",
     "DeviceMemoryError",
     "DeviceWarning",
@@ -77,6 +79,10 @@ class ModelFileError(SeqfeatError, ValueError):
 
 class ModelVersionError(ModelFileError):
     """A model that a newer seqfeat saved."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint of a training is damaged, or cannot be written."""
 
 
 class DeviceWarning(UserWarning):

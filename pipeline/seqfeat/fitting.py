@@ -8,8 +8,8 @@ that a fit which fails leaves its estimator as it was.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from seqfeat.checkpoints import Checkpoints
 from seqfeat.device import single_threaded
 from seqfeat.history import History
 from seqfeat.inference import Evaluation, evaluate
@@ -41,6 +42,7 @@ __all__ = [
     "is_learned",
     "learned_attributes",
     "planned_attributes",
+    "stream_attributes",
     "warn_about",
     "weights_of",
 ]
@@ -73,6 +75,7 @@ class Plan:
     validation_fraction: float | None = None
     start_weights: Weights | None = None
     optimizer_state: Mapping[str, Any] | None = None
+    checkpoints: Checkpoints | None = None
     shard: Shard | None = None
     ranks: Ranks = ALONE
 
@@ -80,6 +83,11 @@ class Plan:
         """Return the series that the processes have together, or some, as training reads them."""
         shard = Shard.whole(self.series) if self.shard is None else self.shard
         return ScaledSeries(self.series, self.scaling, shard, self.targets, chosen)
+
+    def keep(self, n_iter: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Write a checkpoint where one is due."""
+        if self.checkpoints is not None and n_iter % self.checkpoints.every == 0:
+            self.checkpoints.write(n_iter, {**state(), "seed": self.seed})
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +114,16 @@ class Observer(Protocol):
 
 def carry_out(plan: Plan, observer: Observer) -> Outcome:
     """Fit as planned. `observer` sees every epoch and may stop the training."""
+    resumed = plan.ranks.first(plan.checkpoints.newest() if plan.checkpoints else None)
+    if resumed is not None:
+        plan = replace(plan, seed=resumed["seed"])
     generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
     rows, held_out = split_rows(plan)
     data, validation = plan.source(), None
     if len(held_out):
         data, validation = plan.source(rows), plan.source(held_out)
-    if plan.start_weights is None:
+    if plan.start_weights is None and resumed is None:
         # Its matrix decompositions, too, depend on the number of threads.
         with single_threaded():
             initialize(network, generator)
@@ -130,6 +141,8 @@ def carry_out(plan: Plan, observer: Observer) -> Outcome:
         on_epoch_begin=observer.begin_epoch,
         on_epoch_end=lambda history: observer.end_epoch(network, history),
         optimizer_state=plan.optimizer_state,
+        resumed=resumed,
+        keep=plan.keep,
     )
     watched = (data if validation is None else validation).own_rows
     quality = evaluate(
@@ -215,6 +228,17 @@ def _can_stratify(targets: NDArray[np.int64] | None, n_held_out: int) -> bool:
     counts = np.bincount(targets)
     counts = counts[counts > 0]
     return bool(counts.min() >= 2 and len(counts) <= min(n_held_out, len(targets) - n_held_out))
+
+
+def stream_attributes(outcome: Outcome, earlier: list[float]) -> dict[str, Any]:
+    """Return what an estimator keeps of one epoch over a part of a stream."""
+    loss_curve = earlier + outcome.history.loss_curve
+    return {
+        "loss_curve_": loss_curve,
+        "n_iter_": len(loss_curve),
+        "best_iter_": len(loss_curve),
+        "_optimizer_state": outcome.history.optimizer_state,
+    }
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-__all__ = ["PARAMETER_CONSTRAINTS", "needs_labels"]
+__all__ = ["PARAMETER_CONSTRAINTS", "can_stream", "needs_labels"]
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "embedding_dim": [Interval(Integral, 1, None, closed="left")],
@@ -37,7 +38,16 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "device": [str],
     "verbose": ["verbose"],
+    "checkpoint_dir": [str, os.PathLike, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
 }
+
+
+def can_stream(estimator: Any) -> bool:
+    """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
+    if estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True; a stream has no end.")
+    return True
 
 
 def needs_labels(target_weight: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqfeat.checkpoints import Checkpoints
 from seqfeat.device import resolve_device
 from seqfeat.embedding import fitted_scaling
 from seqfeat.exceptions import InputError
+from seqfeat.fingerprints import fingerprint
 from seqfeat.fitting import Plan, draw_seed
 from seqfeat.input_contract import INPUT_ATTRIBUTES, input_attributes, series_like_fitted
 from seqfeat.labels import encode_labels_of_all, refuse_foreign_labels
@@ -51,7 +54,21 @@ def plan_fit(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]
     if estimator.warm_start and hasattr(estimator, "weights_"):
         _check_warm_start(estimator, plan)
         plan = replace(plan, start_weights=estimator.weights_)
+    directory = estimator.checkpoint_dir
+    if directory is not None:
+        name = fingerprint(plan, is_seeded=estimator.random_state is not None)
+        plan = replace(plan, checkpoints=_checkpoints(estimator, directory, name, plan.ranks))
     return plan, learned
+
+
+def _checkpoints(
+    estimator: LSTMAutoencoder, directory: str | os.PathLike[str], name: str, ranks: Ranks
+) -> Checkpoints | None:
+    """Return the checkpoints of this fit, which rank 0 keeps."""
+    every = estimator.checkpoint_every
+    return ranks.attempt(
+        lambda: Checkpoints.of_fit(directory, every, name) if ranks.rank == 0 else None
+    )
 
 
 def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Objective
 from seqfeat.ranks import ALONE, Ranks
 from seqfeat.regions import regions_in_order, shuffled_regions
+from seqfeat.resuming import State, restore, state_of
 from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
 
@@ -73,6 +75,8 @@ def train(
     on_epoch_begin: Callable[[], None] = lambda: None,
     on_epoch_end: Callable[[History], bool] = lambda history: False,
     optimizer_state: Mapping[str, Any] | None = None,
+    resumed: Mapping[str, Any] | None = None,
+    keep: Callable[[int, Callable[[], State]], None] = lambda n_iter, state: None,
 ) -> History:
     """Train `network` in place and leave it with its best weights.
 
@@ -94,6 +98,10 @@ def train(
         true value, training stops.
     optimizer_state : mapping, optional
         ``History.optimizer_state`` of an earlier call, to continue from.
+    resumed : mapping, optional
+        The state of an earlier call between two of its epochs, to go on from.
+    keep : callable, optional
+        Called after every epoch with their number and with what returns the state.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def train(
     trainer = Trainer(network, settings, generator, device or torch.device("cpu"), ranks)
     trainer.prepare(len(data), optimizer_state)
     with single_threaded(), trainer.side_by_side:
-        return trainer.run(data, validation, on_epoch_begin, on_epoch_end)
+        return trainer.run(data, validation, on_epoch_begin, on_epoch_end, resumed, keep)
 
 
 class Trainer:
@@ -177,14 +185,18 @@ class Trainer:
         validation: Source | None,
         on_epoch_begin: Callable[[], None],
         on_epoch_end: Callable[[History], bool],
+        resumed: Mapping[str, Any] | None = None,
+        keep: Callable[[int, Callable[[], State]], None] = lambda n_iter, state: None,
     ) -> History:
         """Train until the end of the epochs, or until something says stop."""
         history = History(validation_loss_curve=None if validation is None else [])
         s = self.settings
         patience = Patience(s.n_iter_no_change, s.tol, s.max_iter)
         best = _clone_weights(self.network)
+        if resumed is not None:
+            best = restore(resumed, self, history, patience)
         try:
-            for _ in range(self.settings.max_iter):
+            while history.n_iter < s.max_iter and history.stop_reason == "max_iter":
                 on_epoch_begin()
                 loss = self.epoch(data)
                 watched = loss if validation is None else self.evaluate(validation)
@@ -193,12 +205,11 @@ class Trainer:
                     break
                 if history.record(loss, watched):
                     best = _clone_weights(self.network)
-                if any(self.ranks.gather(on_epoch_end(history))):
-                    history.stop_reason = "callback"
-                    break
                 if patience.is_over(watched, history.n_iter):
                     history.stop_reason = "no_improvement"
-                    break
+                keep(history.n_iter, partial(state_of, self, history, patience, best))
+                if any(self.ranks.gather(on_epoch_end(history))):
+                    history.stop_reason = "callback"
         except KeyboardInterrupt:
             # The others may be in another epoch.
             if history.n_iter == 0 or not self.ranks.is_alone:
