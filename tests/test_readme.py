@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+
+import seqfeat
+from seqfeat.datasets import load_japanese_vowels
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -50,6 +54,25 @@ def test_shell_blocks_name_targets_that_make_knows():
         assert program == "make"
         dry_run = ["make", "--dry-run", "--directory", str(ROOT), target]
         subprocess.run(dry_run, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_the_program_for_torchrun_runs(tmp_path):
+    (program,) = blocks("python torchrun")
+    (tmp_path / "train.py").write_text(program)
+    X = load_japanese_vowels(split="train", return_X_y=True)[0]
+    padded = np.full((len(X), max(map(len, X)), 12), np.nan)
+    for row, utterance in zip(padded, X, strict=True):
+        row[: len(utterance)] = utterance
+    np.save(tmp_path / "series.npy", padded)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "train.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    alone = seqfeat.LSTMAutoencoder(16, missing="mask", max_iter=5, random_state=0)
+    alone.fit(np.load(tmp_path / "series.npy"))
+    shared = seqfeat.load(tmp_path / "shared.joblib")
+    assert shared.loss_curve_ == pytest.approx(alone.loss_curve_, abs=1e-4)
 
 
 @pytest.mark.slow
