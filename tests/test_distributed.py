@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from tests.distributed.cases import CASES, small_regions, summary, walks
+from tests.shared_fits.cases import CASES, small_regions, summary, walks
 
 from seqfeat import LSTMAutoencoder, distributed
 from seqfeat.exceptions import DistributedError, InputTypeError
@@ -32,7 +32,7 @@ def torchrun(n_processes, program, *arguments, timeout=180):
 @pytest.fixture(scope="module", params=[2, 3])
 def shared(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    done = torchrun(request.param, ROOT / "tests/distributed/fit_all.py", folder)
+    done = torchrun(request.param, ROOT / "tests/shared_fits/fit_all.py", folder)
     assert done.returncode == 0, done.stderr
     return request.param, folder
 
@@ -70,7 +70,7 @@ PROGRAM = """
 import os, signal
 import numpy as np
 from seqfeat import LSTMAutoencoder, distributed
-from tests.distributed.cases import walks
+from tests.shared_fits.cases import walks
 
 rank = int(os.environ["RANK"])
 model = LSTMAutoencoder(

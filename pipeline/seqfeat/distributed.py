@@ -38,7 +38,7 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import DistributedError, InputTypeError
 from seqfeat.ranks import GroupRanks, Ranks, working_as
 
-__all__ = ["fit", "processes"]
+__all__ = ["fit", "meeting", "processes"]
 
 Model = TypeVar("Model", LSTMAutoencoder, Pipeline)
 
@@ -127,18 +127,22 @@ def processes(timeout: float = 600.0) -> Iterator[Ranks]:
             "the program with `torchrun --nproc-per-node N program.py`, or call "
             "torch.distributed.init_process_group before."
         )
-    with meeting("env://", timeout) as ranks:
+    with meeting("env://", timeout, cuda_device=int(os.environ.get("LOCAL_RANK", 0))) as ranks:
         yield ranks
 
 
 @contextmanager
-def meeting(address: str, timeout: float, rank: int = -1, world_size: int = -1) -> Iterator[Ranks]:
-    """Meet at an address, as `torch.distributed.init_process_group` has them."""
+def meeting(
+    address: str, timeout: float, rank: int = -1, world_size: int = -1, cuda_device: int = 0
+) -> Iterator[Ranks]:
+    """Meet at an address, as `torch.distributed.init_process_group` has them.
+
+    With GPUs this process takes the given one, or they share those there are.
+    """
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
-        local_rank = int(os.environ.get("LOCAL_RANK", max(0, rank)))
-        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(cuda_device % torch.cuda.device_count())
     try:
         dist.init_process_group(
             backend,
