@@ -111,8 +111,13 @@ class GroupRanks(Ranks):
                 f"rank {self.rank} of {self.world_size} lost touch with another process of this "
                 "fit: it ended, or did not answer within the time limit. Look at what the others "
                 "printed. With checkpoint_dir set, the next fit goes on from the last checkpoint. "
-                f"torch.distributed says: {str(error).splitlines()[0]}"
+                f"torch.distributed says: {_first_words(error)}"
             ) from error
+
+
+def _first_words(error: Exception) -> str:
+    """Return what torch says without its guesses at the cause."""
+    return str(error).splitlines()[0].split(" This is typically")[0]
 
 
 _current: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)

@@ -1,0 +1,1 @@
+"""One fit on the workers of a Dask cluster. Needs ``seqfeat[cluster]``."""
