@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from seqfeat.cli.console import Console, table
+from seqfeat.cli.labels import as_classes
 from seqfeat.cli.models import Model, open_model
 from seqfeat.cli.scores import RunningScore, accuracy_interval
 from seqfeat.cli.sources import Source, open_source
@@ -59,6 +60,7 @@ def _comparison(
 ) -> Result:
     """Return how predictions compare with labels."""
     classes = np.asarray(model.estimator.classes_)
+    labels = as_classes(labels, classes)
     if not np.isin(labels, classes).any():
         raise UserError(
             f"none of the labels ({_some(np.unique(labels))}) is among the classes of {model.path} "

@@ -8,7 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seqfeat.cli.console import Console
+from seqfeat.cli.labels import as_classes
 from seqfeat.cli.models import open_model
 from seqfeat.cli.results import check_suffix, check_target
 from seqfeat.cli.sources import ids_of, open_source
@@ -24,6 +27,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
     X, y = source.read()
+    if y is not None and model.predicts:
+        y = as_classes(np.asarray(y), np.asarray(model.estimator.classes_))
     write_report(
         model.estimator,
         X,

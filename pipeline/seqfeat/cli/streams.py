@@ -19,6 +19,19 @@ from seqfeat.exceptions import InputError
 __all__ = ["Batch", "naming_series", "stream"]
 
 
+ADVICE = {
+    " For one series pass X[None]; for one channel pass X[:, :, None].": (
+        " In a table with a row for each series and time, --id and --time name the columns that "
+        "say which; each row is a series otherwise."
+    ),
+    " as input: the last axis holds the channels.": (
+        " as input, its channels. --channels names the columns that are channels, --label one "
+        "that is none."
+    ),
+}
+"""What the library says for Python, and what to say instead."""
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Some series, their labels or None, and what they are called."""
@@ -48,7 +61,15 @@ def naming_series(ids: pd.Index[Any]) -> Iterator[None]:
         yield
     except InputError as error:
         message = re.sub(r"\bseries (\d+)\b", lambda found: _named(found, ids), str(error))
-        raise UserError(message) from error
+        raise UserError(_without_python(message)) from error
+
+
+def _without_python(message: str) -> str:
+    """Name the options, where the library names what to do in Python."""
+    for words, advice in ADVICE.items():
+        if message.endswith(words):
+            return message.removesuffix(words) + advice
+    return message
 
 
 def _named(found: re.Match[str], ids: pd.Index[Any]) -> str:
