@@ -59,6 +59,7 @@ IMPORT_ORDER = [
     "onnx",
     "datasets",
     "stages",
+    "cluster",
     "rebuilding",
     "display",
     "report",

@@ -610,6 +610,8 @@ WRONG = {
     "random_state": [-1, 1.5, "seed"],
     "device": [0, None, 1.5],
     "verbose": [-1, 1.5, "yes", None],
+    "checkpoint_dir": [0, 1.5, True],
+    "checkpoint_every": [0, -1, 1.5, "2", None],
 }
 
 

@@ -7,6 +7,7 @@ nobody notices; an attribute that a later version renamed is missed much later.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,13 @@ class CheckedStateMixin:
                 f"this {type(self).__name__} is not what was saved: its checksum differs, so the "
                 "file was damaged. Restore it from a copy, or fit it again."
             )
-        super().__setstate__(state)  # type: ignore[misc]
+        super().__setstate__({**_later_parameters(type(self)), **state})  # type: ignore[misc]
+
+
+def _later_parameters(kind: type) -> dict[str, Any]:
+    """Return defaults, for the parameters that an earlier seqfeat did not have."""
+    parameters = inspect.signature(kind).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not one.empty}
 
 
 def refuse_newer(what: str, version: str | None) -> None:

@@ -89,6 +89,7 @@ def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tupl
 def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
     ranks = current_ranks()
     series = ranks.attempt(lambda: _series(estimator, X, y))
+    warn_if_transposed(series)
     shard = Shard.among(ranks, series)
     known, targets = None, None
     if needs_labels(estimator.target_weight):
@@ -117,7 +118,6 @@ def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tup
 
 def _series(estimator: LSTMAutoencoder, X: Any, y: Any) -> Series:
     series = as_series(X, missing=estimator.missing)
-    warn_if_transposed(series)
     refuse_foreign_labels(y, series)
     return series
 
