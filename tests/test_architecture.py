@@ -59,6 +59,7 @@ IMPORT_ORDER = [
     "onnx",
     "datasets",
     "stages",
+    "writing",
     "cluster",
     "rebuilding",
     "display",

@@ -25,6 +25,7 @@ The modules, in the order in which data flows through them:
 - `datasets`: a small real data set
 - `stages`, `rebuilding`: a model's parts, and what it makes of series
 - `cluster`: on the workers of a Dask cluster
+- `writing`: features of sets larger than memory, written where they belong
 - `display`: pictures
 - `report`: a page about a model
 - `baselines`: what features have to beat
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from seqfeat.onnx import export_onnx
     from seqfeat.persistence import load, save
     from seqfeat.report import save_report
+    from seqfeat.writing import transform_into
 
 __all__ = [
     "CheckpointWarning",
@@ -83,6 +85,7 @@ __all__ = [
     "make_classifier",
     "save",
     "save_report",
+    "transform_into",
 ]
 
 _MODULES = {
@@ -92,6 +95,7 @@ _MODULES = {
     "make_classifier": "classifier",
     "save": "persistence",
     "save_report": "report",
+    "transform_into": "writing",
 }
 """Where the names are that need PyTorch, whose import takes seconds: it waits for their use."""
 

@@ -44,6 +44,9 @@ LEAST_BATCHES = 8
 BATCH_VALUES = 2**24
 """Values in a batch, at most, so that long series come in smaller batches."""
 
+STORED_ROWS = 4096
+"""Neighbouring series of a stored set that are sorted by length together."""
+
 Floats = NDArray[np.float32]
 T = TypeVar("T")
 
@@ -171,9 +174,13 @@ def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int
 
 
 def _order_of_length(series: Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    if rows is None:
-        return np.argsort(series.lengths, kind="stable")
-    return rows[np.argsort(series.lengths[rows], kind="stable")]
+    rows = np.arange(len(series)) if rows is None else rows
+    if series.is_stored:
+        order = np.lexsort((series.lengths[rows], rows // STORED_ROWS))
+    else:
+        order = np.argsort(series.lengths[rows], kind="stable")
+    in_order: NDArray[np.int64] = rows[order]
+    return in_order
 
 
 def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.canonical import Series
 from seqfeat.series.numbers import as_numbers
+from seqfeat.series.stored import StoredArray
 
 __all__ = ["as_items", "from_array", "from_items", "padded"]
 
@@ -105,7 +106,7 @@ def _as_item(index: int, item: Any) -> NDArray[Any]:
     return array
 
 
-def from_array(array: NDArray[Any], ids: pd.Index[Any] | None = None) -> Series:
+def from_array(array: NDArray[Any] | StoredArray, ids: pd.Index[Any] | None = None) -> Series:
     """Return an array of shape (N, T, C) or (N, T) as `Series`, unchecked."""
     if array.ndim > 0 and len(array) == 0:
         raise InputError(
@@ -119,12 +120,15 @@ def from_array(array: NDArray[Any], ids: pd.Index[Any] | None = None) -> Series:
             "required: every series needs at least 1 timestep and 1 channel."
         )
     lengths = np.full(len(array), array.shape[1], dtype=np.int64)
+    if isinstance(array, StoredArray):
+        form: Literal["table", "array"] = "table" if array.ndim == 2 else "array"
+        return Series(StoredArray(array.array, array.ndim == 2), lengths, form=form)
     if array.ndim == 2:
         return Series(array[:, :, None], lengths, form="table", ids=ids)
     return Series(array, lengths)
 
 
-def _wrong_dimensions(array: NDArray[Any]) -> str:
+def _wrong_dimensions(array: NDArray[Any] | StoredArray) -> str:
     expected = (
         f"Expected 2D or 3D array, got {array.ndim}D array instead (shape={array.shape}): seqfeat "
         "reads (n_samples, n_timesteps, n_channels), or (n_samples, n_timesteps) for one channel. "

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seqfeat.series.stored import StoredArray
+
 __all__ = ["FrameRows", "Series"]
 
 Form = Literal["array", "table", "list", "frame"]
@@ -35,7 +37,7 @@ class Series:
 
     Attributes
     ----------
-    values : ndarray of shape (N, T, C)
+    values : ndarray or StoredArray of shape (N, T, C)
         The numbers, in the dtype they came in. NaN marks what was not observed:
         the padding behind a shorter series and missing values inside it.
     lengths : ndarray of shape (N,), int64
@@ -52,7 +54,7 @@ class Series:
         For a frame, where its rows went.
     """
 
-    values: NDArray[Any]
+    values: NDArray[Any] | StoredArray
     lengths: NDArray[np.int64]
     is_complete: bool = True
     form: Form = "array"
@@ -71,6 +73,11 @@ class Series:
     def n_channels(self) -> int:
         """Channels of every series."""
         return int(self.values.shape[2])
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether `values` is somewhere else, so that reading in order is quicker."""
+        return isinstance(self.values, StoredArray)
 
     @cached_property
     def is_dense(self) -> bool:

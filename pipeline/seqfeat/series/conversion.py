@@ -17,6 +17,7 @@ from seqfeat.series.canonical import Series
 from seqfeat.series.checks import checked
 from seqfeat.series.long import from_multi_index
 from seqfeat.series.numbers import as_numbers, numeric_columns
+from seqfeat.series.stored import StoredArray, is_stored
 
 __all__ = ["as_series"]
 
@@ -30,8 +31,9 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
         One of: an array of shape (N, T, C); an array or table of shape (N, T),
         one channel; a list, tuple, object array or pandas Series of N arrays of
         shape (T_i, C) or (T_i,); a DataFrame with a MultiIndex (series, time) and
-        a column for each channel. Real numbers of any dtype. The input is never
-        written to.
+        a column for each channel. Arrays may be memory-mapped, or of Zarr, h5py or
+        Dask: they are read some rows at a time. Real numbers of any dtype. The input
+        is never written to.
     missing : {"error", "mask"}, default="error"
         What NaN means. ``"error"`` refuses it. ``"mask"`` takes it as not
         observed: timesteps at the end of a series at which no channel was
@@ -67,6 +69,8 @@ def _unchecked(X: Any) -> Series:
         if isinstance(X.index, pd.MultiIndex):
             return from_multi_index(X)
         return from_array(numeric_columns(X), ids=X.index)
+    if is_stored(X):
+        return from_array(StoredArray(X))
     items = as_items(X)
     if items is None:
         return from_array(as_numbers(X))
