@@ -47,6 +47,7 @@ IMPORT_ORDER = [
     "onnx",
     "datasets",
     "stages",
+    "cluster",
     "rebuilding",
     "display",
     "report",
@@ -230,7 +231,7 @@ before = set(sys.modules)
 import torch
 from seqfeat import *
 extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "onnxruntime", "skl2onnx"}
-extras |= {"skops", "polars", "pyarrow", "bokeh", "jinja2", "umap"}
+extras |= {"skops", "polars", "pyarrow", "bokeh", "jinja2", "umap", "distributed", "cloudpickle"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """

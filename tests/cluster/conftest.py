@@ -11,16 +11,9 @@ from seqfeat import LSTMAutoencoder
 
 pytest.importorskip("distributed", reason="needs seqfeat[cluster]")
 from dask.distributed import Client, LocalCluster
+from workers import WORKERS
 
 HERE = Path(__file__).parent
-WORKERS = {
-    "n_workers": 2,
-    "threads_per_worker": 1,
-    "processes": True,
-    "host": "127.0.0.1",
-    "dashboard_address": "127.0.0.1:0",  # any free port
-    "silence_logs": 50,
-}
 
 
 @pytest.fixture(scope="session", autouse=True)

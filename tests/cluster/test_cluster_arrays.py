@@ -130,7 +130,6 @@ def test_the_model_is_in_the_graph_once_and_opened_once_by_each_worker(
     assert set(workers) <= set(openings)
 
 
-
 def test_each_task_runs_on_one_thread_however_many_there_are(waves, autoencoder, tmp_path):
     # Without a nanny, which would set OMP_NUM_THREADS.
     model = make_pipeline(Diary(tmp_path), autoencoder)
@@ -170,7 +169,7 @@ def test_what_does_not_suit_the_model_is_refused_at_once(waves, autoencoder):
     with pytest.raises(InputError, match="Complex data not supported"):
         cluster.transform(autoencoder, chunked(waves).astype(complex))
     array = chunked(waves).transpose(1, 0, 2)
-    with pytest.raises(InputError, match="unknown size along axis 1.*compute_chunk_sizes"):
+    with pytest.raises(InputError, match=r"unknown size along axis 1.*compute_chunk_sizes"):
         cluster.transform(autoencoder, array[array[:, 0, 0] > 0].transpose(1, 0, 2))
     with pytest.raises(InputError, match="series_id='meter' is about long tables"):
         cluster.transform(autoencoder, chunked(waves), series_id="meter")

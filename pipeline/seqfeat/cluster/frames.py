@@ -131,9 +131,7 @@ def _searches_step(layout: LongLayout) -> bool:
 def _shortest_gap(keys: Any, layout: LongLayout) -> Any:
     """Return the shortest gap of all partitions, a task."""
     delayed = dask_module("dask").delayed
-    gaps = [
-        delayed(_gap_of_partition, pure=True)(part, layout) for part in keys.to_delayed()
-    ]
+    gaps = [delayed(_gap_of_partition, pure=True)(part, layout) for part in keys.to_delayed()]
     return delayed(_least, pure=True)(gaps)
 
 

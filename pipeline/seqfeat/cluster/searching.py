@@ -63,13 +63,15 @@ def searching(X: Any, y: Any = None, *, client: Any = None) -> Iterator[None]:
     >>> from seqfeat import cluster, make_classifier
     >>> from seqfeat.datasets import load_japanese_vowels
     >>> X, y = load_japanese_vowels(return_X_y=True)
-    >>> grid = {"autoencoder__embedding_dim": [4, 8]}
-    >>> search = GridSearchCV(make_classifier(max_iter=2, random_state=0), grid, cv=2)
-    >>> with Client("tcp://scheduler:8786"), cluster.searching(X, y):  # doctest: +SKIP
-    ...     search.fit(X, y)
+    >>> grid = {"autoencoder__embedding_dim": [4, 16]}
+    >>> search = GridSearchCV(make_classifier(max_iter=8, random_state=0), grid, cv=2)
+    >>> with Client(processes=False, dashboard_address=":0"):  # or "tcp://scheduler:8786"
+    ...     with cluster.searching(X, y):
+    ...         search = search.fit(X, y)
+    >>> search.best_params_
+    {'autoencoder__embedding_dim': 16}
     """
     client = dask_module("dask.distributed").get_client() if client is None else client
-    data = [part for part in (X, y) if part is not None]
     # Only here, as joblib imports Dask with its backend.
     from seqfeat.cluster.backend import EnduringBackend
 

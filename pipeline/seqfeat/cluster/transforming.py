@@ -99,7 +99,9 @@ def transform(
 
 def _refuse_parts_of_tables(**parts: Any) -> None:
     for name, value in parts.items():
-        if value is not None and not (name == "step" and isinstance(value, str) and value == "auto"):
+        if value is not None and not (
+            name == "step" and isinstance(value, str) and value == "auto"
+        ):
             raise InputError(
                 f"{name}={value!r} is about long tables, but data is an array; leave it out."
             )
