@@ -249,7 +249,7 @@ before = set(sys.modules)
 import torch
 from seqfeat import *
 extras = {"matplotlib", "rich", "aeon", "sktime", "dask", "onnx", "onnxruntime", "skl2onnx"}
-extras |= {"skops", "polars", "pyarrow", "bokeh", "jinja2", "umap"}
+extras |= {"skops", "polars", "pyarrow", "bokeh", "jinja2", "umap", "distributed", "cloudpickle"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """

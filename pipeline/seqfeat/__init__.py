@@ -24,8 +24,8 @@ The modules, in the order in which data flows through them:
 - `onnx`: the whole pipeline as one ONNX file
 - `datasets`: a small real data set
 - `stages`, `rebuilding`: a model's parts, and what it makes of series
-- `cluster`: on the workers of a Dask cluster
 - `writing`: features of sets larger than memory, written where they belong
+- `cluster`: fit, search and transform on a Dask cluster
 - `display`: pictures
 - `report`: a page about a model
 - `baselines`: what features have to beat

@@ -21,6 +21,7 @@ from seqfeat.cli.estimators import size_parameter
 from seqfeat.cli.measuring import folds
 from seqfeat.cli.progress import progress_bars
 from seqfeat.cli.wording import UserError
+from seqfeat.cluster import searching
 from seqfeat.series import LabelledSeries
 
 __all__ = ["best_size", "distributed", "search_sizes", "size_rows", "size_table"]
@@ -38,7 +39,8 @@ def search_sizes(
     X, y = labelled
     search = _search(estimator, labelled, options)
     search.set_callbacks(*progress_bars(console, max_propagation_depth=0))
-    with warnings.catch_warnings(), _on(options.cluster), options.interrupts.ending_all():
+    on_cluster = _on(options.cluster, labelled)
+    with warnings.catch_warnings(), on_cluster, options.interrupts.ending_all():
         # A size that is too small is told by its score.
         warnings.simplefilter("ignore", ConvergenceWarning)
         search.fit(X, y)
@@ -94,8 +96,8 @@ def distributed(cluster: str) -> Any:
 
 
 @contextmanager
-def _on(cluster: str | None) -> Iterator[None]:
-    """Run joblib's work on a Dask cluster, if one is named."""
+def _on(cluster: str | None, labelled: LabelledSeries) -> Iterator[None]:
+    """Run a search of these series on a Dask cluster, if one is named."""
     if cluster is None:
         yield
         return
@@ -106,7 +108,7 @@ def _on(cluster: str | None) -> Iterator[None]:
             f"--cluster {cluster}: no scheduler answers there ({error}). Start one with dask "
             "scheduler, and name its address as it prints it."
         ) from error
-    with client, joblib.parallel_config("dask"):
+    with client, searching(*labelled, client=client):
         yield
 
 

@@ -11,26 +11,14 @@ from sklearn.base import clone
 from tests.shared_fits.cases import CASES, small_regions, summary, walks
 
 from seqfeat import DistributedError, InputError, LSTMAutoencoder
-from seqfeat.cluster.fitting import fit
+from seqfeat.cluster import fit
 from seqfeat.exceptions import InputTypeError
 
-distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:Sending large graph"),
 ]
-
-
-@pytest.fixture(scope="module")
-def client():
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster) as found,
-    ):
-        yield found
 
 
 @pytest.mark.parametrize("name", ["dense", "masked", "labelled", "stopped", "pipeline"])
@@ -71,33 +59,29 @@ def test_other_input_is_refused(client):
         fit(LSTMAutoencoder(), da.from_array(walks()), np.zeros(3), client=client)
 
 
-def test_a_worker_that_is_killed_ends_the_fit_and_the_next_one_goes_on(tmp_path):
+def test_a_worker_that_is_killed_ends_the_fit_and_the_next_one_goes_on(tmp_path, mortal_client):
     model = LSTMAutoencoder(
         4, max_iter=60, n_iter_no_change=60, random_state=0, checkpoint_dir=tmp_path
     )
     X = da.from_array(walks(), chunks=(35, 20, 2))
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        process = max(cluster.workers.values(), key=lambda worker: worker.worker_address).pid
+    process = max(
+        mortal_client.cluster.workers.values(), key=lambda worker: worker.worker_address
+    ).pid
 
-        def kill():
-            while not list(tmp_path.glob("fit-*/epoch-0000001*")):
-                time.sleep(0.01)
-            os.kill(process, signal.SIGKILL)
+    def kill():
+        while not list(tmp_path.glob("fit-*/epoch-0000001*")):
+            time.sleep(0.01)
+        os.kill(process, signal.SIGKILL)
 
-        killer = threading.Thread(target=kill)
-        killer.start()
-        with pytest.raises(DistributedError, match="lost"):
-            fit(model, X, client=client, timeout=60)
-        killer.join()
-        assert not hasattr(model, "weights_")
-        client.wait_for_workers(2, timeout=60)
-        reached = max(int(path.stem[6:]) for path in tmp_path.glob("fit-*/epoch-*"))
-        assert 10 <= reached < 60
-        fit(model, X, client=client, timeout=60)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(DistributedError, match="lost"):
+        fit(model, X, client=mortal_client, timeout=60)
+    killer.join()
+    assert not hasattr(model, "weights_")
+    mortal_client.wait_for_workers(2, timeout=60)
+    reached = max(int(path.stem[6:]) for path in tmp_path.glob("fit-*/epoch-*"))
+    assert 10 <= reached < 60
+    fit(model, X, client=mortal_client, timeout=60)
     alone = clone(model).set_params(checkpoint_dir=None).fit(walks())
     np.testing.assert_allclose(model.loss_curve_, alone.loss_curve_, rtol=1e-2, atol=1e-3)
