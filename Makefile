@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
 
-.PHONY: run test bench bench-quick lint check docs-pictures clean
+.PHONY: run test test-cluster bench bench-quick bench-cluster lint check docs-pictures clean
 .DEFAULT_GOAL := run
 
 # A stamp an extra: newer than what decides its content means nothing to install.
@@ -35,6 +35,10 @@ run: $(VENV)/.run  ## Train on real data, compare with baselines, save, load in 
 test: $(VENV)/.dev  ## The tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-cluster: $(VENV)/.dev  ## Only those of several processes, real Dask workers and large sets
+	@$(BIN)/python -m pytest tests/cluster tests/test_distributed.py tests/test_checkpoints.py \
+		tests/test_larger_than_memory.py tests/test_stored.py $(PYTEST_ARGS)
+
 lint: $(VENV)/.dev  ## Style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -48,6 +52,9 @@ bench: $(VENV)/.bench  ## Accuracy and speed against the peers; takes less than 
 
 bench-quick: $(VENV)/.bench  ## The same in minutes, roughly, into build/bench-quick
 	@$(BIN)/python -m tests.benchmarks --quick --output build/bench-quick
+
+bench-cluster: $(VENV)/.bench  ## Search, transform and fit on two processes against one
+	@$(BIN)/python -m tests.benchmarks.cluster
 
 docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the README's picture
 	@$(BIN)/seqfeat train demo:japanese-vowels --picture models/japanese-vowels.png -o models/japanese-vowels.joblib
