@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -117,8 +120,21 @@ def _features_of_partition(
     if step is not None:
         layout = replace(layout, step=EvenStep(step))
     X = layout.read(frame)
-    features = features_of(model, X)
+    with _naming_series(X.index):
+        features = features_of(model, X)
     return pd.DataFrame(features, index=X.index, columns=meta.columns).astype(meta.dtypes)
+
+
+@contextmanager
+def _naming_series(ids: pd.Index[Any]) -> Iterator[None]:
+    """Call series in errors by their ids, where models know their places in a partition only."""
+    try:
+        yield
+    except InputError as error:
+        message = re.sub(
+            r"\bseries (\d+)\b", lambda place: f"series {ids[int(place[1])]}", str(error)
+        )
+        raise type(error)(message) from error
 
 
 # The step of all partitions
