@@ -6,6 +6,9 @@ import torch
 from seqfeat import make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
+# For doctests two modules of one name are one too many.
+collect_ignore = ["conftest.py", "cluster/conftest.py"]
+
 # A run begun in the background by a script ignores ctrl-C, and so would all its children;
 # the tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

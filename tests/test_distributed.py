@@ -1,5 +1,6 @@
 """One fit shared among processes, which torchrun starts as a user would."""
 
+import json
 import os
 import socket
 import subprocess
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from tests.shared_fits.cases import CASES, small_regions, summary, walks
 
 from seqfeat import LSTMAutoencoder, distributed
+from seqfeat.distributed import Neighbours, _backend
 from seqfeat.exceptions import DistributedError, InputTypeError
 
 ROOT = Path(__file__).parents[1]
@@ -198,6 +201,34 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("n_processes", "n_devices", "has_nccl", "expected"),
+    [
+        (2, 0, True, "gloo"),
+        (2, 2, True, "cpu:gloo,cuda:nccl"),
+        (3, 2, True, "cpu:gloo,cuda:gloo"),
+        (2, 2, False, "cpu:gloo,cuda:gloo"),
+    ],
+)
+def test_processes_that_share_a_gpu_do_without_nccl(n_processes, n_devices, has_nccl, expected):
+    assert _backend(Neighbours(0, n_processes), n_devices, has_nccl) == expected
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_processes_share_gpus(tmp_path):
+    program = tmp_path / "program.py"
+    fit = PROGRAM.replace('device="cpu"', 'device="cuda"').replace("walks()[rank::2]", "walks()")
+    fit = fit.format(before="X = X[rank * 35 : (rank + 1) * 35]", max_iter=3, timeout=60)
+    program.write_text(fit + "\nprint(model.loss_curve_)\n")
+    done = torchrun(2, program)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    alone = LSTMAutoencoder(4, max_iter=3, random_state=0, device="cuda").fit(walks())
+    assert len(found) == 2, done.stderr
+    for loss_curve in found:
+        assert loss_curve == pytest.approx(alone.loss_curve_, rel=1e-2)
 
 
 def test_without_torchrun_the_error_names_it(monkeypatch):

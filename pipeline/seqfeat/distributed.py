@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -36,9 +36,9 @@ from torch import distributed as dist
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import DistributedError, InputTypeError
-from seqfeat.ranks import GroupRanks, Ranks, working_as
+from seqfeat.ranks import GroupRanks, Ranks, first_words, working_as
 
-__all__ = ["fit", "meeting", "processes"]
+__all__ = ["Neighbours", "fit", "meeting", "processes"]
 
 Model = TypeVar("Model", LSTMAutoencoder, Pipeline)
 
@@ -127,40 +127,56 @@ def processes(timeout: float = 600.0) -> Iterator[Ranks]:
             "the program with `torchrun --nproc-per-node N program.py`, or call "
             "torch.distributed.init_process_group before."
         )
-    with meeting("env://", timeout, cuda_device=int(os.environ.get("LOCAL_RANK", 0))) as ranks:
+    neighbours = Neighbours(
+        int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    )
+    with meeting("env://", timeout, neighbours) as ranks:
         yield ranks
+
+
+class Neighbours(NamedTuple):
+    """The processes on one machine: which one this is, and how many share its GPUs."""
+
+    local_rank: int
+    n_processes: int
 
 
 @contextmanager
 def meeting(
-    address: str, timeout: float, rank: int = -1, world_size: int = -1, cuda_device: int = 0
+    address: str, timeout: float, neighbours: Neighbours, rank: int = -1, world_size: int = -1
 ) -> Iterator[Ranks]:
-    """Meet at an address, as `torch.distributed.init_process_group` has them.
-
-    With GPUs this process takes the given one, or they share those there are.
-    """
-    backend = "gloo"
-    if torch.cuda.is_available():
-        backend = "cpu:gloo,cuda:nccl"
-        torch.cuda.set_device(cuda_device % torch.cuda.device_count())
-    try:
-        dist.init_process_group(
-            backend,
-            init_method=address,
-            timeout=timedelta(seconds=timeout),
-            rank=rank,
-            world_size=world_size,
-        )
-    except RuntimeError as error:
-        raise DistributedError(
-            f"the processes of this fit did not all meet within {timeout:g} seconds. Check that "
-            "all were started, that they reach each other over the network, and that no other "
-            f"run uses the same port. torch.distributed says: {str(error).splitlines()[0]}"
-        ) from error
-    try:
+    """Meet at an address, as `torch.distributed.init_process_group` has them."""
+    with ExitStack() as stack:
+        if torch.cuda.is_available():
+            device = neighbours.local_rank % torch.cuda.device_count()
+            stack.enter_context(torch.cuda.device(device))
+        try:
+            dist.init_process_group(
+                _backend(neighbours, torch.cuda.device_count(), dist.is_nccl_available()),
+                init_method=address,
+                timeout=timedelta(seconds=timeout),
+                rank=rank,
+                world_size=world_size,
+            )
+        except RuntimeError as error:
+            raise DistributedError(
+                f"the processes of this fit did not all meet within {timeout:g} seconds. Check "
+                "that all were started, that they reach each other over the network, and that no "
+                f"other run uses the same port. torch.distributed says: {first_words(error)}"
+            ) from error
+        stack.callback(dist.destroy_process_group)
         yield GroupRanks()
-    finally:
-        dist.destroy_process_group()
+
+
+def _backend(neighbours: Neighbours, n_devices: int, has_nccl: bool) -> str:
+    """Return torch's backends for tensors on CPUs and GPUs.
+
+    NCCL is faster between GPUs, but wants one for each process.
+    """
+    if n_devices == 0:
+        return "gloo"
+    is_one_each = neighbours.n_processes <= n_devices
+    return "cpu:gloo,cuda:nccl" if has_nccl and is_one_each else "cpu:gloo,cuda:gloo"
 
 
 def _autoencoder(model: Any) -> LSTMAutoencoder:

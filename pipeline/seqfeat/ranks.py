@@ -16,7 +16,7 @@ from torch import distributed as dist
 
 from seqfeat.exceptions import DistributedError
 
-__all__ = ["ALONE", "GroupRanks", "Ranks", "current_ranks", "working_as"]
+__all__ = ["ALONE", "GroupRanks", "Ranks", "current_ranks", "first_words", "working_as"]
 
 T = TypeVar("T")
 
@@ -111,11 +111,11 @@ class GroupRanks(Ranks):
                 f"rank {self.rank} of {self.world_size} lost touch with another process of this "
                 "fit: it ended, or did not answer within the time limit. Look at what the others "
                 "printed. With checkpoint_dir set, the next fit goes on from the last checkpoint. "
-                f"torch.distributed says: {_first_words(error)}"
+                f"torch.distributed says: {first_words(error)}"
             ) from error
 
 
-def _first_words(error: Exception) -> str:
+def first_words(error: Exception) -> str:
     """Return what torch says without its guesses at the cause."""
     return str(error).splitlines()[0].split(" This is typically")[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -90,6 +91,7 @@ def fit(
             labels,
             rank,
             len(parts),
+            _neighbours([worker for worker, _, _ in parts], rank),
             address,
             timeout,
             workers=[worker],
@@ -154,11 +156,27 @@ def _free_port(host: str) -> int:
         return int(listener.getsockname()[1])
 
 
+def _neighbours(workers: list[str], rank: int) -> sharing.Neighbours:
+    """Return which of the workers on its machine one is, and how many they are."""
+    hosts = [urlparse(worker).hostname for worker in workers]
+    return sharing.Neighbours(hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank]))
+
+
 def _fit_share(
-    model: Any, series: Any, labels: Any, rank: int, world_size: int, address: str, timeout: float
+    model: Any,
+    series: Any,
+    labels: Any,
+    rank: int,
+    world_size: int,
+    neighbours: sharing.Neighbours,
+    address: str,
+    timeout: float,
 ) -> Any:
     """Fit with the other workers; the first one's model is what counts."""
-    with sharing.meeting(address, timeout, rank, world_size):
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        # Whoever started this worker has put its own GPU first.
+        neighbours = neighbours._replace(local_rank=0)
+    with sharing.meeting(address, timeout, neighbours, rank, world_size):
         fitted = sharing.fit(model, series, labels)
     return fitted if rank == 0 else None
 
