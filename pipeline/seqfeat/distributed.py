@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -166,6 +166,9 @@ def meeting(
             ) from error
         stack.callback(dist.destroy_process_group)
         yield GroupRanks()
+        # Together, or torch's threads may find the others gone before they have ended.
+        with suppress(RuntimeError):
+            dist.barrier()
 
 
 def _backend(neighbours: Neighbours, n_devices: int, has_nccl: bool) -> str:
