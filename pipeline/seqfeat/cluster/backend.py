@@ -8,9 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-import cloudpickle
 import dask
 from joblib._dask import DaskDistributedBackend
+
+from seqfeat.cluster.extra import dask_module
 
 __all__ = ["EnduringBackend"]
 
@@ -69,7 +70,7 @@ class _Keeper:
         return self._kept(data)
 
     def _kept(self, data: Any) -> Any:
-        pickled = cloudpickle.dumps(data)
+        pickled = dask_module("cloudpickle").dumps(data)
         # Dask warns of large tasks, as one thing to do is to scatter their data.
         with dask.config.set({WARNING_OF_SIZE: sys.maxsize}):
             return self._client.submit(pickle.loads, pickled, pure=False)

@@ -56,7 +56,7 @@ def transform_frame(model: SentModel, frame: Any, layout: LongLayout) -> Any:
     step = _shortest_gap(_columns(frame, layout.keys), layout) if _searches_step(layout) else None
     parts = _columns(frame, [*layout.keys, *_channels(layout)]).to_delayed()
     features = [embed(part, model.key, layout, step, meta) for part in parts]
-    is_partitioned = frame.known_divisions and frame.index.name == layout.series_id
+    is_partitioned = frame.index.name == layout.series_id and frame.known_divisions
     if not is_partitioned and len(parts) > 1:
         ids = [delayed(_ids, pure=True)(part) for part in features]
         verdict = delayed(_refuse_shared, pure=True)(ids)
@@ -152,7 +152,7 @@ def _shortest_gap(keys: Any, layout: LongLayout) -> Any:
 
 
 def _gap_of_partition(frame: pd.DataFrame, layout: LongLayout) -> Any:
-    if frame.index.name == layout.series_id:
+    if frame.index.name is not None:
         frame = frame.reset_index()
     ids = frame[layout.series_id]
     return shortest_gap(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
