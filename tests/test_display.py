@@ -298,8 +298,7 @@ def test_each_size_is_drawn_with_its_best_candidate(search):
     np.testing.assert_allclose(line, np.column_stack([[2, 4], scores]))
     best = [np.flatnonzero(search.cv_results_["mean_test_score"] == score)[0] for score in scores]
     np.testing.assert_array_equal(display.fit_times, search.cv_results_["mean_fit_time"][best])
-    name = "accuracy, mean and deviation over 2 splits"
-    assert display.axes_[0].get_ylabel() == name
+    assert display.axes_[0].get_ylabel() == "accuracy\n(mean ± deviation, 2 splits)"
     assert display.axes_[1].get_ylabel() == "time of a fit (s)"
 
 
@@ -333,6 +332,38 @@ def test_what_a_halving_search_dropped_early_is_hollow(utterances):
     np.testing.assert_array_equal(display.sizes[~display.is_early], survivor)
     hollow = display.axes_[0].get_legend_handles_labels()[0][0].get_xdata()
     np.testing.assert_array_equal(hollow, display.sizes[display.is_early])
+    pixels = drawn_pixels(display)
+    for size, score, is_early in zip(display.sizes, display.scores, display.is_early, strict=True):
+        x, y = display.axes_[0].transData.transform((size, score)).round().astype(int)
+        assert (pixels[-1 - y, x] > 250).all() == is_early
+
+
+def drawn_pixels(display):
+    """Return the picture as an array of rows from the top, of red, green and blue."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(display.figure_)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]
+
+
+def test_the_sizes_of_the_files_are_drawn_below(search):
+    display = EmbeddingSizeDisplay.from_estimator(search, file_bytes=[2048, 4096])
+    assert [axes.get_ylabel() for axes in display.axes_[1:]] == ["time of a fit (s)", "file (KiB)"]
+    np.testing.assert_array_equal(display.axes_[2].lines[0].get_ydata(), [2, 4])
+    display = EmbeddingSizeDisplay.from_sizes([8, 4], [0.9, 0.8], file_bytes=[4096, 2048])
+    np.testing.assert_array_equal(display.axes_[1].lines[0].get_xydata(), [[4, 2], [8, 4]])
+    with pytest.raises(InputError, match="sizes has 2 values and file_bytes 1"):
+        EmbeddingSizeDisplay.from_estimator(search, file_bytes=[1])
+
+
+def test_every_name_of_an_axis_is_within_the_picture(search):
+    display = EmbeddingSizeDisplay.from_estimator(search, file_bytes=[2048, 4096])
+    drawn_pixels(display)
+    for axes in display.axes_:
+        box = axes.yaxis.label.get_window_extent()
+        assert box.x0 >= 0
+        assert 0 <= box.y0 < box.y1 <= display.figure_.bbox.y1
 
 
 def test_a_search_over_something_else_is_refused(utterances):

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 class EmbeddingSizeDisplay:
-    """Score, its spread and the time of a fit, against ``embedding_dim``.
+    """Score, its spread, the time of a fit and the size of a file, against ``embedding_dim``.
 
     Use `from_estimator` or `from_sizes` to make one.
 
@@ -38,7 +38,9 @@ class EmbeddingSizeDisplay:
         Seconds of a fit, drawn below.
     is_early : ndarray of shape (n_sizes,) or None
         Which sizes a halving search dropped early, so that their scores come from
-        less data; drawn hollow.
+        less training; drawn hollow.
+    file_bytes : ndarray of shape (n_sizes,) or None
+        Bytes of the model's file, drawn at the bottom.
     score_name : str
         What the score is.
 
@@ -46,8 +48,8 @@ class EmbeddingSizeDisplay:
     ----------
     ax_ : matplotlib Axes
         The frame around all that was drawn, after `plot`.
-    axes_ : ndarray of Axes, shape (2,) or (1,)
-        Score and, if it is known, time.
+    axes_ : ndarray of Axes, shape (1,) to (3,)
+        Score and, of what is known, time and bytes.
     figure_ : matplotlib Figure
         Their figure.
 
@@ -66,6 +68,7 @@ class EmbeddingSizeDisplay:
         spreads: Floats | None = None,
         fit_times: Floats | None = None,
         is_early: NDArray[np.bool_] | None = None,
+        file_bytes: Floats | None = None,
         *,
         score_name: str = "score",
     ) -> None:
@@ -74,11 +77,17 @@ class EmbeddingSizeDisplay:
         self.spreads = spreads
         self.fit_times = fit_times
         self.is_early = is_early
+        self.file_bytes = file_bytes
         self.score_name = score_name
 
     @classmethod
     def from_estimator(
-        cls, search: Any, *, metric: str | None = None, ax: Axes | None = None
+        cls,
+        search: Any,
+        *,
+        metric: str | None = None,
+        file_bytes: ArrayLike | None = None,
+        ax: Axes | None = None,
     ) -> Self:
         """Draw a fitted search over ``embedding_dim``.
 
@@ -91,6 +100,8 @@ class EmbeddingSizeDisplay:
             Fitted.
         metric : str, default=None
             Which score, if the search has several; None is the one it refits by.
+        file_bytes : array-like of shape (n_sizes,), default=None
+            Bytes of the model's file for each size, the smallest size first.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
 
@@ -101,7 +112,8 @@ class EmbeddingSizeDisplay:
         Raises
         ------
         InputError
-            If ``embedding_dim`` was not searched, or there is no such metric.
+            If ``embedding_dim`` was not searched, there is no such metric, or
+            `file_bytes` are not one for each size.
         NotFittedError
             If the search is not fitted.
         ImportError
@@ -113,13 +125,15 @@ class EmbeddingSizeDisplay:
         rows = _best_of_each_size(results, _sizes(results), results[f"mean_test_{metric}"])
         last = np.asarray(results.get("iter", np.zeros(len(results["params"]))))
         name = metric if metric != "score" else _score_name(search)
+        sizes = _sizes(results)[rows]
         display = cls(
-            _sizes(results)[rows],
+            sizes,
             np.asarray(results[f"mean_test_{metric}"])[rows],
             np.asarray(results[f"std_test_{metric}"])[rows],
             np.asarray(results["mean_fit_time"])[rows],
             last[rows] < last.max(),
-            score_name=f"{name}, mean and deviation over {search.n_splits_} splits",
+            _one_for_each(sizes, "file_bytes", file_bytes),
+            score_name=f"{name}\n(mean ± deviation, {search.n_splits_} splits)",
         )
         return display.plot(ax=ax)
 
@@ -130,6 +144,7 @@ class EmbeddingSizeDisplay:
         scores: ArrayLike,
         spreads: ArrayLike | None = None,
         fit_times: ArrayLike | None = None,
+        file_bytes: ArrayLike | None = None,
         *,
         score_name: str = "score",
         ax: Axes | None = None,
@@ -146,6 +161,8 @@ class EmbeddingSizeDisplay:
             Standard deviation of each score.
         fit_times : array-like of shape (n_sizes,), default=None
             Seconds of a fit.
+        file_bytes : array-like of shape (n_sizes,), default=None
+            Bytes of the model's file.
         score_name : str, default="score"
             What the score is.
         ax : matplotlib Axes, default=None
@@ -161,22 +178,22 @@ class EmbeddingSizeDisplay:
             If there are no sizes, or another number of anything else.
         """
         dims = np.asarray(sizes, dtype=np.int64)
-        given = {"scores": scores, "spreads": spreads, "fit_times": fit_times}
-        columns = {name: None if v is None else np.asarray(v, float) for name, v in given.items()}
-        for name, column in columns.items():
-            if column is not None and (column.shape != dims.shape or dims.size == 0):
-                raise InputError(
-                    f"sizes has {dims.size} values and {name} {column.size}; pass one of each "
-                    "for every size, and at least one size."
-                )
+        given = {
+            "scores": scores,
+            "spreads": spreads,
+            "fit_times": fit_times,
+            "file_bytes": file_bytes,
+        }
+        columns = [_one_for_each(dims, name, column) for name, column in given.items()]
         order = np.argsort(dims)
-        ordered = [None if column is None else column[order] for column in columns.values()]
-        scored, spread, times = ordered
+        ordered = [None if column is None else column[order] for column in columns]
+        scored, spread, times, n_bytes = ordered
         assert scored is not None
-        return cls(dims[order], scored, spread, times, score_name=score_name).plot(ax=ax)
+        display = cls(dims[order], scored, spread, times, None, n_bytes, score_name=score_name)
+        return display.plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw scores and, below, times.
+        """Draw scores and, below, times and bytes.
 
         Parameters
         ----------
@@ -187,13 +204,15 @@ class EmbeddingSizeDisplay:
         -------
         self : EmbeddingSizeDisplay
         """
-        self.ax_ = axes_or_new(ax, self, size=(7, 5))
+        kibibytes = None if self.file_bytes is None else self.file_bytes / 1024
+        costs = {"time of a fit (s)": self.fit_times, "file (KiB)": kibibytes}
+        known = [(name, values) for name, values in costs.items() if values is not None]
+        self.ax_ = axes_or_new(ax, self, size=(7, 3.5 + 1.5 * len(known)))
         self.figure_: Figure | Any = self.ax_.figure
-        ratios = [1.0] if self.fit_times is None else [2.0, 1.0]
-        self.axes_ = divided(self.ax_, len(ratios), 1, ratios)[:, 0]
+        self.axes_ = divided(self.ax_, 1 + len(known), 1, [2.0, *(1.0 for _ in known)])[:, 0]
         self._plot_scores(self.axes_[0])
-        if self.fit_times is not None:
-            self._plot_times(self.axes_[1], self.fit_times)
+        for axes, (name, values) in zip(self.axes_[1:], known, strict=True):
+            _plot_costs(axes, self.sizes, values, name)
         for axes in self.axes_:
             axes.set_xscale("log", base=2)
             axes.set_xticks(self.sizes, [str(size) for size in self.sizes])
@@ -211,15 +230,30 @@ class EmbeddingSizeDisplay:
                 "o",
                 mfc="white",
                 mec="tab:blue",
-                label="dropped early, on less data",
+                zorder=3,  # above the error bars' own dots
+                label="dropped early, after less training",
             )
             ax.legend(frameon=False)
         ax.set_ylabel(self.score_name)
 
-    def _plot_times(self, ax: Any, fit_times: Floats) -> None:
-        ax.plot(self.sizes, fit_times, color="tab:gray", marker="o")
-        ax.set_ylabel("time of a fit (s)")
-        ax.set_ylim(0, 1.1 * max(float(fit_times.max()), 1e-9))
+
+def _plot_costs(ax: Any, sizes: NDArray[np.int64], costs: Floats, name: str) -> None:
+    ax.plot(sizes, costs, color="tab:gray", marker="o")
+    ax.set_ylabel(name)
+    ax.set_ylim(0, 1.1 * max(float(costs.max()), 1e-9))
+
+
+def _one_for_each(sizes: NDArray[np.int64], name: str, values: ArrayLike | None) -> Floats | None:
+    """Return values as an array, and refuse any other number of them than there are sizes."""
+    if values is None:
+        return None
+    column = np.asarray(values, dtype=np.float64)
+    if column.shape != sizes.shape or sizes.size == 0:
+        raise InputError(
+            f"sizes has {sizes.size} values and {name} {column.size}; pass one of each for every "
+            "size, and at least one size."
+        )
+    return column
 
 
 def _sizes(results: Any) -> NDArray[np.int64]:
