@@ -19,7 +19,7 @@ from tests.commands import LONG, QUICK, complaint, meters, ok, seqfeat
 from seqfeat import LayoutWarning
 from seqfeat.cli.console import Console, show_warnings_in_one_line, table
 from seqfeat.cli.examples import DETAILS, EXAMPLES
-from seqfeat.cli.options import assignment, step_length, whole_numbers
+from seqfeat.cli.options import assignment, processes, step_length, whole_numbers
 from seqfeat.cli.parser import make_parser
 from seqfeat.cli.wording import explained, in_options
 from seqfeat.datasets import load_japanese_vowels
@@ -104,6 +104,7 @@ def test_every_command_is_a_module_with_a_run():
         (["train", "x.csv", "-o", "m.joblib", "--embedding-dim", "8,0"], "numbers from 1 up"),
         (["train", "x.csv", "-o", "m.joblib", "--set", "pooling"], "no NAME=VALUE"),
         (["train", "x.csv", "-o", "m.joblib", "--channels", ","], "holds no name"),
+        (["train", "x.csv", "-o", "m.joblib", "--jobs", "0"], "no number of processes"),
     ],
 )
 def test_what_is_no_command_is_a_usage_error(arguments, words):
@@ -124,6 +125,7 @@ def test_values_are_read_as_what_they_are():
     assert assignment("bidirectional=True") == ("bidirectional", True)
     assert assignment("dropout=0.5") == ("dropout", 0.5)
     assert assignment("pooling=max") == ("pooling", "max")
+    assert [processes(text) for text in ("2", "-1")] == [2, -1]
 
 
 # Messages.
@@ -178,6 +180,15 @@ def test_a_collapse_is_a_warning_in_one_line(tmp_path):
     said = [line for line in done.err.splitlines() if "of the variance" in line]
     assert len(said) == 1
     assert said[0].startswith("seqfeat: warning: the reconstruction explains")
+    assert "Raise --max-iter (it is 1), patch_len" in said[0]
+    assert "noise.npy: 12 series, without labels" in done.err
+    assert "Trained 1 epoch in" in done.err
+
+
+def test_rows_of_a_wide_table_are_said_to_be_series(tmp_path):
+    meters(4).drop(columns=["meter", "kind"]).to_csv(tmp_path / "wide.csv", index=False)
+    done = ok("train", tmp_path / "wide.csv", *QUICK, "-o", tmp_path / "m.joblib")
+    assert "series, one a row, without labels" in done.err
 
 
 def test_channels_that_seem_to_come_first_are_a_warning(tmp_path):

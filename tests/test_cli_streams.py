@@ -33,6 +33,9 @@ def folder(tmp_path_factory):
     ok("train", folder / "train.csv", *LONG, *quick, folder / "m.joblib")
     np.save(folder / "rows.npy", waves(30))
     ok("train", folder / "rows.npy", *quick, folder / "rows.joblib")
+    np.save(folder / "wide.npy", waves(30)[:, :, 0])
+    np.save(folder / "wider.npy", np.zeros((4, 30)))
+    ok("train", folder / "wide.npy", *quick, folder / "wide.joblib")
     new = meters(24, seed=1)
     new.to_csv(folder / "new.csv", index=False)
     new.drop(columns="kind").to_csv(folder / "unlabelled.csv", index=False)
@@ -277,6 +280,10 @@ def test_a_model_of_the_library_is_read_with_options(tmp_path, folder, new):
         (["embed", "{m}", "{npy}", "-o", "f.csv"], "expecting 2 features"),
         (["embed", "{m}", "{npy}", "--id", "x", "-o", "f.csv"], "--id x"),
         (["embed", "{m}", "{new}", "--device", "cuda:77", "-o", "f.csv"], "--device cuda:77"),
+        (["evaluate", "{m}", "{new}", "--label", "load"], "Split the series, or pass no --label."),
+        (["export", "{m}", "-o", "x.onnx", "--opset", "3"], "--opset 3; pass"),
+        (["report", "{m}", "{new}", "-o", "x.html", "--max-points", "0"], "--max-points 0; pass"),
+        (["embed", "{wide}", "{wider}", "-o", "f.csv"], "X has 30 features, but"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, monkeypatch, folder, arguments, words):
@@ -287,9 +294,22 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, monkeypatch, folder, 
         "new": folder / "new.csv",
         "npy": folder / "rows.npy",
         "unlabelled": folder / "unlabelled.csv",
+        "wide": folder / "wide.joblib",
+        "wider": folder / "wider.npy",
     }
-    assert words in complaint(*(text.format(**names) for text in arguments))
+    said = complaint(*(text.format(**names) for text in arguments))
+    assert words in said
+    assert "--debug" not in said
+    assert ("step" in said) == ("step" in words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_s_ids_do_not_replace_what_is_read(tmp_path, folder):
+    table = tmp_path / "new.ids.csv"
+    table.write_bytes((folder / "new.csv").read_bytes())
+    said = complaint("embed", folder / "m.joblib", table, "-o", tmp_path / "new.npy")
+    assert "new.ids.csv, which is what is read" in said
+    assert table.read_bytes() == (folder / "new.csv").read_bytes()
 
 
 def test_an_error_in_a_late_part_leaves_the_earlier_output_whole(tmp_path, folder):
@@ -301,7 +321,9 @@ def test_an_error_in_a_late_part_leaves_the_earlier_output_whole(tmp_path, folde
     frame.to_csv(tmp_path / "gap.csv", index=False)
     said = complaint("embed", folder / "m.joblib", tmp_path / "gap.csv", "-o", output)
     assert "series m022 has NaN at timestep 3, channel 0" in said
-    assert "--missing mask" in said
+    assert said.endswith(
+        "Fill it, or train the model with --missing mask, which takes NaN as not observed."
+    )
     assert output.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.csv", "gap.csv"]
 

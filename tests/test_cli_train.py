@@ -1,6 +1,8 @@
 """`seqfeat train` and `seqfeat search`: from a file to a model that was measured."""
 
 import json
+import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -258,6 +260,60 @@ def test_a_report_can_be_had(tmp_path, csv, command):
     assert "<html" in page.read_text()
 
 
+def report_of(tmp_path, csv, *options):
+    """Return the text of the report that a training leaves, and of its scores alone."""
+    pytest.importorskip("bokeh")
+    page, model = tmp_path / "r.html", tmp_path / "m.joblib"
+    ok("train", csv, *LONG, *QUICK, *options, "--report", page, "-o", model)
+    scores, rest = re.split('<section id="series"', page.read_text(), maxsplit=1)
+    return scores, rest
+
+
+def test_a_training_s_report_compares_on_the_series_held_out(tmp_path, csv):
+    scores, rest = report_of(tmp_path, csv, "--notes", "the first of May")
+    assert "Trained on 30 series of" in scores
+    assert "10 series held out of 40." in scores
+    assert "the first of May" in scores
+    assert "raw series + RBF SVC" in scores
+    assert "flatters" not in scores
+    assert "most frequent class<" not in scores  # the page has a better one
+    assert re.search('<th scope="row">training</th>', rest)
+    assert '"load"' in rest  # the channels' names
+    assert "fit_seconds" not in scores + rest
+
+
+def test_a_report_on_what_was_trained_on_does_not_compare_with_folds(tmp_path, csv):
+    scores, _ = report_of(tmp_path, csv, "--cv", "2")
+    assert "which flatters it" in scores
+    metrics = card_of(tmp_path / "m.joblib")["metrics"]
+    table, further = scores.split("Further figures</caption>")
+    assert "raw series" not in table
+    assert "accuracy of raw series + RBF SVC, mean of 2 folds" in further
+    assert (
+        f'accuracy, mean of 2 folds</th><td class="number">{metrics["cv_accuracy"]:.4g}' in further
+    )
+
+
+def test_a_report_is_on_the_model_that_was_measured(tmp_path, csv):
+    scores, _ = report_of(tmp_path, csv, "--refit")
+    metrics = card_of(tmp_path / "m.joblib")["metrics"]
+    assert f"{100 * metrics['test_accuracy']:.1f} %" in scores
+    assert "was then trained once more, on all of them." in scores
+    assert "flatters" not in scores
+
+
+def test_what_a_card_says_is_in_a_later_report_in_words(tmp_path, csv):
+    pytest.importorskip("bokeh")
+    page, model = tmp_path / "r.html", tmp_path / "m.joblib"
+    ok("train", csv, *LONG, *QUICK, "-o", model)
+    ok("report", model, csv, "-o", page)
+    text = page.read_text()
+    assert "m.joblib: trained on " in text
+    assert "accuracy of raw series + RBF SVC on 10 series held out of the training" in text
+    assert "test_accuracy" not in text
+    assert '"load"' in text
+
+
 # What is refused, before any training and in one line.
 
 
@@ -296,18 +352,72 @@ def test_what_cannot_be_trained_is_refused(tmp_path, csv, options, words):
         ({"kind": ["a"] * 20}, ["all series have the label a"]),
         ({"kind": ["a"] * 19 + ["b"]}, ["only 1 series has the label b"]),
         ({"kind": np.arange(20) / 7}, ["no classes but numbers"]),
-        ({"t3": [np.nan] + [0.0] * 19}, ["series s0 has NaN at timestep 3", "--missing mask"]),
-        ({"t3": [np.inf] + [0.0] * 19}, ["series s0 has inf", "--missing mask"]),
+        ({"t3": [0.0] * 12 + [np.nan] * 8}, ["series s12 has NaN at timestep 3", "--missing mask"]),
+        ({"t3": [0.0] * 19 + [np.inf]}, ["series s19 has inf", "--missing mask"]),
     ],
 )
-def test_series_and_labels_that_cannot_be_learned_are_named(tmp_path, change, words):
+@pytest.mark.parametrize("measured_by", [["--cv", "2"], [], ["--test-size", "0"]])
+def test_series_and_labels_that_cannot_be_learned_are_named(tmp_path, change, words, measured_by):
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 8))).add_prefix("t")
     frame = frame.assign(name=[f"s{row}" for row in range(20)], kind=["a", "b"] * 10)
     frame.assign(**change).to_csv(tmp_path / "wide.csv", index=False)
-    options = ["--id", "name", "--label", "kind", *QUICK, "--cv", "2"]
-    said = complaint("train", tmp_path / "wide.csv", *options, "-o", tmp_path / "m.joblib")
+    options = ["--id", "name", "--label", "kind", *QUICK, *measured_by]
+    done = seqfeat("train", tmp_path / "wide.csv", *options, "-o", tmp_path / "m.joblib")
+    assert done.status == 1
+    assert "Training" not in done.err
     for word in words:
-        assert word in said
+        assert word in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda frame: frame.assign(load=np.nan), ["series m000 has NaN", "--missing mask"]),
+        (lambda frame: frame.drop(columns="heat"), ["X has 1 features", "expecting 2"]),
+        (
+            lambda frame: frame.assign(kind="office"),
+            ["none of the labels (office)", "(home, shop)"],
+        ),
+        (lambda frame: frame.assign(kind=np.nan), ["series m000 has no label"]),
+    ],
+)
+def test_what_cannot_be_a_test_set_is_refused_before_the_training(tmp_path, csv, change, words):
+    test = tmp_path / "test.csv"
+    change(meters(10, seed=1)).to_csv(test, index=False)
+    done = seqfeat("train", csv, *LONG, *QUICK, "--test", test, "-o", tmp_path / "m.joblib")
+    assert done.status == 1
+    assert "Training" not in done.err
+    for word in [f"--test {test}: ", *words]:
+        assert word in done.err.splitlines()[-1]
+
+
+def test_labels_of_a_test_set_may_be_written_as_numbers_or_as_text(tmp_path):
+    X = np.sin(np.arange(20) / 3 + np.arange(24)[:, None])[:, :, None]
+    y = np.arange(24) % 2
+    for name, labels in (("numbers", y), ("texts", y.astype(str))):
+        np.savez(tmp_path / f"{name}.npz", X=X, y=labels)
+    command = ["train", tmp_path / "numbers.npz", *QUICK, "--no-baselines", "--json"]
+    scores = [
+        ok(*command, "--test", tmp_path / f"{name}.npz", "-o", tmp_path / "m.joblib").json["scores"]
+        for name in ("numbers", "texts")
+    ]
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "page", "module"),
+    [("--report", "page.html", "bokeh"), ("--picture", "page.png", "matplotlib")],
+)
+def test_what_could_not_be_drawn_is_refused_before_the_training(
+    tmp_path, csv, monkeypatch, option, page, module
+):
+    command = ["train", csv, *LONG, *QUICK, "-o", tmp_path / "m.joblib", option]
+    assert "is a file and no folder" in complaint(*command, csv / page)
+    monkeypatch.setitem(sys.modules, module, None)
+    done = seqfeat(*command, tmp_path / page)
+    assert done.status == 1
+    assert f"{option} needs {module}: pip install 'seqfeat[" in done.err
+    assert "Training" not in done.err
 
 
 def test_where_nothing_can_be_saved_nothing_is_trained(tmp_path, csv):

@@ -143,6 +143,30 @@ def test_the_model_stands_among_its_baselines_the_best_first(speakers):
     order = [ours, "nearest neighbour 0.500", f"the most frequent class here {share:.3f}"]
     places = [page.text.index(text) for text in order]
     assert places == sorted(places)
+    # Wilson's interval of 185 of 370.
+    assert "nearest neighbour 0.500 0.449 to 0.551" in page.text
+
+
+def test_further_figures_and_that_scores_flatter(small, tmp_path):
+    X, y = noisy_waves(30, seed=1)
+    target = tmp_path / "report.html"
+    page = Page(save_report(small, X, y, target, metrics={"mean of folds": 0.75}))
+    assert "Further figures" in page.text
+    assert "mean of folds 0.75" in page.text
+    assert "flatters" not in page.text
+    page = Page(save_report(small, X, y, target, was_trained_on=True))
+    assert "Further figures" not in page.text
+    assert "The model was trained on these very series, which flatters it" in page.text
+
+
+def test_channels_have_the_names_that_are_passed(tmp_path):
+    X = np.random.default_rng(0).normal(size=(12, 9, 2))
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    target = tmp_path / "report.html"
+    save_report(model, X, target=target, channel_names=["pulse", "spo2"])
+    assert '"pulse"' in target.read_text()
+    with pytest.raises(InputError, match="channel_names has 1 names for 2 channels"):
+        save_report(model, X, target=target, channel_names=["pulse"])
 
 
 def test_it_says_what_was_trained_on_what(speakers):

@@ -2,7 +2,7 @@
 
 - `parser`, `options`, `examples`: what can be typed; imported without PyTorch
 - `console`, `progress`, `wording`, `interrupts`: how it talks and how it is stopped
-- `sources`, `models`, `results`: what goes in and what comes out
+- `sources`, `training_sets`, `models`, `results`: what goes in and what comes out
 - one module a command: `train`, `search`, `embed`, `predict`, `evaluate`, `anomalies`,
   `info`, `export`, `report`, `convert`; each has ``run(options, console)``
 """

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from seqfeat.cli.wording import in_options
+from seqfeat.cli.wording import advice_in_options
 
 __all__ = ["Console", "show_warnings_in_one_line", "table"]
 
@@ -70,7 +70,7 @@ def show_warnings_in_one_line(console: Console) -> None:
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = in_options(str(message))
+        text = advice_in_options(str(message))
         if text not in shown:
             shown.add(text)
             console.complain(f"warning: {text}")

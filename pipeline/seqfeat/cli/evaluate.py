@@ -6,11 +6,10 @@ import argparse
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from seqfeat.cli.console import Console, table
-from seqfeat.cli.labels import as_classes
+from seqfeat.cli.labels import comparable, without_gaps
 from seqfeat.cli.models import Model, open_model
 from seqfeat.cli.scores import RunningScore, accuracy_interval
 from seqfeat.cli.sources import Source, open_source
@@ -49,10 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
 def _labels(batch: Batch, source: Source) -> np.ndarray[Any, Any]:
     if batch.y is None:
         raise UserError(f"{source.name} has no labels to compare with; pass --label COLUMN.")
-    missing = np.asarray(pd.isna(np.asarray(batch.y, dtype=object)))
-    if missing.any():
-        raise UserError(f"series {batch.ids[int(np.argmax(missing))]} has no label; drop it.")
-    return np.asarray(batch.y)
+    return without_gaps(batch.y, batch.ids)
 
 
 def _comparison(
@@ -60,12 +56,7 @@ def _comparison(
 ) -> Result:
     """Return how predictions compare with labels."""
     classes = np.asarray(model.estimator.classes_)
-    labels = as_classes(labels, classes)
-    if not np.isin(labels, classes).any():
-        raise UserError(
-            f"none of the labels ({_some(np.unique(labels))}) is among the classes of {model.path} "
-            f"({_some(classes)}). Check --label, and that they are written alike."
-        )
+    labels = comparable(labels, classes, str(model.path))
     names = np.unique(np.concatenate([classes, labels]))
     n_right = int((labels == predictions).sum())
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -86,11 +77,6 @@ def _comparison(
         "confusion_matrix": confusion_matrix(labels, predictions, labels=names),
         "unknown_labels": np.setdiff1d(labels, classes),
     }
-
-
-def _some(names: np.ndarray[Any, Any]) -> str:
-    shown = list(map(str, names[:5]))
-    return ", ".join(shown if len(names) <= 5 else [*shown, "..."])
 
 
 def _show(result: Result, model: Model, console: Console) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-__all__ = ["as_classes"]
+from seqfeat.cli.wording import UserError
+
+__all__ = ["as_classes", "comparable", "without_gaps"]
 
 Labels = np.ndarray[Any, Any]
 
@@ -38,6 +41,33 @@ def as_classes(labels: Labels, classes: Labels) -> Labels:
     except ValueError:
         return labels
     return numbers
+
+
+def without_gaps(labels: Any, ids: pd.Index[Any]) -> Labels:
+    """Return the labels of series to compare with, of which none may be missing."""
+    missing = np.asarray(pd.isna(np.asarray(labels, dtype=object)))
+    if missing.any():
+        raise UserError(f"series {ids[int(np.argmax(missing))]} has no label; drop it.")
+    return np.asarray(labels)
+
+
+def comparable(labels: Labels, classes: Labels, owner: str) -> Labels:
+    """Return labels as what the classes are, and refuse them if they are all foreign.
+
+    `owner` says whose classes they are.
+    """
+    found = as_classes(labels, classes)
+    if not np.isin(found, classes).any():
+        raise UserError(
+            f"none of the labels ({_some(np.unique(found))}) is among the classes of {owner} "
+            f"({_some(classes)}). Check --label, and that they are written alike."
+        )
+    return found
+
+
+def _some(names: Labels) -> str:
+    shown = list(map(str, names[:5]))
+    return ", ".join(shown if len(names) <= 5 else [*shown, "..."])
 
 
 def _is_text(values: Labels) -> bool:

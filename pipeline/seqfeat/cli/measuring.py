@@ -174,8 +174,7 @@ def _add_test(
     result.scores[name] = score
     result.metrics["test_series"] = len(test.X)
     if classifies:
-        low, high = accuracy_interval(round(score * len(test.X)), len(test.X))
-        result.spreads[name] = f"95 % interval {low:.3f} to {high:.3f}"
+        result.spreads[name] = f"95 % interval {_interval(score, test)}"
         result.metrics["test_accuracy"] = score
         result.metrics["test_r_squared"] = float(fitted["autoencoder"].score(test.X))
     else:
@@ -218,8 +217,15 @@ def _add_baselines(
             scores = score(baseline)
         result.scores[name] = float(scores.mean())
         result.metrics[f"baseline: {name}"] = float(scores.mean())
-        if len(scores) > 1:
+        if parts.test is None:
             result.spreads[name] = f"± {scores.std():.3f}"
+        else:
+            result.spreads[name] = _interval(float(scores[0]), parts.test)
+
+
+def _interval(accuracy: float, test: LabelledSeries) -> str:
+    low, high = accuracy_interval(round(accuracy * len(test.X)), len(test.X))
+    return f"{low:.3f} to {high:.3f}"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ __all__ = [
     "add_training",
     "comma_separated",
     "cv_folds",
+    "processes",
     "whole_numbers",
 ]
 
@@ -167,6 +168,13 @@ def cv_folds(text: str) -> int:
     """Read the number of folds of a cross-validation."""
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of folds; there are 2 at least")
+    return int(text)
+
+
+def processes(text: str) -> int:
+    """Read a number of processes: joblib counts from -1, all cores, downwards as well."""
+    if not text.removeprefix("-").isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: 1, 2, ... or -1")
     return int(text)
 
 

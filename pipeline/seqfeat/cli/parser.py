@@ -13,6 +13,7 @@ from seqfeat.cli.options import (
     add_output,
     add_training,
     cv_folds,
+    processes,
 )
 from seqfeat.version import __version__
 
@@ -97,7 +98,12 @@ def _add_train(commands: _Commands) -> None:
     )
     group.add_argument("--no-baselines", action="store_true", help="do not compare with others")
     group.add_argument(
-        "--jobs", "-j", metavar="N", type=int, default=1, help="processes (default: 1)"
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=processes,
+        default=1,
+        help="processes, -1 for one a core (default: 1)",
     )
     _add_model_file(parser)
     parser.add_argument("--report", metavar="FILE", help="leave a report as well, .html")
@@ -117,7 +123,12 @@ def _add_search(commands: _Commands) -> None:
     )
     group.add_argument("--cv", metavar="FOLDS", type=cv_folds, default=3, help="folds (default: 3)")
     group.add_argument(
-        "--jobs", "-j", metavar="N", type=int, default=1, help="processes (default: 1)"
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=processes,
+        default=1,
+        help="processes, -1 for one a core (default: 1)",
     )
     group.add_argument(
         "--cluster", metavar="ADDRESS", help="a Dask scheduler to run it on, tcp://HOST:8786"
@@ -140,7 +151,11 @@ def _add_embed(commands: _Commands) -> None:
     parser = commands.add("embed", "MODEL DATA -o FILE", "write the features of each series")
     add_model(parser)
     add_data(parser)
-    add_output(parser, "a row for each series: .csv, .parquet, or .npy without ids", required=True)
+    add_output(
+        parser,
+        "a row for each series: .csv, .parquet, or .npy with the ids in NAME.ids.csv",
+        required=True,
+    )
 
 
 def _add_predict(commands: _Commands) -> None:

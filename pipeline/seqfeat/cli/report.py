@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,29 +13,42 @@ import numpy as np
 from seqfeat.cli.console import Console
 from seqfeat.cli.labels import as_classes
 from seqfeat.cli.models import open_model
-from seqfeat.cli.results import check_suffix, check_target
+from seqfeat.cli.results import check_extra, check_suffix, check_target
 from seqfeat.cli.sources import ids_of, open_source
 from seqfeat.cli.streams import naming_series
 
-__all__ = ["run", "write_report"]
+__all__ = ["in_words", "run", "write_report"]
+
+QUANTITIES = {
+    "test_accuracy": "accuracy",
+    "cv_accuracy": "accuracy",
+    "test_r_squared": "R squared of the reconstruction",
+    "cv_r_squared": "R squared of the reconstruction",
+}
+BASELINE = "baseline: "
+MOST_FREQUENT = "most frequent class"
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
     check_target(options.output, options.data, options.model)
     check_suffix(options.output, (".html",))
+    check_extra("bokeh", "a report", "report")
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
     X, y = source.read()
     if y is not None and model.predicts:
         y = as_classes(np.asarray(y), np.asarray(model.estimator.classes_))
+    notes = model.card.get("notes")
     write_report(
         model.estimator,
         X,
         y,
         options.output,
         title=options.title or f"{Path(options.model).stem} on {Path(source.name).name}",
+        notes=f"{Path(options.model).name}: {notes}" if notes else None,
         metrics=model.card.get("metrics") or {},
+        channel_names=source.reading.channels,
         max_points=options.max_points,
     )
     size = Path(options.output).stat().st_size
@@ -50,15 +63,20 @@ def write_report(
     path: str,
     *,
     title: str,
+    notes: str | None,
     metrics: Mapping[str, float],
     baselines: Mapping[str, float] | None = None,
+    channel_names: Sequence[str] | None = None,
+    was_trained_on: bool = False,
     max_points: int = 2000,
     random_state: int = 0,
 ) -> None:
-    """Write the report of a model; baselines belong to it if they were measured on `X`."""
+    """Write a model's report; `metrics` are those of its card, `baselines` were tried on `X`."""
     save_report = import_module("seqfeat.report").save_report
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     ids = ids_of(X, 0)
+    # The page has a line of its own for what is most frequent.
+    tried = {name: it for name, it in (baselines or {}).items() if name != MOST_FREQUENT}
     with naming_series(ids):
         save_report(
             estimator,
@@ -67,8 +85,41 @@ def write_report(
             target=path,
             ids=ids,
             title=title,
-            metrics=metrics,
-            baselines=baselines,
+            notes=notes,
+            metrics=in_words(metrics),
+            baselines=tried,
+            timings={"training": metrics["fit_seconds"]} if "fit_seconds" in metrics else None,
+            channel_names=channel_names,
+            was_trained_on=was_trained_on,
             max_points=max_points,
             random_state=random_state,
         )
+
+
+def in_words(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that `seqfeat train` puts on a card as people call them.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.report import in_words
+    >>> in_words({"test_series": 68, "test_accuracy": 0.9, "fit_seconds": 3.1, "mine": 5})
+    {'accuracy on 68 series held out of the training': 0.9, 'mine': 5}
+    >>> in_words({"cv_accuracy": 0.9, "cv_folds": 3, "baseline: raw series": 0.8})
+    {'accuracy, mean of 3 folds': 0.9, 'accuracy of raw series, mean of 3 folds': 0.8}
+    """
+    if "cv_folds" in metrics:
+        where = f", mean of {metrics['cv_folds']:g} folds"
+    else:
+        where = f" on {metrics.get('test_series', 0):,.0f} series held out of the training"
+    named = {}
+    for name, value in metrics.items():
+        if name in ("test_series", "cv_folds", "fit_seconds"):
+            continue
+        if name.startswith(BASELINE):
+            name = f"accuracy of {name.removeprefix(BASELINE)}{where}"
+        elif name.removesuffix("_deviation") in QUANTITIES:
+            is_spread = name.endswith("_deviation")
+            quantity = QUANTITIES[name.removesuffix("_deviation")]
+            name = f"{quantity}, standard deviation of the folds" if is_spread else quantity + where
+        named[name] = value
+    return named

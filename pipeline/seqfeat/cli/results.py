@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -15,7 +18,9 @@ from seqfeat.cli.wording import UserError
 
 NPY: Any = np.lib.format  # whose functions have no types
 
-__all__ = ["Writer", "check_suffix", "check_target", "writing"]
+PICTURES = (".png", ".svg", ".pdf")
+
+__all__ = ["Writer", "check_extra", "check_picture", "check_suffix", "check_target", "writing"]
 
 
 class Writer(Protocol):
@@ -34,14 +39,48 @@ def check_suffix(path: str, allowed: tuple[str, ...], option: str = "--output") 
 
 
 def check_target(path: str | None, *inputs: str, option: str = "--output") -> None:
-    """Refuse to write over what is read, or where there is a folder, before any work is done."""
+    """Refuse to write over what is read, or where nothing can be, before any work is done."""
     if path is None:
         return
     if Path(path).is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it.")
     for other in inputs:
-        if Path(other).exists() and Path(path).exists() and Path(path).samefile(other):
-            raise UserError(f"{option} {path} is what is read; choose another name.")
+        for target in _written(Path(path)):
+            if Path(other).exists() and target.exists() and target.samefile(other):
+                raise UserError(
+                    f"{option} {path} would replace {other}, which is what is read; "
+                    "choose another name."
+                )
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file and no folder", str(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "nothing can be written there", str(folder))
+
+
+def check_extra(module: str, option: str, extra: str) -> None:
+    """Refuse an option whose library is missing, before any work is done."""
+    if find_spec(module) is None:
+        raise ImportError(f"{option} needs {module}: pip install 'seqfeat[{extra}]'")
+
+
+def check_picture(option: str, path: str, *inputs: str) -> None:
+    """Refuse a picture that could not be drawn in the end."""
+    check_suffix(path, PICTURES, option)
+    check_target(path, *inputs, option=option)
+    check_extra("matplotlib", option, "plot")
+
+
+def _written(path: Path) -> list[Path]:
+    """Return all files that a result is written into."""
+    return [path, _ids_path(path)] if path.suffix.lower() == ".npy" else [path]
+
+
+def _ids_path(path: Path) -> Path:
+    """Return where the names of the series go, which an array has no room for."""
+    return path.with_suffix(".ids.csv")
 
 
 @contextmanager
@@ -117,9 +156,8 @@ class _ParquetRows:
 @contextmanager
 def _npy(new: Path, path: Path) -> Iterator[Writer]:
     """Write numbers alone, and the ids into a file beside them."""
-    ids_path = path.with_suffix(".ids.csv")
     with ExitStack() as stack:
-        new_ids = stack.enter_context(replacing(ids_path))
+        new_ids = stack.enter_context(replacing(_ids_path(path)))
         ids = stack.enter_context(new_ids.open("w", encoding="utf-8", newline=""))
         file = stack.enter_context(new.open("wb"))
         rows = _NpyRows(file, CsvRows(ids))

@@ -10,11 +10,11 @@ from typing import Any
 from seqfeat.cli.console import Console
 from seqfeat.cli.estimators import make_estimator, size_parameter
 from seqfeat.cli.models import MODELS
-from seqfeat.cli.results import check_suffix, check_target
+from seqfeat.cli.results import check_picture, check_suffix, check_target
 from seqfeat.cli.sizes import best_size, distributed, search_sizes, size_rows, size_table
-from seqfeat.cli.sources import ids_of, open_source
-from seqfeat.cli.streams import naming_series
-from seqfeat.cli.train import PICTURES, fit, read_labelled
+from seqfeat.cli.sources import open_source
+from seqfeat.cli.train import fit
+from seqfeat.cli.training_sets import read_labelled
 from seqfeat.persistence import check_can_save, save
 
 __all__ = ["run"]
@@ -27,29 +27,28 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         check_suffix(options.output, MODELS)
         check_can_save(options.output)
     if options.plot is not None:
-        check_target(options.plot, options.data, option="--plot")
-        check_suffix(options.plot, PICTURES, "--plot")
+        check_picture("--plot", options.plot, options.data)
     if options.cluster is not None:
         distributed(options.cluster)
-    make_estimator(options, with_labels=True)  # to refuse wrong parameters before reading
+    # To refuse wrong parameters before reading.
+    autoencoder = make_estimator(options, with_labels=True)["autoencoder"]
     source = open_source(options.data, options, demo_split="train")
-    labelled = read_labelled(source, console)
+    labelled, _ = read_labelled(source, autoencoder, console)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
-    with naming_series(ids_of(labelled.X, 0)):
-        console.note(f"Comparing {len(options.embedding_dim)} sizes, {options.cv} folds ...")
-        search = search_sizes(estimator, labelled, options, console)
-        rows = size_rows(search, labelled)
-        best = best_size(rows)
-        score = "accuracy" if labelled.y is not None else "R squared of the reconstruction"
-        console.say(f"Score: {score}, mean of {options.cv} folds\n{size_table(rows, best)}")
-        if options.plot is not None:
-            _plot(search, options.plot)
-            console.say(f"Drew {options.plot}.")
-        result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
-        if options.output is None:
-            return result
-        estimator.set_params(**{size_parameter(estimator): best})
-        fitted, seconds = fit(estimator, labelled, console)
+    console.note(f"Comparing {len(options.embedding_dim)} sizes, {options.cv} folds ...")
+    search = search_sizes(estimator, labelled, options, console)
+    rows = size_rows(search, labelled)
+    best = best_size(rows)
+    score = "accuracy" if labelled.y is not None else "R squared of the reconstruction"
+    console.say(f"Score: {score}, mean of {options.cv} folds\n{size_table(rows, best)}")
+    if options.plot is not None:
+        _plot(search, rows, options.plot)
+        console.say(f"Drew {options.plot}.")
+    result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
+    if options.output is None:
+        return result
+    estimator.set_params(**{size_parameter(estimator): best})
+    fitted, seconds = fit(estimator, labelled, console)
     chosen = next(row for row in rows if row["embedding_dim"] == best)
     quantity = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
     metrics = {
@@ -71,7 +70,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     }
 
 
-def _plot(search: Any, path: str) -> None:
+def _plot(search: Any, rows: list[dict[str, Any]], path: str) -> None:
     display = import_module("seqfeat.display").EmbeddingSizeDisplay
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    display.from_estimator(search).figure_.savefig(path, dpi=130)
+    drawn = display.from_estimator(search, file_bytes=[row["file_bytes"] for row in rows])
+    drawn.figure_.savefig(path, dpi=130)

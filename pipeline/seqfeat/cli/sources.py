@@ -94,6 +94,13 @@ class Source:
             for part in read_batches(self.name, **self.reading.arguments):
                 yield self._turned(part)
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether this is a table with a row for each series."""
+        if self.name.startswith(DEMO) or not _is_table(self.name):
+            return False
+        return not _is_long(self.reading, open_table(Path(self.name)).empty())
+
     def for_card(self) -> dict[str, Any] | None:
         """Return how the series of a training were read, for whoever reads others."""
         reading = self.reading
@@ -123,7 +130,8 @@ class Source:
         try:
             yield
         except InputError as error:
-            if not isinstance(self.reading.arguments["step"], EvenStep):
+            is_even = isinstance(self.reading.arguments["step"], EvenStep)
+            if not is_even or "step=" not in str(error):
                 raise
             raise UserError(
                 f"{error} (The step, {self.reading.even_step}, is that of the training; --step "

@@ -19,6 +19,12 @@ from seqfeat.exceptions import InputError
 __all__ = ["Batch", "naming_series", "stream"]
 
 
+FIXED = {
+    "Pass missing='mask' to read NaN as not observed (and NaN at the end as a shorter series), or "
+    "fill it.": "Fill it, or train the model with --missing mask, which takes NaN as not observed.",
+    "Replace it, or set it to NaN and pass missing='mask'.": "Replace it.",
+}
+"""What the library advises before a training, and what can be done once there is a model."""
 ADVICE = {
     " For one series pass X[None]; for one channel pass X[:, :, None].": (
         " In a table with a row for each series and time, --id and --time name the columns that "
@@ -30,6 +36,8 @@ ADVICE = {
     ),
 }
 """What the library says for Python, and what to say instead."""
+OTHER_TABLE = ("X has ", "The feature names ")
+"""How scikit-learn's errors begin about a table unlike that of the training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +63,22 @@ def stream(source: Source, console: Console) -> Iterator[Batch]:
 
 
 @contextmanager
-def naming_series(ids: pd.Index[Any]) -> Iterator[None]:
-    """Call series in errors by their names, where the library knows their places only."""
+def naming_series(ids: pd.Index[Any], *, is_trained: bool = True) -> Iterator[None]:
+    """Call series in errors by their names, where the library knows their places only.
+
+    `is_trained` says whether there is a model already, which decides what can be done.
+    """
     try:
         yield
     except InputError as error:
         message = re.sub(r"\bseries (\d+)\b", lambda found: _named(found, ids), str(error))
+        for before, after in FIXED.items() if is_trained else ():
+            message = message.replace(before, after)
         raise UserError(_without_python(message)) from error
+    except ValueError as error:
+        if not str(error).startswith(OTHER_TABLE):
+            raise
+        raise UserError(str(error)) from error
 
 
 def _without_python(message: str) -> str:

@@ -10,42 +10,29 @@ from typing import Any
 from sklearn.base import clone
 
 from seqfeat.cli.console import Console
-from seqfeat.cli.estimators import check_labels, make_estimator, size_parameter
+from seqfeat.cli.estimators import make_estimator, size_parameter
 from seqfeat.cli.interrupts import Interrupted
 from seqfeat.cli.measuring import Measurement, Split, measure, split
 from seqfeat.cli.models import MODELS
 from seqfeat.cli.progress import progress_bars
-from seqfeat.cli.results import check_suffix, check_target
+from seqfeat.cli.results import check_extra, check_picture, check_suffix, check_target
 from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
-from seqfeat.cli.sources import DEMO, Source, ids_of, open_source
-from seqfeat.cli.streams import naming_series
-from seqfeat.cli.wording import UserError
+from seqfeat.cli.sources import DEMO, Source, open_source
+from seqfeat.cli.training_sets import read_labelled, read_test
 from seqfeat.persistence import check_can_save, save
 from seqfeat.series import LabelledSeries
 
-__all__ = ["fit", "read_labelled", "run"]
-
-PICTURES = (".png", ".svg", ".pdf")
+__all__ = ["fit", "run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Carry the command out and return its result."""
     _check_targets(options)
-    make_estimator(options, with_labels=True)  # to refuse wrong parameters before reading
+    # To refuse wrong parameters before reading.
+    autoencoder = make_estimator(options, with_labels=True)["autoencoder"]
     source, test_source = _sources(options)
-    labelled = read_labelled(source, console)
-    with naming_series(ids_of(labelled.X, 0)):
-        return _trained(labelled, source, test_source, options, console)
-
-
-def _trained(
-    labelled: LabelledSeries,
-    source: Source,
-    test_source: Source | None,
-    options: argparse.Namespace,
-    console: Console,
-) -> dict[str, Any]:
-    test = None if test_source is None else _read_test(test_source, labelled)
+    labelled, alike = read_labelled(source, autoencoder, console)
+    test = None if test_source is None else read_test(test_source, labelled, alike)
     parts = split(labelled, test, test_source.name if test_source else "", options)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
     result: dict[str, Any] = {"command": "train", "output": options.output}
@@ -53,14 +40,25 @@ def _trained(
         result["sizes"] = _choose_size(estimator, parts, options, console)
     fitted, seconds = fit(estimator, parts.train, console)
     measured = _measured(fitted, parts, options, console)
+    was_measured = fitted
     if options.refit and parts.test is not None and test is None and not options.interrupts.came:
         console.note("Training again on all series ...")
         fitted, seconds = fit(clone(estimator), labelled, console)
     metrics = {**measured.metrics, "fit_seconds": round(seconds, 2)}
     notes = options.notes or f"trained on {source.name}"
-    save(fitted, options.output, metrics=metrics, notes=notes, reading=source.for_card())
+    reading = source.for_card()
+    save(fitted, options.output, metrics=metrics, notes=notes, reading=reading)
     _tell(measured, fitted, options, console)
-    _leave_pictures(fitted, parts, measured, options, console)
+    _leave_pictures(
+        was_measured,
+        parts,
+        options,
+        console,
+        notes=_story(parts, source, options, was_retrained=fitted is not was_measured),
+        metrics=metrics if parts.test is None else {"fit_seconds": metrics["fit_seconds"]},
+        baselines={} if parts.test is None else dict(list(measured.scores.items())[1:]),
+        channel_names=(reading or {}).get("channels"),
+    )
     return {
         **result,
         "interrupted": options.interrupts.came,
@@ -78,11 +76,11 @@ def _check_targets(options: argparse.Namespace) -> None:
     check_suffix(options.output, MODELS)
     check_can_save(options.output)
     if options.report is not None:
-        check_target(options.report, options.data, option="--report")
         check_suffix(options.report, (".html",), "--report")
+        check_target(options.report, options.data, option="--report")
+        check_extra("bokeh", "--report", "report")
     if options.picture is not None:
-        check_target(options.picture, options.data, option="--picture")
-        check_suffix(options.picture, PICTURES, "--picture")
+        check_picture("--picture", options.picture, options.data)
 
 
 def _sources(options: argparse.Namespace) -> tuple[Source, Source | None]:
@@ -92,29 +90,6 @@ def _sources(options: argparse.Namespace) -> tuple[Source, Source | None]:
     if test is None and options.cv is None and options.test_size is None:
         test = "demo:japanese-vowels:test" if options.data.startswith(DEMO) else None
     return source, None if test is None else open_source(test, options)
-
-
-def read_labelled(source: Source, console: Console) -> LabelledSeries:
-    """Read series to train on, and refuse labels that cannot be learned."""
-    labelled = source.read()
-    name = f"--label {source.reading.label}" if source.reading.label else f"labels of {source.name}"
-    n_series = len(labelled.X)
-    if n_series < 2:
-        raise UserError(f"{source.name} holds {n_series} series; training needs 2 at least.")
-    if labelled.y is None:
-        console.note(f"{source.name}: {n_series:,} series without labels, so features alone.")
-        return labelled
-    check_labels(labelled.y, ids_of(labelled.X, 0), name)
-    n_classes = len(set(labelled.y))
-    console.note(f"{source.name}: {n_series:,} series of {n_classes} classes.")
-    return labelled
-
-
-def _read_test(source: Source, labelled: LabelledSeries) -> LabelledSeries:
-    test = source.read()
-    if labelled.y is not None and test.y is None:
-        raise UserError(f"--test {source.name} has no labels to compare with.")
-    return test
 
 
 def _choose_size(
@@ -139,7 +114,8 @@ def fit(estimator: Any, labelled: LabelledSeries, console: Console) -> tuple[Any
     estimator.set_callbacks(*progress_bars(console)).fit(*labelled).set_callbacks()
     seconds = time.perf_counter() - started
     autoencoder = estimator if hasattr(estimator, "n_iter_") else estimator["autoencoder"]
-    console.note(f"Trained {autoencoder.n_iter_} epochs in {seconds:.1f} s.")
+    epochs = f"{autoencoder.n_iter_} epoch{'' if autoencoder.n_iter_ == 1 else 's'}"
+    console.note(f"Trained {epochs} in {seconds:.1f} s.")
     return estimator, seconds
 
 
@@ -175,33 +151,40 @@ def _tell(
 
 
 def _leave_pictures(
-    fitted: Any,
-    parts: Split,
-    measured: Measurement,
-    options: argparse.Namespace,
-    console: Console,
+    was_measured: Any, parts: Split, options: argparse.Namespace, console: Console, **findings: Any
 ) -> None:
     """Draw what was asked for, of the series held out or else of all."""
     X, y = parts.train if parts.test is None else parts.test
     if options.picture is not None:
-        _draw(fitted, X, y, options.picture)
+        _draw(was_measured, X, y, options.picture)
         console.say(f"Drew {options.picture}.")
     if options.report is None:
         return
     from seqfeat.cli.report import write_report
 
-    own = {name: it for name, it in measured.metrics.items() if not name.startswith("baseline: ")}
     write_report(
-        fitted,
+        was_measured,
         X,
         y,
         options.report,
-        title=f"{Path(options.output).stem}, trained on {Path(options.data).name}",
-        metrics=own,
-        baselines=dict(list(measured.scores.items())[1:]),
+        title=Path(options.output).stem,
+        was_trained_on=parts.test is None,
         random_state=options.random_state,
+        **findings,
     )
     console.say(f"Wrote {options.report}.")
+
+
+def _story(
+    parts: Split, source: Source, options: argparse.Namespace, *, was_retrained: bool
+) -> str:
+    """Return what was trained on what, in words."""
+    said = f"Trained on {len(parts.train.X):,} series of {source.name}."
+    if parts.test is not None:
+        said += f" This page is on {parts.description}."
+    if was_retrained:
+        said += " The model that was saved was then trained once more, on all of them."
+    return f"{said}\n{options.notes}" if options.notes else said
 
 
 def _draw(fitted: Any, X: Any, y: Any, path: str) -> None:

@@ -6,7 +6,7 @@ import re
 
 from seqfeat.exceptions import SeqfeatError
 
-__all__ = ["OPTIONS", "UserError", "explained", "in_options"]
+__all__ = ["OPTIONS", "UserError", "advice_in_options", "explained", "in_options"]
 
 OPTIONS = {
     "series_id": "--id",
@@ -23,11 +23,15 @@ OPTIONS = {
     "target_weight": "--target-weight",
     "early_stopping": "--early-stopping",
     "trusted": "--trusted",
+    "opset": "--opset",
+    "max_points": "--max-points",
 }
 """Options by the name of the parameter that they set; ``--set`` sets all others."""
 ASSIGNMENT = re.compile(
     rf"\b({'|'.join(OPTIONS)})=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|\.\.\.|[\w.:+-]*\w)"
 )
+BARE = re.compile(rf"\b({'|'.join(name for name in OPTIONS if '_' in name)})\b")
+"""Names that are no words, so that in a warning they stand for parameters."""
 QUOTES = re.compile("['\"]")
 PARAMETER = re.compile(r"The '(\w+)' parameter of LSTMAutoencoder")
 
@@ -52,6 +56,18 @@ def in_options(message: str) -> str:
     message = message.replace("series_id and time", "--id and --time")
     message = ASSIGNMENT.sub(_as_option, message)
     return re.sub(r"\bseries_id\b", "--id", message)
+
+
+def advice_in_options(message: str) -> str:
+    """Return a warning of the library likewise, and the parameters that it merely mentions.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.wording import advice_in_options
+    >>> advice_in_options("Raise max_iter (it is 1), patch_len or embedding_dim.")
+    'Raise --max-iter (it is 1), patch_len or --embedding-dim.'
+    """
+    return BARE.sub(lambda found: OPTIONS[found[1]], in_options(message))
 
 
 def explained(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -42,6 +42,8 @@ class Findings:
         All series.
     names : list of str
         What the drawn series are called.
+    channel_names : list of str
+        What their channels are called.
     labels, predictions : ndarray of shape (n_samples,) or None
         True classes, and predicted ones.
     confidences : ndarray of shape (n_drawn,) or None
@@ -66,6 +68,7 @@ class Findings:
     stages: Stages
     series: Series
     names: list[str]
+    channel_names: list[str]
     labels: NDArray[Any] | None
     predictions: NDArray[Any] | None
     confidences: NDArray[np.float64] | None
@@ -89,6 +92,7 @@ def find(
     y: Any,
     ids: ArrayLike | None,
     *,
+    channel_names: Sequence[str] | None = None,
     max_points: int,
     n_anomalies: int,
     random_state: int,
@@ -102,6 +106,7 @@ def find(
         seconds, "reconstructing", lambda: series_and_errors(stages.autoencoder, X)
     )
     labels, all_names = _labels(y, series), _names(ids, series)
+    channels = _channel_names(channel_names, series)
     embeddings = _timed(seconds, "embedding", lambda: stages.autoencoder.transform(X))
     features = stages.features(embeddings)
     predictions = None
@@ -123,6 +128,7 @@ def find(
         stages=stages,
         series=series,
         names=[all_names[row] for row in rows],
+        channel_names=channels,
         labels=labels,
         predictions=predictions,
         confidences=_confidences(stages.classifier, features, predictions, rows),
@@ -167,6 +173,19 @@ def _names(ids: ArrayLike | None, series: Series) -> Any:
             f"ids has {len(names)} names for {len(series)} series; pass one for each, or None."
         )
     return names
+
+
+def _channel_names(names: Sequence[str] | None, series: Series) -> list[str]:
+    if names is None and series.frame_rows is not None:
+        return [str(name) for name in series.frame_rows.columns]
+    if names is None:
+        return ["value"] if series.n_channels == 1 else list(map(str, range(series.n_channels)))
+    if len(names) != series.n_channels:
+        raise InputError(
+            f"channel_names has {len(names)} names for {series.n_channels} channels; pass one for "
+            "each, or None."
+        )
+    return [str(name) for name in names]
 
 
 def _confidences(

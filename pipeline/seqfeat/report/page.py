@@ -22,7 +22,7 @@ from seqfeat.report.facts import (
 from seqfeat.report.figures import embedding_map, loss_curves, series_plot
 from seqfeat.report.findings import Findings
 from seqfeat.report.sampling import MOST_CHANNELS
-from seqfeat.report.scores import Scores
+from seqfeat.report.scores import Scores, accuracy_interval
 
 __all__ = ["as_script_data", "render"]
 
@@ -45,6 +45,7 @@ def render(
     baselines: dict[str, float],
     timings: dict[str, float],
     n_anomalies: int,
+    was_trained_on: bool,
 ) -> bytes:
     """Return the page. Whatever users named is escaped, in HTML and in data."""
     from bokeh.resources import Resources
@@ -65,6 +66,7 @@ def render(
     page = environment.from_string(template).render(
         title=title or _title(findings),
         notes=notes,
+        was_trained_on=was_trained_on,
         style=Markup((assets / "page.css").read_text(encoding="utf-8")),
         scripts=scripts,
         policy=_policy(scripts),
@@ -119,7 +121,7 @@ def _plots(findings: Findings, n_anomalies: int) -> dict[str, Any]:
     from bokeh.core.types import ID
     from bokeh.embed import json_item
 
-    names = _channel_names(findings)
+    names = [shortened(name, 24) for name in findings.channel_names[:MOST_CHANNELS]]
     n_lanes = len(names) if len(names) > 1 else 0
     height = DETAIL_HEIGHT + LANE_HEIGHT["detail"] * max(0, n_lanes - 5)
     plots = {"map": embedding_map(findings), "detail": series_plot(names, height)}
@@ -130,14 +132,6 @@ def _plots(findings: Findings, n_anomalies: int) -> dict[str, Any]:
     if losses is not None:
         plots["losses"] = losses
     return {target: json_item(plot, ID(target)) for target, plot in plots.items()}
-
-
-def _channel_names(findings: Findings) -> list[str]:
-    series = findings.series
-    n_drawn = min(series.n_channels, MOST_CHANNELS)
-    if series.frame_rows is not None:
-        return [shortened(name, 24) for name in series.frame_rows.columns[:n_drawn]]
-    return ["value"] if series.n_channels == 1 else [str(channel) for channel in range(n_drawn)]
 
 
 def _data(findings: Findings) -> dict[str, Any]:
@@ -191,8 +185,10 @@ def _confusions(scores: Scores) -> list[tuple[Any, Any, int, float]]:
     ]
 
 
-def _compared(findings: Findings, baselines: dict[str, float]) -> list[tuple[str, float, bool]]:
-    """Return names, scores and whether it is the model's own, the best first."""
+def _compared(
+    findings: Findings, baselines: dict[str, float]
+) -> list[tuple[str, float, str, bool]]:
+    """Return names, scores, their intervals and whether it is the model's own, the best first."""
     scores = findings.scores
     if scores is None:
         rows = [("this model, share of the variance rebuilt", findings.r_squared, True)]
@@ -202,7 +198,17 @@ def _compared(findings: Findings, baselines: dict[str, float]) -> list[tuple[str
         constant = f"always “{shortened(scores.majority, 40)}”, the most frequent class here"
         rows.append((constant, scores.majority_share, False))
     rows += [(name, score, False) for name, score in baselines.items()]
-    return sorted(rows, key=lambda row: -row[1])
+    n_series = 0 if scores is None else scores.n_series
+    whole = [(name, score, _interval(score, n_series), is_own) for name, score, is_own in rows]
+    return sorted(whole, key=lambda row: -row[1])
+
+
+def _interval(accuracy: float, n_series: int) -> str:
+    """Return the interval of an accuracy as text; of other scores there is none."""
+    if not n_series or not 0 <= accuracy <= 1:
+        return ""
+    low, high = accuracy_interval(round(accuracy * n_series), n_series)
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _anomaly(findings: Findings, place: int) -> dict[str, Any]:

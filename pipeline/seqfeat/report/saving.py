@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ def save_report(
     metrics: Mapping[str, float] | None = None,
     baselines: Mapping[str, float] | None = None,
     timings: Mapping[str, float] | None = None,
+    channel_names: Sequence[str] | None = None,
+    was_trained_on: bool = False,
     max_points: int = 2000,
     n_anomalies: int = 12,
     random_state: int = 0,
@@ -65,9 +67,15 @@ def save_report(
     metrics : mapping of str to float, default=None
         Further figures, such as a cross-validated score.
     baselines : mapping of str to float, default=None
-        What else was tried, and its score: accuracy, or without a classifier R squared.
+        What else was tried on these series, and its score: accuracy, or without a
+        classifier R squared.
     timings : mapping of str to float, default=None
         Seconds of what was done before, such as training.
+    channel_names : sequence of str, default=None
+        None takes the names that `X` gives them, or numbers them.
+    was_trained_on : bool, default=False
+        Whether the model was trained on these series, so that their scores flatter it;
+        the page then says so.
     max_points : int, default=2000
         Series to draw at most; fewer of long series with many channels, so that the
         page stays below 5 MB. They are sampled class by class, and the page says so.
@@ -132,11 +140,19 @@ def save_report(
         X,
         y,
         ids,
+        channel_names=channel_names,
         max_points=max_points,
         n_anomalies=n_anomalies,
         random_state=random_state,
     )
-    page = render(findings, title=title, notes=notes, n_anomalies=n_anomalies, **figures)
+    page = render(
+        findings,
+        title=title,
+        notes=notes,
+        n_anomalies=n_anomalies,
+        was_trained_on=was_trained_on,
+        **figures,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, page)
     return path

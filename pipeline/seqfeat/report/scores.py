@@ -12,7 +12,7 @@ from sklearn.metrics import precision_recall_fscore_support as precision_recall
 
 from seqfeat.exceptions import InputError
 
-__all__ = ["ClassRow", "Scores", "score_predictions"]
+__all__ = ["ClassRow", "Scores", "accuracy_interval", "score_predictions"]
 
 CONFIDENCE = 0.95
 
@@ -69,7 +69,6 @@ def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> Scores
     kinds, counts = np.unique(true * len(classes) + predicted, return_counts=True)
     pairs = np.column_stack([*np.divmod(kinds, len(classes)), counts])
     n_right, n_series = int((true == predicted).sum()), len(labels)
-    interval = binomtest(n_right, n_series).proportion_ci(CONFIDENCE, method="wilson")
     columns = precision_recall(labels, predictions, labels=classes, zero_division=0.0)
     rows = [
         ClassRow(name, float(precision), float(recall), float(f1), int(support))
@@ -79,7 +78,7 @@ def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> Scores
     return Scores(
         n_right=n_right,
         n_series=n_series,
-        interval=(float(interval.low), float(interval.high)),
+        interval=accuracy_interval(n_right, n_series),
         balanced_accuracy=float(np.mean([row.recall for row in rows if row.support])),
         macro_f1=float(np.mean([row.f1 for row in rows])),
         classes=classes,
@@ -88,6 +87,12 @@ def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> Scores
         majority=majority.name,
         majority_share=majority.support / n_series,
     )
+
+
+def accuracy_interval(n_right: int, n_series: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share."""
+    interval = binomtest(n_right, n_series).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _refuse_other_kind(labels: NDArray[Any], predictions: NDArray[Any]) -> None:
