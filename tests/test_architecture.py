@@ -32,6 +32,7 @@ IMPORT_ORDER = [
     "threads",
     "schedule",
     "objective",
+    "gradients",
     "history",
     "resuming",
     "training",
@@ -81,6 +82,7 @@ FORBIDDEN = {
     "corruption": {"sklearn", "pandas", "numpy"},
     "sampling": {"sklearn", "pandas", "numpy"},
     "objective": {"sklearn", "pandas", "numpy"},
+    "gradients": {"sklearn", "pandas", "numpy"},
     "initialization": {"sklearn", "pandas", "numpy"},
     "training": {"sklearn", "pandas", "numpy"},
 }

@@ -242,27 +242,32 @@ def test_threads_do_not_disturb_each_other():
             assert torch.equal(outputs, wanted)
 
 
-@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("n_vectors", [0, 1, 2, 3, 4, 7, 9])
 @pytest.mark.parametrize("n_rows", [1, 2, 7, 12, 29])
-def test_the_product_is_that_of_two_matrices(width, n_rows):
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_the_product_is_that_of_two_matrices(n_vectors, n_rows, is_transposed):
     compiled = compile_kernels()
-    depth, columns = 9, 3 * width * compiled.lanes
-    left, right = numbers(n_rows, depth), numbers(depth, columns, seed=2)
-    start, result = numbers(n_rows, columns, seed=3), torch.empty(n_rows, columns)
-    panels = layer._panels(right, width * compiled.lanes)
-    compiled.products[width](
-        left.data_ptr(),
-        depth,
-        panels.data_ptr(),
-        3,
+    depth, columns = 9, n_vectors * compiled.lanes
+    left, right = numbers(n_rows, depth), numbers(depth, columns + 5, seed=2)
+    start, result = numbers(n_rows, columns, seed=3), torch.zeros(n_rows, columns + 3)
+    stored = left.T.contiguous() if is_transposed else left
+    product = compiled.product_transposed if is_transposed else compiled.product
+    product(
+        stored.data_ptr(),
+        stored.stride(0),
+        right.data_ptr(),
+        right.stride(0),
+        n_vectors,
         depth,
         start.data_ptr(),
         columns,
         result.data_ptr(),
-        columns,
+        result.stride(0),
         n_rows,
     )
-    assert_close(result, start + left @ right)
+    assert torch.equal(result[:, columns:], torch.zeros(n_rows, 3))
+    if n_vectors:
+        assert_close(result[:, :columns], start + left @ right[:, :columns])
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from seqfeat.batches import Share, Source, TrainingSet, length_buckets
 from seqfeat.corruption import Corruption, draw_corruption
 from seqfeat.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
+from seqfeat.gradients import add_gradients, add_up_ranks
 from seqfeat.history import History, as_arrays, as_tensors
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Objective
@@ -264,7 +265,7 @@ class Trainer:
                 loss = self.backward(batch, corruption, n_values, n_samples)
                 break
         if not self.ranks.is_alone:
-            loss = self._add_up(loss)
+            loss = add_up_ranks(self.weights, loss, self.ranks)
         norm = torch.nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         # A fused step does not say that it wrote, and layers keep what they made of the weights.
@@ -282,19 +283,6 @@ class Trainer:
         n_values = torch.tensor(float(batch.n_values), dtype=torch.float64, device=self.device)
         return int(self.ranks.sum(n_values)), share.n_samples
 
-    def _add_up(self, loss: Tensor) -> Tensor:
-        """Add up the gradients and the loss of all processes, in one message."""
-        gradients = [
-            torch.zeros_like(weight) if weight.grad is None else weight.grad
-            for weight in self.weights
-        ]
-        parts = [*gradients, loss]
-        sums = self.ranks.sum(torch.cat([part.flatten() for part in parts]))
-        totals = torch.split(sums, [part.numel() for part in parts])
-        for weight, gradient in zip(self.weights, totals, strict=False):
-            weight.grad = gradient.view_as(weight)
-        return totals[-1][0]
-
     def backward(
         self,
         batch: TrainingSet,
@@ -305,7 +293,8 @@ class Trainer:
         """Add the gradients of all micro-batches and return the batch's loss."""
         n_values = batch.n_values if n_values is None else n_values
         n_samples = len(batch) if n_samples is None else n_samples
-        self.network.prepare()
+        parts = self.micro_batches(batch)
+        self.network.prepare(self.side_by_side.map if len(parts) > 1 else map)
 
         def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             with torch.enable_grad():
@@ -314,11 +303,9 @@ class Trainer:
             return loss.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
 
         loss = torch.zeros((), device=self.device)
-        for part, gradients in self.side_by_side.map(differentiate, self.micro_batches(batch)):
+        for part, gradients in self.side_by_side.map(differentiate, parts):
             loss += part
-            for weight, gradient in zip(self.weights, gradients, strict=True):
-                if gradient is not None:
-                    weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+            add_gradients(self.weights, gradients)
         return loss
 
     def micro_batches(self, batch: TrainingSet) -> list[slice]:

@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from seqfeat.recurrence.lstm_code import declare_backward, declare_forward
-from seqfeat.recurrence.product_code import PANEL_WIDTHS, declare_products
+from seqfeat.recurrence.product_code import declare_products
 from seqfeat.recurrence.vector_code import VectorCode
 
 __all__ = ["Kernels", "compile_kernels", "kernels"]
@@ -33,14 +33,11 @@ class Kernels:
     """Floats in a vector."""
     forward: Callable[..., None]
     backward: Callable[..., None]
-    products: dict[int, Callable[..., None]]
+    product: Callable[..., None]
+    product_of_panels: Callable[..., None]
+    product_transposed: Callable[..., None]
     engine: Any
     """Owns the compiled code."""
-
-    def panel_width(self, n_columns: int) -> int:
-        """Return the vectors in a row of the widest panel that divides a matrix."""
-        n_vectors = n_columns // self.lanes
-        return next(width for width in PANEL_WIDTHS if n_vectors % width == 0)
 
 
 def vector_shape(features: dict[str, bool]) -> tuple[int, int]:
@@ -87,9 +84,11 @@ def compile_kernels(lanes: int | None = None) -> Kernels:
 
     return Kernels(
         lanes=lanes,
-        forward=function("lstm_forward", "piipiiipppippiiii"),
-        backward=function("lstm_backward", "pipipiippppiii"),
-        products={width: function(f"product_{width}", "pipiipipii") for width in PANEL_WIDTHS},
+        forward=function("lstm_forward", "piipiiipippippiiii"),
+        backward=function("lstm_backward", "pppiippppppppippipiii"),
+        product=function("product", "pipiiipipii"),
+        product_of_panels=function("product_4", "pipiiiipipii"),
+        product_transposed=function("product_transposed", "pipiiipipii"),
         engine=engine,
     )
 

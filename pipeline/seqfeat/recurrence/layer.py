@@ -118,14 +118,14 @@ class Packed(NamedTuple):
     """U, in whole vectors."""
     inputs: Tensor
     """(4U, D), for the gradients."""
+    hidden: Tensor
+    """(4U, U), for the gradients."""
     bias: Tensor
     """(4U,)"""
     by_input: Tensor
-    """The same (D, 4U), in panels; rows follow each other within a panel only."""
-    hidden_panels: Tensor
+    """(D, 4U), in panels; rows follow each other within a panel only."""
+    by_hidden: Tensor
     """(U, 4U), in panels."""
-    hidden_panels_back: Tensor
-    """(4U, U), in panels."""
 
     def is_of(self, weights: tuple[Tensor, ...]) -> bool:
         """Tell whether the weights have not been written to since."""
@@ -138,24 +138,26 @@ def _version(weight: Tensor) -> int:
 
 
 def _pack(kernels: Kernels, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Packed:
-    lanes, hidden_dim = kernels.lanes, w_hh.shape[1]
-    units = -(-hidden_dim // lanes) * lanes
-    hidden = _fill_gates(w_hh, units)
-    if units > hidden_dim:
-        hidden = nn.functional.pad(hidden, (0, units - hidden_dim))
+    hidden_dim = w_hh.shape[1]
+    units = _whole_vectors(hidden_dim, kernels.lanes)
     inputs = _fill_gates(w_ih, units)
+    hidden = _fill_columns(_fill_gates(w_hh, units), units)
     bias = _fill_gates((b_ih + b_hh)[:, None], units)[:, 0].contiguous()
-    back = kernels.panel_width(units) * lanes
+    width = 4 * kernels.lanes
     return Packed(
         kernels,
         tuple(map(_version, (w_ih, w_hh, b_ih, b_hh))),
         units,
         inputs,
+        hidden,
         bias,
-        _panels(inputs.T, 4 * lanes),
-        _panels(hidden.T, 4 * lanes),
-        _panels(hidden, back),
+        _panels(inputs.T, width),
+        _panels(hidden.T, width),
     )
+
+
+def _whole_vectors(number: int, lanes: int) -> int:
+    return -(-number // lanes) * lanes
 
 
 def _fill_gates(rows: Tensor, units: int) -> Tensor:
@@ -165,6 +167,13 @@ def _fill_gates(rows: Tensor, units: int) -> Tensor:
         return rows
     gates = rows.reshape(4, hidden_dim, -1)
     return nn.functional.pad(gates, (0, 0, 0, units - hidden_dim)).reshape(4 * units, -1)
+
+
+def _fill_columns(values: Tensor, width: int) -> Tensor:
+    """Add zeros behind the last axis, and copy where the values do not follow each other."""
+    if values.shape[-1] < width:
+        values = nn.functional.pad(values, (0, width - values.shape[-1]))
+    return values.contiguous()
 
 
 def _cut_gates(rows: Tensor, hidden_dim: int) -> Tensor:
@@ -203,8 +212,6 @@ def _forward(packed: Packed, sequences: Tensor, constant: Tensor | None, *, keep
     outputs[0].zero_()
     cells[0].zero_()
     start, panels = _start(packed, constant), packed.by_input
-    if constant is not None:
-        panels = panels[:, constant.shape[1] :].contiguous()
     kernels.forward(
         start.data_ptr(),
         0,
@@ -213,8 +220,10 @@ def _forward(packed: Packed, sequences: Tensor, constant: Tensor | None, *, keep
         sequences.stride(1),
         sequences.stride(0),
         depth,
-        panels.data_ptr(),
-        packed.hidden_panels.data_ptr(),
+        # What is constant comes first in a panel.
+        panels.data_ptr() + 4 * (panels.shape[1] - depth) * panels.stride(1),
+        panels.stride(0),
+        packed.by_hidden.data_ptr(),
         gates.data_ptr(),
         gates.stride(0) if keep else 0,
         outputs.data_ptr(),
@@ -233,11 +242,13 @@ def _start(packed: Packed, constant: Tensor | None) -> Tensor:
         return packed.bias
     constant = constant.contiguous()
     start = torch.empty(len(constant), len(packed.bias))
-    panels = packed.by_input[:, : constant.shape[1]].contiguous()
-    packed.kernels.products[4](
+    panels = packed.by_input
+    packed.kernels.product_of_panels(
         constant.data_ptr(),
         constant.stride(0),
         panels.data_ptr(),
+        panels.stride(1),
+        panels.stride(0),
         len(panels),
         constant.shape[1],
         packed.bias.data_ptr(),
@@ -260,6 +271,8 @@ class Recurrence(torch.autograd.Function):
         constant: Tensor | None,
         *weights: Tensor,
     ) -> Tensor:
+        if not _is_shared(sequences):
+            sequences = _time_first(sequences, packed.kernels.lanes)
         states = _forward(packed, sequences, constant, keep=True)
         ctx.packed, ctx.hidden_dim, ctx.is_done = packed, weights[1].shape[1], False
         ctx.save_for_backward(sequences, constant, *states)
@@ -272,61 +285,97 @@ class Recurrence(torch.autograd.Function):
             raise RuntimeError("a layer's gradient can be taken once, as it overwrites its gates")
         ctx.is_done = True
         sequences, constant, *kept = ctx.saved_tensors
-        packed, states, hidden_dim = ctx.packed, States(*kept), ctx.hidden_dim
-        gates = _backward(packed, states, gradient)
-        split = 0 if constant is None else constant.shape[1]
+        packed, hidden_dim = ctx.packed, ctx.hidden_dim
         _, wants_sequences, wants_constant, *_ = ctx.needs_input_grad
-        flat = gates.flatten(0, 1)
-        d_sequences = d_constant = None
-        if wants_sequences:
-            d_inputs = flat @ packed.inputs[:, split:]
-            d_sequences = d_inputs.unflatten(0, gates.shape[:2]).transpose(0, 1)
-        d_input_weights = _input_weights(gates, sequences)
+        found = _backward(packed, States(*kept), sequences, gradient, wants_sequences)
+        d_input_weights, d_constant = found.input_weights, None
         if constant is not None:
-            over_steps = gates.sum(dim=0)
-            d_input_weights = torch.cat([over_steps.T @ constant, d_input_weights], dim=1)
+            d_input_weights = torch.cat([found.over_steps.T @ constant, d_input_weights], dim=1)
             if wants_constant:
-                d_constant = over_steps @ packed.inputs[:, :split]
-        before = states.outputs[:-1].flatten(0, 1)[:, :hidden_dim]
-        d_hidden_weights = _cut_gates(flat.T @ before, hidden_dim)
-        d_bias = _cut_gates(flat.sum(dim=0), hidden_dim)
+                d_constant = found.over_steps @ packed.inputs[:, : constant.shape[1]]
+        d_bias = _cut_gates(found.over_steps.sum(dim=0), hidden_dim)
+        d_hidden_weights = _cut_gates(found.hidden_weights[:, :hidden_dim], hidden_dim)
         d_input_weights = _cut_gates(d_input_weights, hidden_dim)
         # Not one tensor twice: who adds to one gradient in place would add to both.
         d_weights = (d_input_weights, d_hidden_weights, d_bias, d_bias.clone())
-        return None, d_sequences, d_constant, *d_weights
+        return None, found.sequences, d_constant, *d_weights
 
 
-def _backward(packed: Packed, states: States, gradient: Tensor) -> Tensor:
-    """Put the gradient of what entered the gates in their place, and return it."""
-    gates, _, cells = states
+class Gradients(NamedTuple):
+    """What the kernels find of a layer's gradient."""
+
+    sequences: Tensor | None
+    """(B, L, D), a view"""
+    input_weights: Tensor
+    """(4U, D)"""
+    hidden_weights: Tensor
+    """(4U, U)"""
+    over_steps: Tensor
+    """(B, 4U), of what entered the gates"""
+
+
+def _backward(
+    packed: Packed, states: States, sequences: Tensor, gradient: Tensor, wants_sequences: bool
+) -> Gradients:
+    """Return the gradient, given the outputs'; the gates are overwritten.
+
+    Shape: (B, L, D), or of `_time_first` the same filled up, and (B, L, H).
+    """
+    gates, outputs, cells = states
     n_steps, n_series, _ = gates.shape
-    units, kernels = packed.units, packed.kernels
-    if gradient.shape[2] != units:
-        gradient = nn.functional.pad(gradient, (0, units - gradient.shape[2]))
+    units, lanes = packed.units, packed.kernels.lanes
+    depth = sequences.shape[2]
+    width = _whole_vectors(depth, lanes)
+    gradient = _fill_columns(gradient, units) if gradient.shape[2] < units else gradient
     gradient = gradient if gradient.stride(2) == 1 else gradient.contiguous()
-    zeros = torch.zeros(2 * n_series + 1, units)
-    kernels.backward(
+    is_shared = _is_shared(sequences)
+    zeros = torch.zeros(2 * n_series + 1, max(units, width))
+    over_steps = torch.zeros(n_series, 4 * units)
+    d_hidden_weights = torch.zeros(4 * units, units)
+    d_input_weights = torch.zeros(0 if is_shared else 4 * units, width)
+    d_sequences, input_weights = None, packed.inputs[:, packed.inputs.shape[1] - depth :]
+    if wants_sequences:
+        d_sequences = torch.empty(n_steps, n_series, width)
+        input_weights = _fill_columns(input_weights, width)
+    packed.kernels.backward(
         gates.data_ptr(),
-        gates.stride(0),
         cells.data_ptr(),
-        cells.stride(0),
         gradient.data_ptr(),
         gradient.stride(1),
         gradient.stride(0),
-        packed.hidden_panels_back.data_ptr(),
-        zeros[2 * n_series :].data_ptr(),
+        packed.hidden.data_ptr(),
         zeros[:n_series].data_ptr(),
-        zeros[n_series:].data_ptr(),
+        zeros[n_series:-1].data_ptr(),
+        over_steps.data_ptr(),
+        outputs.data_ptr(),
+        d_hidden_weights.data_ptr(),
+        sequences.data_ptr(),
+        d_input_weights.data_ptr(),
+        0 if is_shared else width // lanes,
+        input_weights.data_ptr(),
+        None if d_sequences is None else d_sequences.data_ptr(),
+        0 if d_sequences is None else width // lanes,
+        zeros[-1].data_ptr(),
         n_series,
         n_steps,
-        units // kernels.lanes,
+        units // lanes,
     )
-    return gates
+    if is_shared:
+        d_input_weights = gates.sum(dim=1).T @ sequences[0]
+    if d_sequences is not None:
+        d_sequences = d_sequences[:, :, :depth].transpose(0, 1)
+    return Gradients(d_sequences, d_input_weights[:, :depth], d_hidden_weights, over_steps)
 
 
-def _input_weights(gates: Tensor, sequences: Tensor) -> Tensor:
-    """Return the gradient of the weights of the inputs. Shape: (L, B, 4U) -> (4U, D)."""
-    if sequences.stride(0) == 0 and len(sequences) > 1:
-        # All series have the same inputs.
-        return gates.sum(dim=1).T @ sequences[0]
-    return gates.flatten(0, 1).T @ sequences.transpose(0, 1).flatten(0, 1)
+def _is_shared(sequences: Tensor) -> bool:
+    """Tell whether all series have the same inputs, once in memory, or none at all."""
+    return sequences.shape[2] == 0 or (sequences.stride(0) == 0 and len(sequences) > 1)
+
+
+def _time_first(sequences: Tensor, lanes: int) -> Tensor:
+    """Return it as a view of whole vectors in order of time. Shape: (B, L, D) -> (B, L, D)."""
+    n_series, _, depth = sequences.shape
+    width = _whole_vectors(depth, lanes)
+    if sequences.stride() == (width, n_series * width, 1):
+        return sequences
+    return _fill_columns(sequences.transpose(0, 1), width).transpose(0, 1)[:, :, :depth]

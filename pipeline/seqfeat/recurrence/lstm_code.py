@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
+from seqfeat.recurrence.product_code import PANEL_WIDTH, Products
 from seqfeat.recurrence.vector_code import INDEX, POINTER, Builder, Value, VectorCode, index, loop
 
 __all__ = ["declare_backward", "declare_forward"]
 
+ROWS_TOGETHER = 64
+"""Rows of gates, series x steps, whose gradients become gradients of the weights together."""
 TANH_LIMIT = 7.90531110763549805
 """Beyond it, tanh is 1 in float32."""
 TANH_NUMERATOR = (
@@ -91,26 +94,29 @@ def gate_places(
     return places
 
 
-def declare_forward(code: VectorCode, products: dict[int, Any]) -> Any:
+def declare_forward(code: VectorCode, products: Products) -> Any:
     """Write ``lstm_forward``.
 
     Arguments: ``start, start_step, start_row`` (what the gates begin with: the bias, and what of
     the input does not change), ``inputs, inputs_step, inputs_row, depth``, ``input_panels,
-    hidden_panels``, ``gates, gates_step, outputs, cells, cells_step``, ``n_series, n_steps,
-    n_vectors``. The numbers named ``..._step`` are the distances of two steps, in floats; with 0
-    for gates and cells only the last step's are kept.
+    input_panels_step, hidden_panels``, ``gates, gates_step, outputs, cells, cells_step``,
+    ``n_series, n_steps, n_vectors``. The numbers named ``..._step`` are the distances of two
+    steps, or panels, in floats; with 0 for gates and cells only the last step's are kept.
     """
-    arguments = [POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, POINTER, POINTER]
+    arguments = [POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, POINTER, INDEX, POINTER]
     arguments += [POINTER, INDEX, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX]
     function = ir.Function(
         code.module, ir.FunctionType(ir.VoidType(), arguments), name="lstm_forward"
     )
     start, start_step, start_row, inputs, inputs_step, inputs_row, depth = function.args[:7]
-    input_panels, hidden_panels, gates, gates_step, outputs, cells, cells_step = function.args[7:14]
-    n_series, n_steps, n_vectors = function.args[14:]
+    input_panels, input_panels_step, hidden_panels = function.args[7:10]
+    gates, gates_step, outputs, cells, cells_step = function.args[10:15]
+    n_series, n_steps, n_vectors = function.args[15:]
     builder = ir.IRBuilder(function.append_basic_block())
     size = sizes(code, builder, n_series, n_vectors)
     outputs_step = builder.mul(n_series, size.units)
+    panel_row = index(PANEL_WIDTH * code.lanes)
+    hidden_panels_step = builder.mul(panel_row, size.units)
 
     def one_step(step: Value) -> None:
         now = code.place(builder, gates, builder.mul(step, gates_step))
@@ -119,10 +125,13 @@ def declare_forward(code: VectorCode, products: dict[int, Any]) -> Any:
         begin = code.place(builder, start, builder.mul(step, start_step))
         seen = code.place(builder, inputs, builder.mul(step, inputs_step))
         # Four gates make as many panels of four vectors as there are vectors in one gate.
-        panels = (input_panels, n_vectors, depth, begin, start_row)
-        builder.call(products[4], [seen, inputs_row, *panels, now, size.gates, n_series])
-        panels = (hidden_panels, n_vectors, size.units, now, size.gates)
-        builder.call(products[4], [before, size.units, *panels, now, size.gates, n_series])
+        right = (input_panels, panel_row, input_panels_step, n_vectors, depth)
+        into = (now, size.gates, n_series)
+        builder.call(products.panels, [seen, inputs_row, *right, begin, start_row, *into])
+        # Before the first step the outputs are 0.
+        with builder.if_then(builder.icmp_signed(">", step, index(0))):
+            right = (hidden_panels, panel_row, hidden_panels_step, n_vectors, size.units)
+            builder.call(products.panels, [before, size.units, *right, now, size.gates, *into])
         after = code.place(builder, before, outputs_step)
         cells_after = code.place(builder, cells_before, cells_step)
 
@@ -146,33 +155,42 @@ def declare_forward(code: VectorCode, products: dict[int, Any]) -> Any:
     return function
 
 
-def declare_backward(code: VectorCode, products: dict[int, Any]) -> Any:
+def declare_backward(code: VectorCode, products: Products) -> Any:
     """Write ``lstm_backward``, which puts the gradient of what entered the gates in their place.
 
-    Arguments: ``gates, gates_step``, ``cells, cells_step``, ``gradient, gradient_step,
-    gradient_row`` (of the outputs), ``hidden_panels`` (of the untransposed weights),
-    ``zeros`` (H), ``carried_hidden, carried_cell`` (B, H), which have to be 0 in the
-    beginning, ``n_series, n_steps, n_vectors``.
+    Arguments: ``gates``, ``cells``, ``gradient, gradient_step, gradient_row`` (of the outputs),
+    ``hidden_weights`` (4H, H), ``carried_hidden, carried_cell`` (B, H) and ``over_steps``
+    (B, 4, H), which takes up the sum of the gates' gradients; then, for the other gradients,
+    ``outputs`` and ``d_hidden_weights`` (4H, H); ``inputs`` (L, B, D) and ``d_input_weights``
+    (4H, D), ``n_input_vectors`` in D or 0 to leave these out; ``input_weights`` (4H, D) and
+    ``d_inputs`` (L, B, D), ``n_d_input_vectors`` in D or 0; ``zeros``, as many as H and D;
+    ``n_series, n_steps, n_vectors``. What is named ``carried_...``, ``over_steps`` and
+    ``d_..._weights`` has to be 0 in the beginning.
     """
-    arguments = [POINTER, INDEX, POINTER, INDEX, POINTER, INDEX, INDEX]
-    arguments += [POINTER, POINTER, POINTER, POINTER, INDEX, INDEX, INDEX]
+    arguments = [POINTER, POINTER, POINTER, INDEX, INDEX]
+    arguments += [POINTER] * 6 + [POINTER, POINTER, INDEX] * 2 + [POINTER, INDEX, INDEX, INDEX]
     function = ir.Function(
         code.module, ir.FunctionType(ir.VoidType(), arguments), name="lstm_backward"
     )
-    gates, gates_step, cells, cells_step, gradient, gradient_step, gradient_row = function.args[:7]
-    hidden_panels, zeros, carried_hidden, carried_cell, n_series, n_steps, n_vectors = (
-        function.args[7:]
-    )
+    gates, cells, gradient, gradient_step, gradient_row = function.args[:5]
+    hidden_weights, carried_hidden, carried_cell, over_steps = function.args[5:9]
+    outputs, d_hidden_weights, inputs, d_input_weights, n_input_vectors = function.args[9:14]
+    input_weights, d_inputs, n_d_input_vectors = function.args[14:17]
+    zeros, n_series, n_steps, n_vectors = function.args[17:]
     builder = ir.IRBuilder(function.append_basic_block())
     size = sizes(code, builder, n_series, n_vectors)
+    gates_step = builder.mul(n_series, size.gates)
+    state_step = builder.mul(n_series, size.units)
     one = code.constant(1.0)
 
-    def one_step(steps_done: Value) -> None:
-        step = builder.sub(builder.sub(n_steps, index(1)), steps_done)
-        now = code.place(builder, gates, builder.mul(step, gates_step))
-        cells_before = code.place(builder, cells, builder.mul(step, cells_step))
-        cells_after = code.place(builder, cells_before, cells_step)
-        incoming = code.place(builder, gradient, builder.mul(step, gradient_step))
+    def at(matrix: Value, step: Value, distance: Value) -> Value:
+        return code.place(builder, matrix, builder.mul(step, distance))
+
+    def one_step(step: Value) -> None:
+        now = at(gates, step, gates_step)
+        cells_before = at(cells, step, state_step)
+        cells_after = code.place(builder, cells_before, state_step)
+        incoming = at(gradient, step, gradient_step)
 
         def one_vector(series: Value, state: Value, vector: Value) -> None:
             def load(where: Value) -> Value:
@@ -194,37 +212,58 @@ def declare_backward(code: VectorCode, products: dict[int, Any]) -> Any:
                 multiply(multiply(cell, gate), minus(one, multiply(update, update))),
                 multiply(multiply(hidden, squashed), multiply(out, minus(one, out))),
             )
-            for value, place in zip(gradients, places, strict=True):
+            totals = gate_places(code, builder, over_steps, size, series, vector)
+            for value, place, total in zip(gradients, places, totals, strict=True):
                 code.store(builder, value, place)
+                code.store(builder, builder.fadd(code.load(builder, total), value), total)
             carried = code.place(builder, carried_cell, state, vector)
             code.store(builder, multiply(cell, forget), carried)
 
         for_each_vector(code, builder, size, one_vector)
+        # Nobody asks for the gradient of the outputs before the first step.
+        with builder.if_then(builder.icmp_signed(">", step, index(0))):
+            right = (hidden_weights, size.units, n_vectors, size.gates, zeros, index(0))
+            builder.call(
+                products.plain,
+                [now, size.gates, *right, carried_hidden, size.units, n_series],
+            )
 
-        def carry_hidden(width: int) -> None:
-            n_panels = builder.sdiv(n_vectors, index(width))
-            panels = (hidden_panels, n_panels, size.gates, zeros, index(0))
-            result = (carried_hidden, size.units, n_series)
-            builder.call(products[width], [now, size.gates, *panels, *result])
+    def add_weights(first: Value, stop: Value, right: Value, n_columns: Value, to: Value) -> None:
+        """Add the gates' gradients at some steps, transposed, times a matrix (L, B, ...)."""
+        width = builder.mul(n_columns, index(code.lanes))
+        depth = builder.mul(builder.sub(stop, first), n_series)
+        rows = (at(right, first, builder.mul(n_series, width)), width, n_columns, depth)
+        left = at(gates, first, gates_step)
+        builder.call(
+            products.transposed,
+            [left, size.gates, *rows, to, width, to, width, size.gates],
+        )
 
-        by_panel_width(builder, n_vectors, carry_hidden)
+    def some_steps(number: Value) -> None:
+        """Go back some steps, and use their gradients while they are in the cache."""
+        stop = builder.sub(n_steps, builder.mul(number, together))
+        first = larger(builder, builder.sub(stop, together), index(0))
+        loop(
+            builder,
+            builder.sub(stop, first),
+            lambda done: one_step(builder.sub(builder.sub(stop, index(1)), done)),
+        )
+        add_weights(first, stop, outputs, n_vectors, d_hidden_weights)
+        add_weights(first, stop, inputs, n_input_vectors, d_input_weights)
+        width = builder.mul(n_d_input_vectors, index(code.lanes))
+        right = (input_weights, width, n_d_input_vectors, size.gates, zeros, index(0))
+        into = at(d_inputs, first, builder.mul(n_series, width))
+        n_rows = builder.mul(builder.sub(stop, first), n_series)
+        left = at(gates, first, gates_step)
+        builder.call(products.plain, [left, size.gates, *right, into, width, n_rows])
 
-    loop(builder, n_steps, one_step)
+    together = larger(builder, builder.sdiv(index(ROWS_TOGETHER), n_series), index(1))
+    n_parts = builder.sdiv(builder.sub(builder.add(n_steps, together), index(1)), together)
+    loop(builder, n_parts, some_steps)
     builder.ret_void()
     return function
 
 
-def by_panel_width(builder: Builder, n_vectors: Value, body: Any) -> None:
-    """Call ``body(width)`` for the widest panel, of 4, 2 or 1 vectors, that divides a row."""
-
-    def divides(width: int) -> Value:
-        return builder.icmp_signed("==", builder.and_(n_vectors, index(width - 1)), index(0))
-
-    with builder.if_else(divides(4)) as (by_four, otherwise):
-        with by_four:
-            body(4)
-        with otherwise, builder.if_else(divides(2)) as (by_two, by_one):
-            with by_two:
-                body(2)
-            with by_one:
-                body(1)
+def larger(builder: Builder, x: Value, y: Value) -> Value:
+    """Return the larger of two numbers."""
+    return builder.select(builder.icmp_signed(">", x, y), x, y)

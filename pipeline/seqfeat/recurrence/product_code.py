@@ -1,9 +1,10 @@
 """A product of matrices for a few rows, as a recurrence needs it at each of its steps.
 
-Libraries spend as long on such a product's preparations as on the product. Here
-the right matrix comes packed into panels, once for all steps: a panel is a few vectors wide
-and holds its rows one behind the other. A tile of the result, as many rows of a panel as
-fit into the CPU's registers, then takes one pass over a panel (Goto & van de Geijn, 2008).
+Libraries spend as long on such a product's preparations as on the product. Here a
+tile of the result, as many rows of a few vectors as fit into the CPU's registers, takes one
+pass over the vectors of the right matrix below it (Goto & van de Geijn, 2008). Where the right
+matrix is the same at all steps it may come packed into panels: a panel is a few
+vectors wide and holds its rows one behind the other.
 
 A row's result depends on that row alone, to the last bit: in every tile the
 products are added in the same order.
@@ -11,43 +12,66 @@ products are added in the same order.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
 from seqfeat.recurrence.vector_code import INDEX, POINTER, Builder, Value, VectorCode, index, loop
 
-__all__ = ["PANEL_WIDTHS", "declare_products", "product_function"]
+__all__ = ["PANEL_WIDTH", "Products", "declare_products"]
 
 PANEL_WIDTHS = (4, 2, 1)
-"""Vectors in a row of a panel; the widest that divides a matrix's width is the fastest."""
+"""Vectors in a row of a panel; the widest are the fastest."""
+PANEL_WIDTH = PANEL_WIDTHS[0]
+"""That of packed panels."""
 TILE_ROWS = (12, 6, 4, 3, 2, 1)
 
 
-def declare_products(code: VectorCode, n_registers: int) -> dict[int, Any]:
-    """Write a function for each width of a panel.
+class Products(NamedTuple):
+    """Functions that set ``result = start + left @ right``.
 
-    ``product(left, left_row, panels, n_panels, depth, start, start_row, result,
-    result_row, n_rows)`` sets ``result = start + left @ right``, all row-major;
-    the numbers named ``..._row`` are the distances of two rows, in floats.
+    Matrices are row-major, and the numbers named ``..._row`` are the distances of two rows,
+    in floats. `start` and `result` may be the same.
     """
-    return {width: product_function(code, width, n_registers) for width in PANEL_WIDTHS}
+
+    panels: Any
+    """``(left, left_row, panels, panel_row, panel_step, n_panels, depth, start, start_row,
+    result, result_row, n_rows)``; two panels are `panel_step` apart."""
+    plain: Any
+    """``(left, left_row, right, right_row, n_vectors, depth, start, start_row, result,
+    result_row, n_rows)``; a row of `right` has `n_vectors` vectors."""
+    transposed: Any
+    """The same with ``left.T`` for `left`: it has `depth` rows of `n_rows` values."""
 
 
-def product_function(code: VectorCode, width: int, n_registers: int) -> Any:
-    """Write the product for panels of one width."""
-    arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INDEX]
-    signature = ir.FunctionType(ir.VoidType(), arguments)
-    function = ir.Function(code.module, signature, f"product_{width}")
-    left, left_row, panels, n_panels, depth, start, start_row, result, result_row, n_rows = (
-        function.args
+def declare_products(code: VectorCode, n_registers: int) -> Products:
+    """Write the functions."""
+    plain, transposed = (
+        {width: panel_product(code, width, n_registers, turned) for width in PANEL_WIDTHS}
+        for turned in (False, True)
     )
+    return Products(
+        plain[PANEL_WIDTH],
+        wide_product(code, "product", plain),
+        wide_product(code, "product_transposed", transposed),
+    )
+
+
+def panel_product(code: VectorCode, width: int, n_registers: int, turned: bool) -> Any:
+    """Write the product with panels of one width, and the left matrix transposed if `turned`."""
+    arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX]
+    arguments += [POINTER, INDEX, POINTER, INDEX, INDEX]
+    signature = ir.FunctionType(ir.VoidType(), arguments)
+    name = f"product_{width}_transposed" if turned else f"product_{width}"
+    function = ir.Function(code.module, signature, name)
+    left, left_row, panels, panel_row, panel_step, n_panels, depth = function.args[:7]
+    start, start_row, result, result_row, n_rows = function.args[7:]
     builder = ir.IRBuilder(function.append_basic_block())
     columns = index(width * code.lanes)
 
     def one_panel(number: Value) -> None:
         first_column = builder.mul(number, columns)
-        panel = code.place(builder, panels, builder.mul(first_column, depth))
+        panel = code.place(builder, panels, builder.mul(number, panel_step))
         into = code.place(builder, result, first_column)
         begin = code.place(builder, start, first_column)
 
@@ -57,13 +81,38 @@ def product_function(code: VectorCode, width: int, n_registers: int) -> Any:
             def one_tile(row: Value, height: int = height) -> None:
                 tile = Tile(code, builder, width, height)
                 sums = tile.load(begin, start_row, row)
-                sums = tile.add_product(sums, left, left_row, row, panel, depth)
+                lefts = tile.columns(left, row) if turned else tile.rows(left, left_row, row)
+                step = left_row if turned else index(1)
+                sums = tile.add_product(sums, lefts, step, panel, panel_row, depth)
                 tile.store(sums, into, result_row, row)
 
             last = builder.sub(n_rows, index(height - 1))
             _, row = loop(builder, last, one_tile, start=row, step=height)
 
     loop(builder, n_panels, one_panel)
+    builder.ret_void()
+    return function
+
+
+def wide_product(code: VectorCode, name: str, of_width: dict[int, Any]) -> Any:
+    """Write the product with any number of vectors, in as wide panels as there are."""
+    arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX]
+    arguments += [POINTER, INDEX, POINTER, INDEX, INDEX]
+    function = ir.Function(code.module, ir.FunctionType(ir.VoidType(), arguments), name)
+    left, left_row, right, right_row, n_vectors, depth = function.args[:6]
+    start, start_row, result, result_row, n_rows = function.args[6:]
+    builder = ir.IRBuilder(function.append_basic_block())
+    vectors_done = index(0)
+    for width, product in of_width.items():
+        rest = builder.sub(n_vectors, vectors_done)
+        n_panels = builder.sdiv(rest, index(width))
+        column = builder.mul(vectors_done, index(code.lanes))
+        panels = code.place(builder, right, column)
+        begin, into = (code.place(builder, matrix, column) for matrix in (start, result))
+        panel = (panels, right_row, index(width * code.lanes), n_panels, depth)
+        rows = (begin, start_row, into, result_row, n_rows)
+        builder.call(product, [left, left_row, *panel, *rows])
+        vectors_done = builder.add(vectors_done, builder.mul(n_panels, index(width)))
     builder.ret_void()
     return function
 
@@ -80,6 +129,11 @@ class Tile:
         numbers = [self.builder.add(first, index(row)) for row in range(self.height)]
         offsets = [self.builder.mul(number, distance) for number in numbers]
         return [self.code.place(self.builder, matrix, offset) for offset in offsets]
+
+    def columns(self, matrix: Value, first: Value) -> list[Value]:
+        """Return where as many columns as the tile has rows begin in a matrix."""
+        place = self.code.place(self.builder, matrix, first)
+        return [self.code.place(self.builder, place, index(row)) for row in range(self.height)]
 
     def vectors(self, row: Value) -> list[Value]:
         """Return where the vectors of a row begin."""
@@ -101,23 +155,22 @@ class Tile:
     def add_product(
         self,
         sums: list[Value],
-        left: Value,
-        left_row: Value,
-        first: Value,
+        lefts: list[Value],
+        left_step: Value,
         panel: Value,
+        panel_row: Value,
         depth: Value,
     ) -> list[Value]:
-        """Add the product of the left matrix's rows and a panel."""
+        """Add the product of a panel and what begins at `lefts`, values `left_step` apart."""
         code, builder = self.code, self.builder
-        left_rows = self.rows(left, left_row, first)
-        columns = index(self.width * code.lanes)
 
         def one_column(column: Value, *sums: Value) -> list[Value]:
-            place = code.place(builder, panel, builder.mul(column, columns))
+            place = code.place(builder, panel, builder.mul(column, panel_row))
             weights = [code.load(builder, vector) for vector in self.vectors(place)]
+            offset = builder.mul(column, left_step)
             results = []
-            for number, row in enumerate(left_rows):
-                value = code.load_repeated(builder, code.place(builder, row, column))
+            for number, left in enumerate(lefts):
+                value = code.load_repeated(builder, code.place(builder, left, offset))
                 own = sums[number * self.width : (number + 1) * self.width]
                 pairs = zip(weights, own, strict=True)
                 results += [code.multiply_add(builder, value, *pair) for pair in pairs]
