@@ -181,7 +181,7 @@ def test_a_collapse_is_a_warning_in_one_line(tmp_path):
     assert len(said) == 1
     assert said[0].startswith("seqfeat: warning: the reconstruction explains")
     assert "Raise --max-iter (it is 1), patch_len" in said[0]
-    assert "noise.npy: 12 series, without labels" in done.err
+    assert "noise.npy: 12 series without labels" in done.err
     assert "Trained 1 epoch in" in done.err
 
 

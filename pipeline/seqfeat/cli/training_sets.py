@@ -40,11 +40,11 @@ def read_labelled(
         series = as_series(labelled.X, missing=autoencoder.missing)
     alike = clone(autoencoder)
     vars(alike).update(input_attributes(labelled.X, series))
-    many = f"{source.name}: {len(ids):,} series{', one a row' * source.is_wide}"
+    many = f"{source.name}: {len(ids):,} series{', one a row,' * source.is_wide}"
     if labelled.y is None:
-        console.note(f"{many}, without labels, so features alone.")
+        console.note(f"{many} without labels, so features alone.")
     else:
-        console.note(f"{many}, of {len(set(labelled.y))} classes.")
+        console.note(f"{many} of {len(set(labelled.y))} classes.")
     return labelled, alike
 
 
