@@ -276,10 +276,18 @@ def test_a_training_s_report_compares_on_the_series_held_out(tmp_path, csv):
     assert "the first of May" in scores
     assert "raw series + RBF SVC" in scores
     assert "flatters" not in scores
+    assert re.search(r'"m0\d\d"', rest)  # the series' names
     assert "most frequent class<" not in scores  # the page has a better one
     assert re.search('<th scope="row">training</th>', rest)
     assert '"load"' in rest  # the channels' names
     assert "fit_seconds" not in scores + rest
+
+
+def test_series_that_are_mere_numbers_are_called_by_their_column(tmp_path, npy):
+    pytest.importorskip("bokeh")
+    page = tmp_path / "r.html"
+    ok("train", npy, *QUICK, "--test-size", "0", "--report", page, "-o", tmp_path / "m.joblib")
+    assert '"series 7"' in page.read_text()
 
 
 def test_a_report_on_what_was_trained_on_does_not_compare_with_folds(tmp_path, csv):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seqfeat.cli.console import Console
 from seqfeat.cli.labels import as_classes
@@ -83,7 +84,7 @@ def write_report(
             X,
             y,
             target=path,
-            ids=ids,
+            ids=_telling(ids),
             title=title,
             notes=notes,
             metrics=in_words(metrics),
@@ -94,6 +95,11 @@ def write_report(
             max_points=max_points,
             random_state=random_state,
         )
+
+
+def _telling(ids: pd.Index[Any]) -> pd.Index[Any]:
+    """Return what series are called, with the name of the column where they are mere numbers."""
+    return ids.map(lambda it: f"{ids.name} {it}") if pd.api.types.is_numeric_dtype(ids) else ids
 
 
 def in_words(metrics: Mapping[str, float]) -> dict[str, float]:

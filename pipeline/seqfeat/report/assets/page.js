@@ -163,7 +163,7 @@
   const optionsOf = (places) =>
     places.map((place) => {
       const known = data.labels ?? data.predictions;
-      const kind = known ? ` · ${data.classes[known[place]]}` : "";
+      const kind = known ? ` · class ${data.classes[known[place]]}` : "";
       const wrong = isWrong(place) ? `, predicted ${data.classes[data.predictions[place]]}` : "";
       return new Option(`${data.names[place]}${kind}${wrong} · error ${data.errors[place]}`, place);
     });
