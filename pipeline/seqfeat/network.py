@@ -91,7 +91,8 @@ def windows(values: Tensor, length: int, stride: int) -> Tensor:
     batch, n_timesteps, n_channels = values.shape
     n_steps = -(-max(n_timesteps - length, 0) // stride) + 1
     padding = (n_steps - 1) * stride + length - n_timesteps
-    values = nn.functional.pad(values, (0, 0, 0, padding))
+    if padding:
+        values = nn.functional.pad(values, (0, 0, 0, padding))
     if stride != length:
         values = values.unfold(1, length, stride).transpose(2, 3)
     return values.reshape(batch, n_steps, length * n_channels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy, mse_loss
 
 from seqfeat.batches import TrainingSet
 from seqfeat.corruption import Corruption
@@ -63,10 +64,11 @@ class Objective:
             rebuilt = self.network.decode(
                 embeddings, part.values.shape[1], corruption.decoder_units
             )
-        error = (rebuilt.float() - part.values) ** 2
-        error = error if part.observed is None else error * part.observed
+        rebuilt, values = rebuilt.float(), part.values
+        if part.observed is not None:
+            rebuilt, values = rebuilt * part.observed, values * part.observed
+        squared_error = mse_loss(rebuilt, values, reduction="sum")
         if part.targets is None or self.network.head is None:
-            return error.sum(), None
+            return squared_error, None
         logits = self.network.head(embeddings.float())
-        entropy = torch.nn.functional.cross_entropy(logits, part.targets, reduction="sum")
-        return error.sum(), entropy
+        return squared_error, cross_entropy(logits, part.targets, reduction="sum")
