@@ -52,12 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(is_json=options.json, is_quiet=options.quiet)
     with warnings.catch_warnings():
         show_warnings_in_one_line(console)
-        return _run(options, console)
+        return _run(options, console, Interrupts(is_program=arguments is None))
 
 
-def _run(options: argparse.Namespace, console: Console) -> int:
+def _run(options: argparse.Namespace, console: Console, interrupts: Interrupts) -> int:
     try:
-        with Interrupts() as interrupts:
+        with interrupts:
             options.interrupts = interrupts
             command = import_module(f"seqfeat.cli.{options.command}")
             # Whatever else prints, such as a verbose training, must not come between JSON.

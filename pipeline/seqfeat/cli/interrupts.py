@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,14 +24,23 @@ class Interrupted(BaseException):
 class Interrupts:
     """Takes note of ctrl-C while the block runs.
 
+    Pressed again while what the first one began is being cleaned up, it is ignored.
+
+    Parameters
+    ----------
+    is_program : bool, default=False
+        Whether the process ends with the block, so that from then on ctrl-C would
+        only disturb that, and is ignored.
+
     Attributes
     ----------
     came : bool
         Whether there was one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_program: bool = False) -> None:
         self.came = False
+        self._is_program = is_program
         self._exception: type[BaseException] = KeyboardInterrupt
         self._before: Any = None
 
@@ -47,7 +57,7 @@ class Interrupts:
         trace: TracebackType | None,
     ) -> None:
         if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+            signal.signal(signal.SIGINT, signal.SIG_IGN if self._is_program else self._before)
 
     @contextmanager
     def ending_all(self) -> Iterator[None]:
@@ -60,4 +70,6 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.came = True
-        raise self._exception
+        # Within an except or finally of the code that was interrupted, this is its exception.
+        if not isinstance(sys.exception(), (KeyboardInterrupt, Interrupted)):
+            raise self._exception
