@@ -83,6 +83,16 @@ def run_layer(layer: nn.Module, sequences: Tensor, constant: Tensor | None = Non
     return cast(LSTMLayer, layer).run(sequences, constant)
 
 
+def along_memory(linear: nn.Module, sequences: Tensor) -> Tensor:
+    """Apply a linear map, step by step if sequences lie so in memory, which spares a copy.
+
+    Shape: (B, L, D) -> (B, L, E).
+    """
+    if sequences.is_contiguous():
+        return cast(Tensor, linear(sequences))
+    return cast(Tensor, linear(sequences.transpose(0, 1))).transpose(0, 1)
+
+
 def windows(values: Tensor, length: int, stride: int) -> Tensor:
     """Stack windows of consecutive timesteps, with zeros behind the end of the last.
 
@@ -226,8 +236,7 @@ class Decoder(nn.Module):
         """Rebuild patches; `keep` (B, E) drops units between the layers."""
         times = self.time_features(n_steps, embeddings).expand(len(embeddings), -1, -1)
         hidden = drop_units(run_layer(self.layers[0], times, embeddings), keep)
-        patches: Tensor = self.output(run_layer(self.layers[1], hidden))
-        return patches
+        return along_memory(self.output, run_layer(self.layers[1], hidden))
 
     def time_features(self, n_steps: int, like: Tensor) -> Tensor:
         """Return cosines of the position with 1, 2, ... half periods. Shape: (L, F).
