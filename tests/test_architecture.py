@@ -60,6 +60,7 @@ IMPORT_ORDER = [
     "onnx",
     "datasets",
     "stages",
+    "storing",
     "writing",
     "cluster",
     "rebuilding",

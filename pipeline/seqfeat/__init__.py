@@ -24,7 +24,7 @@ The modules, in the order in which data flows through them:
 - `onnx`: the whole pipeline as one ONNX file
 - `datasets`: a small real data set
 - `stages`, `rebuilding`: a model's parts, and what it makes of series
-- `writing`: features of sets larger than memory, written where they belong
+- `storing`, `writing`: tables larger than memory as arrays, and features written where they belong
 - `cluster`: fit, search and transform on a Dask cluster
 - `display`: pictures
 - `report`: a page about a model
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from seqfeat.onnx import export_onnx
     from seqfeat.persistence import load, save
     from seqfeat.report import save_report
+    from seqfeat.storing import read_into
     from seqfeat.writing import transform_into
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "export_onnx",
     "load",
     "make_classifier",
+    "read_into",
     "save",
     "save_report",
     "transform_into",
@@ -93,6 +95,7 @@ _MODULES = {
     "export_onnx": "onnx",
     "load": "persistence",
     "make_classifier": "classifier",
+    "read_into": "storing",
     "save": "persistence",
     "save_report": "report",
     "transform_into": "writing",

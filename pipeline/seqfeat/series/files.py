@@ -43,7 +43,8 @@ def read(
                   `from_long`. The first line names the columns. Also
                   compressed, as ``.csv.gz``.
     ``.parquet``  The same, or a frame that was saved with an index of series
-                  and time. A file or a folder. Needs ``seqfeat[parquet]``.
+                  and time. A file, or a folder of any name with such files in
+                  it, in order of their names. Needs ``seqfeat[parquet]``.
     ``.npy``      One array, which stays on disk and is read in blocks.
     ``.npz``      The array ``X``; if there, the labels ``y``, and ``lengths``
                   for series padded to one length.
@@ -85,7 +86,8 @@ def read(
 
     Notes
     -----
-    Tables are read whole into memory; ``.npy`` is not. `read_batches` reads tables in parts.
+    Tables are read whole into memory; ``.npy`` is not. `read_batches` reads tables in parts,
+    and `seqfeat.read_into` turns one that is larger than memory into an array on disk.
     Nothing in these formats executes code: arrays of Python objects are refused.
 
     Examples
@@ -119,7 +121,10 @@ def kind_of(path: Path) -> str:
     kind = suffix_of(path)
     known = [*TABLES, *_ARRAYS]
     if kind not in known:
-        raise InputError(f"{path} has the suffix {kind!r}; seqfeat reads {', '.join(known)}.")
+        what = "is a folder without .parquet files" if path.is_dir() else f"has the suffix {kind!r}"
+        raise InputError(
+            f"{path} {what}; seqfeat reads {', '.join(known)}, and folders of Parquet."
+        )
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}.")
     return kind

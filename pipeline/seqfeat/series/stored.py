@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqfeat.exceptions import InputError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.numbers import as_numbers
 
 __all__ = ["StoredArray", "is_stored"]
@@ -36,6 +36,12 @@ class StoredArray:
     """
 
     def __init__(self, array: Any, is_table: bool = False) -> None:
+        if hasattr(array, "to_dask_array"):
+            raise InputTypeError(
+                f"X is a Dask {type(array).__name__}; pass an array. Of a table with a row for "
+                "each series that is X.to_dask_array(lengths=True). A long table on disk becomes "
+                "an array with seqfeat.read_into; seqfeat.cluster.transform takes it as it is."
+            )
         if any(size != size for size in array.shape):
             raise InputError(
                 f"X has shape {tuple(array.shape)}, of unknown size. Call X.compute_chunk_sizes() "

@@ -35,9 +35,14 @@ class Table(Protocol):
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix that tells the format, without that of a compression."""
+    """Return the suffix that tells the format, without that of a compression.
+
+    That of a folder is that of the files in it, if they are Parquet.
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-1] if suffixes else ""
+    if path.is_dir() and next(path.rglob("*.parquet"), None) is not None:
+        return ".parquet"
     return ".csv" if kind in COMPRESSED and suffixes[-2:-1] == [".csv"] else kind
 
 
