@@ -69,6 +69,32 @@ def test_early_stopping_stops_early(alone):
     assert len(alone["stopped"]["loss_curve"]) < 30
 
 
+COUNT = """
+evaluated = []
+sums = Trainer._sums
+
+def counted(self, data):
+    evaluated.append(len(data))
+    return sums(self, data)
+
+Trainer._sums = counted
+model.set_params(early_stopping=True, validation_fraction=0.3)
+"""
+
+
+def test_a_held_out_series_is_evaluated_by_the_process_that_holds_it_alone(tmp_path):
+    program = tmp_path / "program.py"
+    before = "from seqfeat.training import Trainer\n" + COUNT
+    fit = PROGRAM.format(before=before, max_iter=4, timeout=60)
+    program.write_text(f"{fit}\nnp.save({str(tmp_path)!r} + f'/{{rank}}.npy', evaluated)\n")
+    done = torchrun(2, program)
+    assert done.returncode == 0, done.stderr
+    counts = np.array([np.load(tmp_path / f"{rank}.npy") for rank in range(2)])
+    assert counts.all()
+    # walks() are 70, of which 0.3 are held out; in each epoch all of them, once.
+    assert counts.sum(axis=0).tolist() == [21] * 4
+
+
 PROGRAM = """
 import os, signal
 import numpy as np

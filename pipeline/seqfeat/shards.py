@@ -46,18 +46,18 @@ class Shard:
         InputError
             In every process, if their series differ in channels or in form.
         """
-        facts = ranks.gather((series.lengths, series.is_dense, _form(series)))
-        forms = [form for _, _, form in facts]
+        facts = ranks.gather((len(series), _told(series.lengths), series.is_dense, _form(series)))
+        forms = [form for *_, form in facts]
         for rank, form in enumerate(forms):
             if form != forms[0]:
                 raise InputError(
                     f"the processes that share this fit hold {forms[0]} in rank 0, but {form} in "
                     f"rank {rank}. Give each of them series of the same form and channels."
                 )
-        lengths = [lengths for lengths, _, _ in facts]
-        first = sum(map(len, lengths[: ranks.rank]))
-        is_dense = all(dense for _, dense, _ in facts) and len(set(np.concatenate(lengths))) == 1
-        return cls(first, np.concatenate(lengths), is_dense)
+        first = sum(n_series for n_series, *_ in facts[: ranks.rank])
+        lengths = np.concatenate([np.broadcast_to(told, n_series) for n_series, told, *_ in facts])
+        is_dense = all(dense for _, _, dense, _ in facts) and bool((lengths == lengths[0]).all())
+        return cls(first, lengths, is_dense)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -66,6 +66,11 @@ class Shard:
     def n_timesteps(self) -> int:
         """Timesteps of the longest series of all."""
         return int(self.lengths.max())
+
+
+def _told(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return lengths for the other processes: a single one where all are equal."""
+    return lengths[:1] if (lengths == lengths[0]).all() else lengths
 
 
 def _form(series: Series) -> str:
