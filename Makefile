@@ -37,7 +37,8 @@ test: $(VENV)/.dev  ## The tests
 
 test-cluster: $(VENV)/.dev  ## Only those of several processes, real Dask workers and large sets
 	@$(BIN)/python -m pytest tests/cluster tests/test_distributed.py tests/test_checkpoints.py \
-		tests/test_larger_than_memory.py tests/test_stored.py $(PYTEST_ARGS)
+		tests/test_larger_than_memory.py tests/test_stored.py tests/test_storing.py \
+		tests/test_forked_workers.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Style and types
 	@$(BIN)/ruff check .
