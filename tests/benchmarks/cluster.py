@@ -2,47 +2,68 @@
 
 A real Dask scheduler and workers of one thread each, and processes that torchrun starts.
 In turn, so that whatever else the machine does meets both; the first call of each, in which
-modules are loaded, does not count.
+modules are loaded, does not count. Writes ``results/cluster.csv`` and, from it,
+``results/cluster.md``, on which CLUSTER.md rests.
 """
 
 import argparse
 import logging
-import platform
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import dask
 import dask.array as da
 import numpy as np
-from dask.distributed import Client, LocalCluster
+from dask.distributed import Client, LocalCluster, wait
 from sklearn.model_selection import GridSearchCV
-from tests.benchmarks.measure import Row, figures, in_turn, replace_rows, seconds, summary
-from tests.benchmarks.shared_fit import shared_fit
+from tests.benchmarks import cluster_tables
+from tests.benchmarks.cluster_tables import (
+    CASES,
+    CHUNK,
+    CHUNKS,
+    FIT,
+    KEEPING,
+    N_CHANNELS,
+    N_SERIES,
+    N_TIMESTEPS,
+    SEARCH,
+    TRANSFORM,
+)
+from tests.benchmarks.measure import Row, in_turn, read_rows, replace_rows, seconds
+from tests.benchmarks.shared_fit import ONE, TWO, shared_fit
 
 from seqfeat import LSTMAutoencoder, cluster, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
-RESULTS = Path(__file__).parent / "results" / "cluster.csv"
-NAMES = {1: "1 process", 2: "2 processes"}
+FOLDER = Path(__file__).parent / "results"
 SIZES = [8, 16, 32, 64]
-N_SERIES, N_TIMESTEPS, N_CHANNELS = 20_000, 150, 4
-
-Run = Callable[[Client], object]
+SPAWN = "distributed.nanny.pre-spawn-environ."
+KEEP = {f"{SPAWN}MALLOC_TRIM_THRESHOLD_": 2**30, f"{SPAWN}MALLOC_MMAP_THRESHOLD_": 2**30}
+"""Lets a worker keep what it has freed, which Dask has it give back to the system at once."""
 
 
 def on_workers(rounds: int) -> Iterator[Row]:
-    """Yield seconds of search and transform on one worker and on two."""
+    """Yield seconds of each case on one worker and on two."""
+    runs = {SEARCH: search, TRANSFORM: transform, FIT: fit, CHUNKS: transform_tiny_chunks}
     with ExitStack() as stack:
-        clients = {
-            name: stack.enter_context(Client(stack.enter_context(workers(n))))
-            for n, name in NAMES.items()
-        }
-        for case, run in (("search", search), ("transform", transform)):
-            for client in clients.values():
-                run(client)
+
+        def client(n_workers: int, **config: object) -> Client:
+            with dask.config.set(config):
+                return stack.enter_context(Client(stack.enter_context(workers(n_workers))))
+
+        clients = {ONE: client(1), TWO: client(2), KEEPING: client(1, **KEEP)}
+        for one in clients.values():
+            one.run(warnings.simplefilter, "ignore")
+        for case in CASES:
+            contestants = dict(clients)
+            if case not in (TRANSFORM, FIT):
+                del contestants[KEEPING]
+            for one in contestants.values():
+                runs[case](one)
             for name, turn, found in in_turn(
-                clients, lambda client, run=run: seconds(lambda: run(client)), rounds
+                contestants, lambda one, run=runs[case]: seconds(lambda: run(one)), rounds
             ):
                 yield Row("cluster", case, 64, name, "seconds", turn, found)
 
@@ -69,26 +90,32 @@ def search(client: Client) -> None:
 def transform(client: Client) -> None:
     """Embed series that the workers make."""
     with client.as_current():
-        cluster.transform(MODEL, series()).sum(axis=0).compute()
+        cluster.transform(MODEL, series(N_SERIES, 500)).sum(axis=0).compute()
 
 
-def series() -> da.Array:
-    """Return noise, so that next to nothing is read or sent."""
-    shape = (N_SERIES, N_TIMESTEPS, N_CHANNELS)
-    chunks = (500, N_TIMESTEPS, N_CHANNELS)
-    return da.random.default_rng(0).normal(size=shape, chunks=chunks).astype(np.float32)
+def fit(client: Client) -> None:
+    """Fit one model on all workers, with what comes before and after the training."""
+    model = LSTMAutoencoder(max_iter=5, batch_size=512, random_state=0)
+    cluster.fit(model, series(1024, 512), client=client)
+
+
+def transform_tiny_chunks(client: Client) -> None:
+    """Embed chunks of one series, which are all overhead."""
+    ones = da.ones((CHUNK, N_TIMESTEPS, N_CHANNELS), chunks=(1, -1, -1), dtype=np.float32)
+    with client.as_current():
+        wait(cluster.transform(MODEL, ones).persist())
+
+
+def series(n_series: int, in_chunk: int) -> da.Array:
+    """Return waves that the workers make, so that next to nothing is read or sent."""
+    shape, chunks = (n_series, 1, N_CHANNELS), (in_chunk, 1, N_CHANNELS)
+    phase = da.random.default_rng(0).uniform(0, 6, size=shape, chunks=chunks)
+    return da.sin(phase + np.arange(N_TIMESTEPS)[:, None] / 5).astype(np.float32)
 
 
 def fitted() -> LSTMAutoencoder:
     X = np.random.default_rng(0).normal(size=(64, N_TIMESTEPS, N_CHANNELS))
     return LSTMAutoencoder(max_iter=0, random_state=0).fit(X)
-
-
-def report(rows: list[Row]) -> None:
-    for case in dict.fromkeys(row.case for row in rows):
-        one, two = (figures(rows, case=case, contestant=name) for name in NAMES.values())
-        print(f"{case}: {summary(one)} s on one process, {summary(two)} s on two")
-        print(f"    speed-up {summary(one / two, 2)}")
 
 
 if __name__ == "__main__":
@@ -97,8 +124,10 @@ if __name__ == "__main__":
     quick = parser.parse_args().quick
     warnings.simplefilter("ignore")
     MODEL = fitted()
-    found = [*on_workers(3 if quick else 7), *shared_fit(quick)]
+    rounds = 3 if quick else 5
+    found = [*on_workers(rounds), *shared_fit(rounds)]
     if not quick:
-        replace_rows(RESULTS, found)
-    print(f"{platform.processor() or platform.machine()}, {len(NAMES)} processes at most")
-    report(found)
+        replace_rows(FOLDER / "cluster.csv", found)
+        found = read_rows(FOLDER / "cluster.csv")
+        (FOLDER / "cluster.md").write_text(cluster_tables.page(found))
+    print(cluster_tables.page(found))
