@@ -1,5 +1,7 @@
 """Tables as arrays on disk: what `read` returns at once, in the memory of a part."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,32 @@ def test_arrays_are_copied_too(tmp_path):
     X, y = read_into(tmp_path / "rows.npz", tmp_path / "X.npy", batch_bytes=100)
     np.testing.assert_array_equal(X, rows)
     np.testing.assert_array_equal(y, np.arange(10) % 2)
+
+
+def test_memory_is_that_of_a_part(tmp_path):
+    n_series = 200
+    meter, day = np.repeat(np.arange(n_series), 200), np.tile(np.arange(200), n_series)
+    load = np.random.default_rng(0).normal(size=len(day))
+    frame = pd.DataFrame({"meter": meter, "day": day, "load": load})
+    folder = folder_of(frame, tmp_path / "meters", n_files=10)
+    columns = {"series_id": "meter", "time": "day"}
+
+    def stored():
+        return read_into(folder, tmp_path / "X.npy", **columns, batch_bytes=2**15).X
+
+    whole = peak_of(lambda: read(folder, **columns).X)
+    assert peak_of(stored) < whole / 5
+    np.testing.assert_array_equal(stored().ravel(), load)
+
+
+def peak_of(work):
+    work()  # imports and caches
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_error_leaves_the_target_as_it_was(long, tmp_path):
