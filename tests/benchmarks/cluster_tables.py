@@ -59,6 +59,8 @@ def page(rows: list[Row]) -> str:
         ),
         "## A core, and a billion series\n",
         markdown(["", "", "how"], plan(rows)),
+        "What is worked out for several processes does not know that fewer than 48 series of a "
+        "batch take a core longer for each.\n",
     ]
     return "\n".join(parts)
 
