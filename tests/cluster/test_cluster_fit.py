@@ -7,11 +7,14 @@ import time
 
 import numpy as np
 import pytest
+from dask.distributed import Client, LocalCluster
 from sklearn.base import clone
 from tests.shared_fits.cases import CASES, small_regions, summary, walks
+from workers import WORKERS
 
 from seqfeat import DistributedError, InputError, LSTMAutoencoder
 from seqfeat.cluster import fit
+from seqfeat.cluster.extra import workers_of
 from seqfeat.exceptions import InputTypeError
 
 da = pytest.importorskip("dask.array")
@@ -50,6 +53,33 @@ def test_what_a_worker_refuses_is_raised_here(client):
     with pytest.raises((InputError, DistributedError), match="series 33 has inf at timestep 2"):
         fit(model, da.from_array(X, chunks=(35, 20, 2)), client=client)
     assert not hasattr(model, "weights_")
+
+
+def test_workers_are_found_while_dask_asks_for_their_number_alone(client):
+    # As its client does every two seconds; then it says that there are none.
+    asking = threading.Event()
+
+    def ask():
+        while not asking.is_set():
+            client.sync(client._update_scheduler_info, n_workers=0)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        found = [workers_of(client) for _ in range(500)]
+    finally:
+        asking.set()
+        thread.join()
+    assert {len(workers) for workers in found} == {2}
+
+
+def test_a_cluster_without_workers_is_an_error():
+    with (
+        LocalCluster(**{**WORKERS, "n_workers": 0}) as workers,
+        Client(workers) as client,
+        pytest.raises(DistributedError, match=r"no workers.*client\.wait_for_workers"),
+    ):
+        fit(LSTMAutoencoder(4), da.from_array(walks()), client=client)
 
 
 def test_other_input_is_refused(client):

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from seqfeat import distributed as sharing
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.cluster.extra import dask_module
+from seqfeat.cluster.extra import dask_module, workers_of
 from seqfeat.exceptions import DistributedError, InputError, InputTypeError
 
 __all__ = ["fit"]
@@ -53,8 +53,8 @@ def fit(
     Raises
     ------
     DistributedError
-        If a worker ended or did not answer in time. With ``checkpoint_dir``, a folder that
-        all workers see, the next call goes on.
+        If there is no worker, or if one ended or did not answer in time. With
+        ``checkpoint_dir``, a folder that all workers see, the next call goes on.
     InputError
         If `X` or `y` cannot be used.
     ImportError
@@ -80,7 +80,13 @@ def fit(
     """
     distributed = dask_module("distributed")
     client = client or distributed.get_client()
-    parts = _parts(X, y, sorted(client.scheduler_info(n_workers=-1)["workers"]))
+    workers = sorted(workers_of(client))
+    if not workers:
+        raise DistributedError(
+            "the cluster has no workers now. Start some, for instance `dask worker ADDRESS`, and "
+            "call client.wait_for_workers(n) before."
+        )
+    parts = _parts(X, y, workers)
     address = _address(client, parts[0][0])
     kept = client.scatter(model, broadcast=True, hash=False)
     futures = [

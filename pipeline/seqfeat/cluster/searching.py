@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 
-from seqfeat.cluster.extra import dask_module
+from seqfeat.cluster.extra import dask_module, workers_of
 
 __all__ = ["searching"]
 
@@ -83,5 +83,5 @@ def searching(X: Any, y: Any = None, *, client: Any = None) -> Iterator[None]:
 
 def _gpus(client: Any) -> float:
     """Return how many GPUs the workers declare."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = workers_of(client).values()
     return float(sum(worker["resources"].get("GPU", 0) for worker in workers))
