@@ -10,8 +10,8 @@ P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -264,14 +264,15 @@ class RecurrentAutoencoder(nn.Module):
         if architecture.n_classes:
             self.head = make_linear(architecture.embedding_dim, architecture.n_classes)
 
-    def prepare(self, run_all: Callable[..., Iterable[object]] = map) -> None:
-        """Make ready to run in several threads; see `LSTMLayer.prepare`.
+    @cached_property
+    def layers(self) -> list[LSTMLayer]:
+        """All LSTM layers; looking for them takes as long as one of them takes to run."""
+        return [layer for layer in self.modules() if isinstance(layer, LSTMLayer)]
 
-        `run_all` calls a function with each of several inputs, as `map` does.
-        """
-        layers = [layer for layer in self.modules() if isinstance(layer, LSTMLayer)]
-        for _ in run_all(LSTMLayer.prepare, layers):
-            pass
+    def prepare(self) -> None:
+        """Make ready to run in several threads; see `LSTMLayer.prepare`."""
+        for layer in self.layers:
+            layer.prepare()
 
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.

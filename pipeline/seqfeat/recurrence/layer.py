@@ -151,8 +151,8 @@ def _pack(kernels: Kernels, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tens
         inputs,
         hidden,
         bias,
-        _panels(inputs.T, width),
-        _panels(hidden.T, width),
+        _panels(inputs, width),
+        _panels(hidden, width),
     )
 
 
@@ -184,9 +184,9 @@ def _cut_gates(rows: Tensor, hidden_dim: int) -> Tensor:
     return gates[:, :hidden_dim].flatten(0, 1)
 
 
-def _panels(matrix: Tensor, width: int) -> Tensor:
-    """Cut a matrix into panels of columns. Shape: (K, N) -> (N / width, K, width)."""
-    return matrix.reshape(len(matrix), -1, width).transpose(0, 1).contiguous()
+def _panels(rows: Tensor, width: int) -> Tensor:
+    """Transpose rows, `width` at a time. Shape: (N, K) -> (N / width, K, width)."""
+    return rows.reshape(-1, width, rows.shape[1]).transpose(1, 2).contiguous()
 
 
 class States(NamedTuple):
