@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from tests.benchmarks.measure import MATRIX_PRODUCT, OURS, Row, figures, read_rows
 from tests.benchmarks.published import PUBLISHED
 from tests.benchmarks.tables import (
-    best_classifiers,
     best_peer,
+    headline,
     means,
     medians,
     read_accuracies,
@@ -57,8 +57,8 @@ def how_well(path: Path) -> Figure:
     """Draw a line for each kind of features: a dot a data set, and a bar at their mean."""
     measured = read_accuracies(path)
     lines = {}
-    for features, classifier in best_classifiers(measured):
-        sets = medians(measured[features, classifier])
+    for (features, classifier), values in headline(measured).items():
+        sets = medians(values)
         lines[f"{features} + {short(classifier)}"] = (sets, colour_of(features), True)
     names = unique(name for sets, _, _ in lines.values() for name in sets)
     for method, sets in PUBLISHED.items():
@@ -74,18 +74,13 @@ def how_well(path: Path) -> Figure:
         if label.startswith(OURS):
             tick.set_color(BLUE)
             tick.set_fontweight("bold")
-    axes.set_xlabel(
-        f"accuracy on {len(names)} official test sets, a dot each, and their mean; "
-        "features with the best of three classifiers"
-    )
+    axes.set_xlabel(f"accuracy on {len(names)} official test sets, a dot each, and their mean")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    figure.supxlabel(axes.get_xlabel(), fontsize=STYLE["font.size"])
-    axes.set_xlabel("")
     for label, colour, face in KINDS:
         axes.scatter([], [], s=26, c=face, edgecolors=colour, label=label)
-    figure.legend(loc="outside lower center", ncols=len(KINDS), frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False, fontsize=9)
     return figure
 
 

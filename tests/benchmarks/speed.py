@@ -30,7 +30,7 @@ EPOCHS = {16: 8, 32: 4, 64: 2, 128: 1}
 """Epochs of a round, by embedding_dim: more of the short ones."""
 UNEQUAL_DIM = 64
 ROUNDS, QUICK_ROUNDS = 11, 2
-"""Enough that a neighbour on the machine, who comes and goes, does not decide."""
+"""Enough that what else a shared machine does for a minute does not decide."""
 
 
 def equal_work(quick: bool) -> Iterator[Row]:
