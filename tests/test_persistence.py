@@ -270,7 +270,9 @@ def test_fault_25_missing_files_and_folders_are_named(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"card_version": 1}', "\0"])
 def test_fault_25_damaged_cards_are_refused(saved, content):
     saved.with_suffix(".json").write_text(content)
-    assert "no model card" in refusal(saved)
+    message = refusal(saved)
+    assert "no model card" in message
+    assert "save the model again" in message
 
 
 def test_fault_25_a_file_is_not_opened_before_it_is_checked(tmp_path, pipeline):

@@ -294,6 +294,9 @@ def test_labels_in_another_order_than_the_frame_are_refused(indexed, table):
         LSTMAutoencoder(2, max_iter=1).fit(indexed, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         LSTMAutoencoder(2, max_iter=1).fit(indexed.sort_index(), table["speaker"])
+    stream = LSTMAutoencoder(2, max_iter=1, random_state=0).partial_fit(indexed)
+    with pytest.raises(InputError, match="y names the same series as X, but in another order"):
+        stream.partial_fit(indexed, y)
 
 
 def test_other_indices_are_refused(indexed):

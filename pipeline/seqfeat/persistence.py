@@ -154,14 +154,12 @@ def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
     target = Path(os.path.realpath(path))
     data, card = _pair(target)
     _check_versions(target, card)
+    if card.get("format") == "skops":
+        _skops()  # Where it is missing that is the error, and not a file that cannot be opened.
     try:
         return _opened(data, card["format"], set(trusted), target)
     except ModelFileError:
         raise
-    except ImportError as error:
-        if "seqfeat[secure]" in str(error):
-            raise
-        raise _unopenable(target, card, error) from error
     except Exception as error:
         raise _unopenable(target, card, error) from error
 

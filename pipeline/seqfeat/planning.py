@@ -122,13 +122,19 @@ def _series(estimator: LSTMAutoencoder, X: Any, y: Any) -> Series:
     return series
 
 
+def _series_like_fitted(estimator: LSTMAutoencoder, X: Any, y: Any) -> Series:
+    series = series_like_fitted(estimator, X)
+    refuse_foreign_labels(y, series)
+    return series
+
+
 def _common_scaling(ranks: Ranks, series: Series) -> ChannelScaling:
     return reduce(ChannelScaling.merge, ranks.gather(channel_scaling(series)))
 
 
 def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
     ranks = current_ranks()
-    series = ranks.attempt(lambda: series_like_fitted(estimator, X))
+    series = ranks.attempt(lambda: _series_like_fitted(estimator, X, y))
     shard = Shard.among(ranks, series)
     known, targets = getattr(estimator, "classes_", None), None
     if known is not None:

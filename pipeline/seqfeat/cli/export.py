@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from seqfeat.cli.console import Console
@@ -19,7 +18,6 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_target(options.output, options.model)
     check_suffix(options.output, (".onnx",))
     model = open_model(options)
-    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     path = export_onnx(model.estimator, options.output, dtype=options.dtype, opset=options.opset)
     size = path.stat().st_size
     console.say(f"{options.output}: {size / 1024:.0f} KiB, gives what {options.model} gives")

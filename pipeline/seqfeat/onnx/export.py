@@ -136,8 +136,7 @@ def export_onnx(
     steps = _fitted_steps(estimator)
     _refuse_steps_without_converter(steps)
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(target.parent)!r} to write into")
+    target.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(target, _checked_graph(steps, np.dtype(dtype), opset))
     return target
 
