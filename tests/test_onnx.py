@@ -612,6 +612,13 @@ def test_a_folder_that_is_not_there_is_made_as_by_save(fitted, tmp_path):
     assert path.stat().st_size > 0
 
 
+def test_where_nothing_is_written_no_folder_is_made(autoencoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqfeat.onnx.encoder_graph._onnx_gates", lambda weight: weight)
+    with pytest.raises(ExportError, match="differ from the pipeline's"):
+        export_onnx(autoencoder, tmp_path / "new" / "encoder.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_exporting_leaves_the_estimator_and_the_working_folder_alone(fitted, tmp_path):
     before = {name: id(value) for name, value in vars(fitted[0]).items()}
     path = export_onnx(fitted, str(tmp_path / "model.onnx"))

@@ -1,10 +1,9 @@
 """Tables as arrays on disk: what `read` returns at once, in the memory of a part."""
 
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
+from tests.memory import peak_of
 
 from seqfeat import InputError, LSTMAutoencoder, WholeTableWarning, read_into
 from seqfeat.exceptions import InputTypeError
@@ -98,19 +97,10 @@ def test_memory_is_that_of_a_part(tmp_path):
     def stored():
         return read_into(folder, tmp_path / "X.npy", **columns, batch_bytes=2**15).X
 
-    whole = peak_of(lambda: read(folder, **columns).X)
-    assert peak_of(stored) < whole / 5
-    np.testing.assert_array_equal(stored().ravel(), load)
-
-
-def peak_of(work):
-    work()  # imports and caches
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    whole, _ = peak_of(lambda: read(folder, **columns).X)
+    parts, X = peak_of(stored)
+    assert parts < whole / 5
+    np.testing.assert_array_equal(X.ravel(), load)
 
 
 def test_an_error_leaves_the_target_as_it_was(long, tmp_path):

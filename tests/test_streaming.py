@@ -1,11 +1,10 @@
 """Files read in parts give what they give at once, in the memory of a part."""
 
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
 from aeon.datasets import save_to_ts_file
+from tests.memory import peak_of
 
 from seqfeat import InputError, WholeTableWarning
 from seqfeat.series import from_long, read, read_batches
@@ -159,16 +158,6 @@ def test_memory_is_that_of_a_part(tmp_path, name):
     parts, n_parts = peak_of(in_parts)
     assert n_whole == n_parts == n_series
     assert parts < whole / 5
-
-
-def peak_of(work):
-    work()  # imports and caches
-    tracemalloc.start()
-    try:
-        result = work()
-        return tracemalloc.get_traced_memory()[1], result
-    finally:
-        tracemalloc.stop()
 
 
 def test_the_step_is_that_of_the_whole_table(tmp_path, long):

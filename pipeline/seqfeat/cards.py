@@ -74,18 +74,17 @@ def read_card(path: Path) -> Card:
 
     Raises `ModelFileError` if it is no card.
     """
+    way_out = (
+        "The card that seqfeat.save writes beside a model has this name: bring it again from where "
+        "the model came, or move this file away and save the model again."
+    )
     try:
         card = json.loads(path.read_bytes())
     except (ValueError, OSError) as error:
-        raise ModelFileError(
-            f"{path} is no model card: {error}. The card is the JSON file that seqfeat.save writes "
-            "beside a model; bring both again from where they came, or save the model again."
-        ) from error
+        raise ModelFileError(f"{path} is no model card: {error}. {way_out}") from error
     if not isinstance(card, dict) or not {"card_version", "sha256", "versions"} <= set(card):
         raise ModelFileError(
-            f"{path} is no model card of seqfeat, but some other JSON file, where the card that "
-            "seqfeat.save wrote should be. Bring it again from where the model came, or move this "
-            "file away and save the model again."
+            f"{path} is no model card of seqfeat, but some other JSON file. {way_out}"
         )
     return card
 

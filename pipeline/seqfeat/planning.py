@@ -88,7 +88,7 @@ def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tupl
 
 def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
     ranks = current_ranks()
-    series = ranks.attempt(lambda: _series(estimator, X, y))
+    series = ranks.attempt(lambda: _labelled(as_series(X, missing=estimator.missing), y))
     warn_if_transposed(series)
     shard = Shard.among(ranks, series)
     known, targets = None, None
@@ -116,14 +116,8 @@ def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tup
     return plan, learned
 
 
-def _series(estimator: LSTMAutoencoder, X: Any, y: Any) -> Series:
-    series = as_series(X, missing=estimator.missing)
-    refuse_foreign_labels(y, series)
-    return series
-
-
-def _series_like_fitted(estimator: LSTMAutoencoder, X: Any, y: Any) -> Series:
-    series = series_like_fitted(estimator, X)
+def _labelled(series: Series, y: Any) -> Series:
+    """Return series whose labels these can be, used or not."""
     refuse_foreign_labels(y, series)
     return series
 
@@ -134,7 +128,7 @@ def _common_scaling(ranks: Ranks, series: Series) -> ChannelScaling:
 
 def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
     ranks = current_ranks()
-    series = ranks.attempt(lambda: _series_like_fitted(estimator, X, y))
+    series = ranks.attempt(lambda: _labelled(series_like_fitted(estimator, X), y))
     shard = Shard.among(ranks, series)
     known, targets = getattr(estimator, "classes_", None), None
     if known is not None:

@@ -130,7 +130,7 @@ def plan(rows: list[Row]) -> Iterator[list[str]]:
     yield [
         "**the series**, float32",
         f"{N_PLANNED * values / 1e12:.1f} TB",
-        "150 x 4 x 4 bytes each",
+        f"{N_TIMESTEPS} x {N_CHANNELS} x 4 bytes each",
     ]
     yield [
         "their features, float32",

@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -126,12 +125,7 @@ def on_loopback() -> int:
 def exchange(ranks: Ranks, n_bytes: int) -> float:
     """Return the seconds in which the processes add up as many bytes as the gradients have."""
     gradients = torch.zeros(n_bytes // 4)
-    found = []
-    for _ in range(N_EXCHANGES):
-        started = time.perf_counter()
-        ranks.sum(gradients)
-        found.append(time.perf_counter() - started)
-    return statistics.median(found)
+    return statistics.median(seconds(lambda: ranks.sum(gradients)) for _ in range(N_EXCHANGES))
 
 
 if __name__ == "__main__":

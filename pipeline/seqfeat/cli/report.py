@@ -74,7 +74,6 @@ def write_report(
 ) -> None:
     """Write a model's report; `metrics` are those of its card, `baselines` were tried on `X`."""
     save_report = import_module("seqfeat.report").save_report
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     ids = ids_of(X, 0)
     # The page has a line of its own for what is most frequent.
     tried = {name: it for name, it in (baselines or {}).items() if name != MOST_FREQUENT}

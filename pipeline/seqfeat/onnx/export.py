@@ -136,8 +136,9 @@ def export_onnx(
     steps = _fitted_steps(estimator)
     _refuse_steps_without_converter(steps)
     target = Path(path)
+    graph = _checked_graph(steps, np.dtype(dtype), opset)
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, _checked_graph(steps, np.dtype(dtype), opset))
+    atomic_write(target, graph)
     return target
 
 
