@@ -110,12 +110,14 @@ def test_fits_in_several_threads_restore_the_setting():
 
 def too_small_for(network, n_series):
     """Let the network's encoder run out of memory beyond `n_series` in a batch."""
+    encoder_inputs = network.encoder_inputs
 
-    def hook(module, arguments):
-        if len(arguments[0]) > n_series:
+    def run_out(values, lengths):
+        if len(values) > n_series:
             raise torch.OutOfMemoryError("CUDA out of memory.")
+        return encoder_inputs(values, lengths)
 
-    network.encoder.register_forward_pre_hook(hook)
+    network.encoder_inputs = run_out
     return network
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import LSTMAutoencoder, training
+from seqfeat.backpropagation.compiled import Desk
 from seqfeat.batches import TrainingSet
 from seqfeat.device import single_threaded
 from seqfeat.initialization import initialize
@@ -170,19 +171,33 @@ def assert_equal(first, second):
 @pytest.mark.usefixtures("restored_threads")
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads):
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads, is_compiled, monkeypatch):
     torch.set_num_threads(n_threads)
+    if not is_compiled:
+        monkeypatch.setattr(training, "compiled_backpropagation", lambda network: None)
     network, begun, ended = wide_network(), [], []
 
-    def press_ctrl_c_in_the_third_epoch(module, arguments):
+    def press_ctrl_c_in_the_third_epoch(*_):
         begun.append(1)
         if len(begun) == 10:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             time.sleep(0.05)
 
-    network.encoder.register_forward_pre_hook(press_ctrl_c_in_the_third_epoch)
-    network.decoder.register_forward_hook(lambda *_: ended.append(1) and None)
+    if is_compiled:
+        run = Desk.run
+
+        def interrupted(desk):
+            press_ctrl_c_in_the_third_epoch()
+            ended.append(run(desk))
+            return desk
+
+        monkeypatch.setattr(Desk, "run", interrupted)
+    else:
+        network.encoder.register_forward_pre_hook(press_ctrl_c_in_the_third_epoch)
+        network.decoder.register_forward_hook(lambda *_: ended.append(1) and None)
     history, weights = trained(network)
+    assert len(begun) >= 10
     n_ended = len(ended)
     assert (history.n_iter, history.stop_reason) == (2, "interrupted")
     assert not own_threads()
@@ -198,13 +213,15 @@ def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads):
 def test_fault_24_parts_that_do_not_fit_are_halved_on_any_number_of_threads(n_threads):
     torch.set_num_threads(n_threads)
     struggling, under_way = wide_network(), []
+    encoder_inputs = struggling.encoder_inputs
 
-    def run_out_beyond_ten(module, arguments):
-        if len(arguments[0]) > 10:
+    def run_out_beyond_ten(values, lengths):
+        if len(values) > 10:
             raise torch.OutOfMemoryError("out of memory")
         under_way.append(1)
+        return encoder_inputs(values, lengths)
 
-    struggling.encoder.register_forward_pre_hook(run_out_beyond_ten)
+    struggling.encoder_inputs = run_out_beyond_ten
     _, weights = trained(struggling)
     assert under_way
     network = wide_network()
@@ -250,7 +267,8 @@ def parts_of(n_series, n_timesteps, embedding_dim):
     ("batch", "expected"),
     [
         ((32, 10, 4), [32]),
-        ((32, 100, 16), [32]),
+        ((16, 100, 8), [16]),
+        ((32, 100, 16), [16, 16]),
         ((32, 100, 32), [16, 16]),
         ((7, 100, 64), [3, 4]),
         ((1, 1000, 64), [1]),

@@ -9,6 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch.nn.functional import cross_entropy
 
+from seqfeat import training
 from seqfeat.batches import TrainingSet
 from seqfeat.corruption import Corruption
 from seqfeat.exceptions import TrainingError
@@ -445,15 +446,16 @@ def test_the_optimizer_state_holds_no_tensor(waves):
 
 
 def interrupt_encoder_call(network, n_calls):
-    """Press ctrl-C when the encoder runs for the n-th time."""
-    calls = []
+    """Press ctrl-C when the encoder's inputs are made for the n-th time."""
+    calls, encoder_inputs = [], network.encoder_inputs
 
-    def hook(module, arguments):
+    def interrupted(*arguments):
         calls.append(1)
         if len(calls) == n_calls:
             raise KeyboardInterrupt
+        return encoder_inputs(*arguments)
 
-    network.encoder.register_forward_pre_hook(hook)
+    network.encoder_inputs = interrupted
     return network
 
 
@@ -486,24 +488,28 @@ def test_fault_20_an_interrupt_in_the_first_epoch_is_raised(waves, n_calls):
 # Divergence (fault 18)
 
 
-def poison_gradient(network, n_calls):
-    """Let the n-th gradient of the output layer be NaN."""
-    calls = []
+def poison_gradient(monkeypatch, n_calls):
+    """Let a NaN be in the n-th gradient that is clipped."""
+    calls, clip_gradients = [], training.clip_gradients
 
-    def hook(gradient):
+    def poisoned(gradients, max_norm):
         calls.append(1)
-        return gradient * float("nan") if len(calls) == n_calls else gradient
+        if len(calls) == n_calls:
+            gradients[-1].view(-1)[-1] = float("nan")
+        return clip_gradients(gradients, max_norm)
 
-    network.decoder.output.weight.register_hook(hook)
-    return network
+    monkeypatch.setattr(training, "clip_gradients", poisoned)
 
 
 @pytest.mark.parametrize("batch_size", [8, 32])
-def test_fault_18_a_gradient_that_is_not_finite_never_reaches_the_kept_weights(waves, batch_size):
+def test_fault_18_a_gradient_that_is_not_finite_never_reaches_the_kept_weights(
+    waves, batch_size, monkeypatch
+):
     settings = replace(SETTINGS, batch_size=batch_size)
     n_batches = 32 // batch_size
     # The last gradient of the third epoch, whose loss is finite all the same.
-    network = poison_gradient(small_network(), 3 * n_batches)
+    poison_gradient(monkeypatch, 3 * n_batches)
+    network = small_network()
     history = train(network, waves, settings, generator())
     assert (history.n_iter, history.best_iter, history.stop_reason) == (2, 2, "diverged")
     undisturbed = small_network()
@@ -532,9 +538,10 @@ def test_fault_18_a_validation_loss_that_is_not_finite_ends_the_training(waves, 
     assert_equal_weights(weights_of(network), kept[0])
 
 
-def test_fault_18_divergence_in_the_first_epoch_is_an_error(waves):
+def test_fault_18_divergence_in_the_first_epoch_is_an_error(waves, monkeypatch):
     too_large = replace(waves, values=1e25 * waves.values)
     with pytest.raises(TrainingError, match=r"learning_rate_init \(it is 0\.01\)"):
         train(small_network(), too_large, SETTINGS, generator())
+    poison_gradient(monkeypatch, 1)
     with pytest.raises(TrainingError, match="scale=None"):
-        train(poison_gradient(small_network(), 1), waves, SETTINGS, generator())
+        train(small_network(), waves, SETTINGS, generator())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqfeat.ranks import Ranks
 
-__all__ = ["add_gradients", "add_up_ranks"]
+__all__ = ["add_gradients", "add_up_ranks", "clip_gradients"]
 
 
 def add_gradients(weights: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
@@ -36,3 +36,13 @@ def add_up_ranks(weights: Sequence[nn.Parameter], loss: Tensor, ranks: Ranks) ->
     for weight, gradient in zip(weights, totals, strict=False):
         weight.grad = gradient.view_as(weight)
     return totals[-1][0]
+
+
+def clip_gradients(gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+    """Shorten them in place to at most `max_norm`, all together, and return how long they were.
+
+    As `torch.nn.utils.clip_grad_norm_`, which takes weights, and not a buffer of all gradients.
+    """
+    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
@@ -11,7 +14,14 @@ from seqfeat.corruption import Corruption
 from seqfeat.device import mixed_precision
 from seqfeat.network import RecurrentAutoencoder
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "Weighting"]
+
+
+class Weighting(NamedTuple):
+    """What a squared error and a cross-entropy count in the loss."""
+
+    squared_error: float
+    entropy: float
 
 
 class Objective:
@@ -28,15 +38,27 @@ class Objective:
         self.target_weight = target_weight
         self.device = device
 
-    def loss(
+    def gradients(
         self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
-    ) -> Tensor:
-        """Return what `part` adds to a loss over `n_values` values of `n_samples` series."""
-        squared_error, entropy = self._errors(part, corruption)
-        if entropy is None:
-            return squared_error / n_values
-        weight = self.target_weight
-        return (1 - weight) * squared_error / n_values + weight * entropy / n_samples
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """Return what `part` adds to a loss over `n_values` values of `n_samples` series.
+
+        And what it adds to the gradients of the network's parameters.
+        """
+        weighting = self.weighting(part, n_values, n_samples)
+        with torch.enable_grad():
+            squared_error, entropy = self._errors(part, corruption)
+            loss = squared_error * weighting.squared_error
+            if entropy is not None:
+                loss = loss + entropy * weighting.entropy
+        gradients = torch.autograd.grad(loss, list(self.network.parameters()), allow_unused=True)
+        return loss.detach(), gradients
+
+    def weighting(self, part: TrainingSet, n_values: int, n_samples: int) -> Weighting:
+        """Return what counts how much in a loss over `n_values` values of `n_samples` series."""
+        is_labelled = part.targets is not None and self.network.head is not None
+        share = self.target_weight if is_labelled else 0.0
+        return Weighting((1 - share) / n_values, share / n_samples)
 
     def sums(self, part: TrainingSet) -> Tensor:
         """Return what `loss_of_sums` takes, which may be added up over parts. Shape: (4,)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqfeat.backpropagation import compiled_backpropagation, compiled_optimizer
 from seqfeat.batches import Share, Source, TrainingSet, length_buckets
 from seqfeat.corruption import Corruption, draw_corruption
 from seqfeat.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
-from seqfeat.gradients import add_gradients, add_up_ranks
+from seqfeat.gradients import add_gradients, add_up_ranks, clip_gradients
 from seqfeat.history import History, as_arrays, as_tensors
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Objective
@@ -37,7 +38,7 @@ __all__ = ["Settings", "train"]
 MAX_GRADIENT_NORM = 1.0
 CPU_MICRO_BATCH = 48
 """Series that go through the network together on a CPU; more run slower there."""
-LEAST_HALVED = 7_000_000
+LEAST_HALVED = 1_500_000
 """Series x recurrent steps x hidden units² of a batch whose halves run side by side on a CPU.
 
 Of a smaller one a second thread wins less than the halves cost where there is none.
@@ -145,6 +146,8 @@ class Trainer:
         self.objective = Objective(network, settings.target_weight, device)
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
+        self.backpropagation = compiled_backpropagation(self.network)
+        self.compiled_optimizer: CompiledAdamW | None = None
         n_threads = torch.get_num_threads() if device.type == "cpu" else 1
         self.side_by_side = SideBySide(n_threads, use_one_thread)
 
@@ -267,13 +270,27 @@ class Trainer:
                 break
         if not self.ranks.is_alone:
             loss = add_up_ranks(self.weights, loss, self.ranks)
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT_NORM, foreach=True)
-        self.optimizer.step()
+        norm = self._update()
         # A fused step does not say that it wrote, and layers keep what they made of the weights.
         torch.autograd.graph.increment_version(self.weights)
         self.schedule.step()
         # Such a gradient has ruined the weights, which the loss would show a step too late.
-        return torch.where(norm.isfinite(), loss, math.nan)
+        return loss if math.isfinite(norm) else torch.full_like(loss, math.nan)
+
+    def _update(self) -> float:
+        """Clip the gradients, let the optimizer take a step, and return how long they were."""
+        compiled = self.backpropagation
+        is_compiled = compiled is not None and self.weights[0].grad is compiled.gradients[0]
+        if is_compiled and self.compiled_optimizer is not None:
+            return self.compiled_optimizer.step()
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        norm = float(clip_gradients(gradients, MAX_GRADIENT_NORM))
+        self.optimizer.step()
+        if compiled is not None and is_compiled:
+            self.compiled_optimizer = compiled_optimizer(
+                self.optimizer, compiled, MAX_GRADIENT_NORM
+            )
+        return norm
 
     def _divisors(self, batch: TrainingSet, share: Share | None) -> tuple[int, int]:
         """Return how many observed values and series the whole batch has."""
@@ -294,14 +311,23 @@ class Trainer:
         """Add the gradients of all micro-batches and return the batch's loss."""
         n_values = batch.n_values if n_values is None else n_values
         n_samples = len(batch) if n_samples is None else n_samples
-        parts = self.micro_batches(batch)
+        parts = [(batch.rows(rows), corruption.rows(rows)) for rows in self.micro_batches(batch)]
+        compiled = self.backpropagation
+        if (
+            compiled is not None
+            and parts
+            and (batch.targets is None) == (self.network.head is None)
+        ):
+            for weight, gradient in zip(self.weights, compiled.gradients, strict=True):
+                weight.grad = gradient
+            weighting = self.objective.weighting(batch, n_values, n_samples)
+            return compiled.run(parts, weighting, self.side_by_side)
         self.network.prepare()
 
-        def differentiate(rows: slice) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-            with torch.enable_grad():
-                part = batch.rows(rows), corruption.rows(rows)
-                loss = self.objective.loss(*part, n_values, n_samples)
-            return loss.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
+        def differentiate(
+            part: tuple[TrainingSet, Corruption],
+        ) -> tuple[Tensor, Sequence[Tensor | None]]:
+            return self.objective.gradients(*part, n_values, n_samples)
 
         loss = torch.zeros((), device=self.device)
         for part, gradients in self.side_by_side.map(differentiate, parts):

@@ -9,5 +9,6 @@ Everything but `layer` is loaded when the first layer runs.
 """
 
 from seqfeat.recurrence.layer import LSTMLayer
+from seqfeat.recurrence.passes import LayerPass
 
-__all__ = ["LSTMLayer"]
+__all__ = ["LSTMLayer", "LayerPass"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,14 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from seqfeat.pooling import LEAST_VARIANCE
+from seqfeat.recurrence.between_code import declare_between
 from seqfeat.recurrence.lstm_code import declare_backward, declare_forward
+from seqfeat.recurrence.packing_code import declare_packing
 from seqfeat.recurrence.product_code import declare_products
+from seqfeat.recurrence.program_code import caller_name, declare_program
+from seqfeat.recurrence.statistics_code import declare_statistics
+from seqfeat.recurrence.update_code import declare_adamw
 from seqfeat.recurrence.vector_code import VectorCode
 
 __all__ = ["Kernels", "compile_kernels", "kernels"]
@@ -36,6 +42,10 @@ class Kernels:
     product: Callable[..., None]
     product_of_panels: Callable[..., None]
     product_transposed: Callable[..., None]
+    pack_gates: Callable[..., None]
+    run_program: Callable[..., None]
+    callers: Mapping[str, int]
+    """Addresses of what a program calls, by the functions' names."""
     engine: Any
     """Owns the compiled code."""
 
@@ -73,7 +83,8 @@ def compile_kernels(lanes: int | None = None) -> Kernels:
     )
     # No optimization passes: the code is written as it is to be, and they take three
     # times as long as all else.
-    code = llvm.parse_assembly(_module(lanes, n_registers))
+    module, names = _module(lanes, n_registers)
+    code = llvm.parse_assembly(module)
     engine = llvm.create_mcjit_compiler(code, machine)
     engine.finalize_object()
 
@@ -85,20 +96,32 @@ def compile_kernels(lanes: int | None = None) -> Kernels:
     return Kernels(
         lanes=lanes,
         forward=function("lstm_forward", "piipiiipippippiiii"),
-        backward=function("lstm_backward", "pppiippppppppippipiii"),
+        backward=function("lstm_backward", "pppiipppppppippiiii"),
         product=function("product", "pipiiipipii"),
         product_of_panels=function("product_4", "pipiiiipipii"),
         product_transposed=function("product_transposed", "pipiiipipii"),
+        pack_gates=function("pack_gates", "piiipi"),
+        run_program=function("run_program", "pi"),
+        callers={name: engine.get_function_address(caller_name(name)) for name in names},
         engine=engine,
     )
 
 
-def _module(lanes: int, n_registers: int) -> str:
+def _module(lanes: int, n_registers: int) -> tuple[str, list[str]]:
+    """Return the code, and the names of what programs may call."""
     code = VectorCode(ir.Module(name="seqfeat"), lanes)
     products = declare_products(code, n_registers)
-    declare_forward(code, products)
-    declare_backward(code, products)
-    return str(code.module)
+    functions = [
+        *products,
+        declare_forward(code, products),
+        declare_backward(code, products),
+        *declare_between(code),
+        *declare_statistics(code, LEAST_VARIANCE),
+        declare_adamw(code),
+    ]
+    declare_packing(code)
+    declare_program(code, functions)
+    return str(code.module), [function.name for function in functions]
 
 
 @functools.cache

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 
 from seqfeat.recurrence.product_code import PANEL_WIDTH, Products
-from seqfeat.recurrence.vector_code import INDEX, POINTER, Builder, Value, VectorCode, index, loop
+from seqfeat.recurrence.vector_code import (
+    INDEX,
+    POINTER,
+    Builder,
+    Value,
+    VectorCode,
+    index,
+    loop,
+)
 
 __all__ = ["declare_backward", "declare_forward"]
 
@@ -117,6 +125,8 @@ def declare_forward(code: VectorCode, products: Products) -> Any:
     outputs_step = builder.mul(n_series, size.units)
     panel_row = index(PANEL_WIDTH * code.lanes)
     hidden_panels_step = builder.mul(panel_row, size.units)
+    for before_first in (outputs, cells):
+        code.set_zero(builder, before_first, builder.mul(n_series, n_vectors))
 
     def one_step(step: Value) -> None:
         now = code.place(builder, gates, builder.mul(step, gates_step))
@@ -159,29 +169,36 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
     """Write ``lstm_backward``, which puts the gradient of what entered the gates in their place.
 
     Arguments: ``gates``, ``cells``, ``gradient, gradient_step, gradient_row`` (of the outputs),
-    ``hidden_weights`` (4H, H), ``carried_hidden, carried_cell`` (B, H) and ``over_steps``
-    (B, 4, H), which takes up the sum of the gates' gradients; then, for the other gradients,
+    ``hidden_weights`` (4H, H), ``scratch`` (2 B H and as many as H or D) and ``over_steps``
+    (B, 4, H), which becomes the sum of the gates' gradients; then, for the other gradients,
     ``outputs`` and ``d_hidden_weights`` (4H, H); ``inputs`` (L, B, D) and ``d_input_weights``
     (4H, D), ``n_input_vectors`` in D or 0 to leave these out; ``input_weights`` (4H, D) and
-    ``d_inputs`` (L, B, D), ``n_d_input_vectors`` in D or 0; ``zeros``, as many as H and D;
-    ``n_series, n_steps, n_vectors``. What is named ``carried_...``, ``over_steps`` and
-    ``d_..._weights`` has to be 0 in the beginning.
+    ``d_inputs`` (L, B, D), ``n_d_input_vectors`` in D or 0; ``n_series, n_steps, n_vectors``.
     """
     arguments = [POINTER, POINTER, POINTER, INDEX, INDEX]
-    arguments += [POINTER] * 6 + [POINTER, POINTER, INDEX] * 2 + [POINTER, INDEX, INDEX, INDEX]
+    arguments += [POINTER] * 5 + [POINTER, POINTER, INDEX] * 2 + [INDEX] * 3
     function = ir.Function(
         code.module, ir.FunctionType(ir.VoidType(), arguments), name="lstm_backward"
     )
     gates, cells, gradient, gradient_step, gradient_row = function.args[:5]
-    hidden_weights, carried_hidden, carried_cell, over_steps = function.args[5:9]
-    outputs, d_hidden_weights, inputs, d_input_weights, n_input_vectors = function.args[9:14]
-    input_weights, d_inputs, n_d_input_vectors = function.args[14:17]
-    zeros, n_series, n_steps, n_vectors = function.args[17:]
+    hidden_weights, scratch, over_steps = function.args[5:8]
+    outputs, d_hidden_weights, inputs, d_input_weights, n_input_vectors = function.args[8:13]
+    input_weights, d_inputs, n_d_input_vectors = function.args[13:16]
+    n_series, n_steps, n_vectors = function.args[16:]
     builder = ir.IRBuilder(function.append_basic_block())
     size = sizes(code, builder, n_series, n_vectors)
     gates_step = builder.mul(n_series, size.gates)
     state_step = builder.mul(n_series, size.units)
     one = code.constant(1.0)
+    carried_hidden = scratch
+    carried_cell = code.place(builder, carried_hidden, state_step)
+    zeros = code.place(builder, carried_cell, state_step)
+    n_state_vectors = builder.mul(n_series, n_vectors)
+    code.set_zero(builder, scratch, builder.mul(n_state_vectors, index(2)))
+    code.set_zero(builder, zeros, larger(builder, n_vectors, n_d_input_vectors))
+    code.set_zero(builder, over_steps, builder.mul(n_state_vectors, index(4)))
+    code.set_zero(builder, d_hidden_weights, builder.mul(size.gates, n_vectors))
+    code.set_zero(builder, d_input_weights, builder.mul(size.gates, n_input_vectors))
 
     def at(matrix: Value, step: Value, distance: Value) -> Value:
         return code.place(builder, matrix, builder.mul(step, distance))

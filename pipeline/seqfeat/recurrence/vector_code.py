@@ -7,7 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 
-__all__ = ["INDEX", "POINTER", "VectorCode", "index", "loop"]
+__all__ = ["FLOAT", "INDEX", "POINTER", "VectorCode", "index", "loop"]
 
 INDEX = ir.IntType(64)
 FLOAT = ir.FloatType()
@@ -69,6 +69,8 @@ class VectorCode:
         signature = ir.FunctionType(self.type, [self.type] * 3)
         # Unlike llvm.fma, two roundings where the CPU has no instruction for one.
         self._multiply_add = ir.Function(module, signature, f"llvm.fmuladd.v{lanes}f32")
+        signature = ir.FunctionType(self.type, [self.type])
+        self._square_root = ir.Function(module, signature, f"llvm.sqrt.v{lanes}f32")
 
     def constant(self, number: float) -> Value:
         """Return a vector of the same number."""
@@ -88,17 +90,35 @@ class VectorCode:
         """Write a vector."""
         builder.store(vector, builder.bitcast(place, self.type.as_pointer()), align=4)
 
-    def load_repeated(self, builder: Builder, place: Value) -> Value:
-        """Read one float into all lanes."""
-        number = builder.load(place, align=4, typ=FLOAT)
+    def set_zero(self, builder: Builder, place: Value, n_vectors: Value) -> None:
+        """Write zeros into so many vectors."""
+        zero = self.constant(0.0)
+        stop = builder.mul(n_vectors, index(self.lanes))
+        loop(
+            builder,
+            stop,
+            lambda offset: self.store(builder, zero, self.place(builder, place, offset)),
+            step=self.lanes,
+        )
+
+    def repeat(self, builder: Builder, number: Value) -> Value:
+        """Return a vector with one float in all lanes."""
         undefined = ir.Constant(self.type, ir.Undefined)
         first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return builder.shuffle_vector(first, undefined, everywhere)
 
+    def load_repeated(self, builder: Builder, place: Value) -> Value:
+        """Read one float into all lanes."""
+        return self.repeat(builder, builder.load(place, align=4, typ=FLOAT))
+
     def multiply_add(self, builder: Builder, x: Value, y: Value, z: Value) -> Value:
         """Return ``x * y + z``."""
         return builder.call(self._multiply_add, [x, y, z])
+
+    def square_root(self, builder: Builder, x: Value) -> Value:
+        """Return the square root."""
+        return builder.call(self._square_root, [x])
 
     def polynomial(self, builder: Builder, x: Value, coefficients: Sequence[float]) -> Value:
         """Return a polynomial's value; the constant comes first among the coefficients."""

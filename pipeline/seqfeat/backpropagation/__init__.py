@@ -1,0 +1,62 @@
+"""The training loss and its gradients without autograd, where the compiled LSTM runs.
+
+For networks as small as the default, autograd, its graph and Python take as long as what they
+differentiate, and two threads cannot do it at once. Here all that lies between a part of a
+batch and its gradients is one program of the kernels, which runs in one call. What
+`compiled_backpropagation` does not cover is left to autograd, with which the tests compare.
+
+Modules in reading order, dependencies above users: `program` (calls put together once,
+and their memory), `layer_calls` and `linear_calls` (a layer's and a linear map's share of
+a program), `network_program` (a network's), `compiled` (`Backpropagation`, which
+training uses), `optimizer` (`CompiledAdamW`). All but this file are loaded when they are first needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from seqfeat.network import RecurrentAutoencoder
+
+if TYPE_CHECKING:
+    from seqfeat.backpropagation.compiled import Backpropagation
+    from seqfeat.backpropagation.optimizer import CompiledAdamW
+
+__all__ = ["compiled_backpropagation", "compiled_optimizer"]
+
+
+def compiled_backpropagation(network: RecurrentAutoencoder) -> Backpropagation | None:
+    """Return what finds the gradients of a network without autograd, or None.
+
+    None is for a network that the kernels do not run, as it is on CUDA or they are
+    not there; that is bidirectional, or pools by mean or maximum; that has hooks,
+    which want its modules to be called; or of which not every weight is trained.
+    """
+    if not _is_covered(network):
+        return None
+    from seqfeat.backpropagation.compiled import Backpropagation
+
+    return Backpropagation(network)
+
+
+def compiled_optimizer(
+    optimizer: torch.optim.AdamW, backpropagation: Backpropagation, max_norm: float
+) -> CompiledAdamW:
+    """Return what goes on in the place of an optimizer that has taken its first step."""
+    from seqfeat.backpropagation.optimizer import CompiledAdamW
+
+    return CompiledAdamW(optimizer, backpropagation, max_norm)
+
+
+def _is_covered(network: RecurrentAutoencoder) -> bool:
+    encoder = network.encoder
+    return (
+        not encoder.backward_layers
+        and encoder.pooling in ("last", "statistics")
+        and all(layer.is_compiled for layer in network.layers)
+        and all(
+            weight.requires_grad and not weight._backward_hooks for weight in network.parameters()
+        )
+        and not any(part._forward_pre_hooks or part._forward_hooks for part in network.modules())
+    )

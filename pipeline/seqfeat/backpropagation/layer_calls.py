@@ -1,0 +1,183 @@
+"""An LSTM layer's calls of the kernels in a program, forward and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from seqfeat.recurrence.layer import LSTMLayer
+from seqfeat.backpropagation.program import NOWHERE, Memory, Place, Program, rounded_up
+
+__all__ = ["Copy", "LayerCalls", "LayerWeights"]
+
+Copy = tuple[Tensor, Tensor]
+"""Into what, and from what."""
+
+
+class LayerWeights:
+    """A layer's weights as its calls take them; `copies` bring them up to date.
+
+    The first `constant_dim` values of the input do not change from step to step.
+    """
+
+    def __init__(self, layer: LSTMLayer, constant_dim: int = 0) -> None:
+        self.layer = layer
+        self.packed = layer.packed()
+        self.hidden_dim, self.constant_dim = layer.hidden_size, constant_dim
+        self.sequence_dim = layer.input_size - constant_dim
+        self.copies: list[Copy] = []
+        inputs = self.packed.inputs
+        self.constant = self._in_whole_vectors(inputs[:, :constant_dim])
+        """(4U, E), filled up"""
+        self.sequences = self._in_whole_vectors(inputs[:, constant_dim:])
+        """(4U, D), filled up"""
+
+    def _in_whole_vectors(self, columns: Tensor) -> Tensor:
+        """Return the columns where rows may end with others, but not with none."""
+        width = columns.shape[1]
+        filled = rounded_up(width, self.packed.kernels.lanes)
+        if filled == width:
+            return columns
+        result = torch.zeros(len(columns), filled)
+        self.copies.append((result[:, :width], columns))
+        return result
+
+
+class LayerCalls:
+    """One layer's share of a program for `n_series` series of `n_steps` steps.
+
+    Matrices lie by time: (L, B, D), D in whole vectors.
+    """
+
+    def __init__(self, memory: Memory, weights: LayerWeights, n_series: int, n_steps: int) -> None:
+        self.memory, self.weights = memory, weights
+        self.n_series, self.n_steps = n_series, n_steps
+        self.lanes, self.units = weights.packed.kernels.lanes, weights.packed.units
+        self.gates = memory.take(n_steps, n_series, 4 * self.units)
+        self.all_outputs = memory.take(n_steps + 1, n_series, self.units)
+        self.cells = memory.take(n_steps + 1, n_series, self.units)
+        self.outputs = self.all_outputs.behind(1)
+        self.is_shared = False
+        self.constant: Place | None = None
+
+    def forward(
+        self,
+        program: Program,
+        sequences: Place,
+        constant: Place | None = None,
+        *,
+        is_shared: bool = False,
+    ) -> None:
+        """Add the calls that write `outputs`; shared sequences (L, D) are those of all series."""
+        packed, n_series = self.weights.packed, self.n_series
+        self.sequences, self.constant, self.is_shared = sequences, constant, is_shared
+        panels, row = packed.by_input, sequences.shape[-1]
+        start, start_row = packed.bias.data_ptr(), 0
+        if constant is not None:
+            begin = self.memory.take(n_series, 4 * self.units)
+            panel = (panels.data_ptr(), panels.stride(1), panels.stride(0), len(panels))
+            program.call(
+                "product_4",
+                *(constant.address, constant.shape[1], *panel, self.weights.constant_dim),
+                *(start, 0, begin.address, begin.shape[1], n_series),
+            )
+            start, start_row = begin.address, begin.shape[1]
+        state_step = n_series * self.units
+        program.call(
+            "lstm_forward",
+            *(start, 0, start_row),
+            *(sequences.address, row if is_shared else n_series * row, 0 if is_shared else row),
+            self.weights.sequence_dim,
+            panels.data_ptr() + 4 * self.weights.constant_dim * panels.stride(1),
+            *(panels.stride(0), packed.by_hidden.data_ptr()),
+            *(self.gates.address, 4 * state_step, self.all_outputs.address),
+            *(self.cells.address, state_step, n_series, self.n_steps, self.units // self.lanes),
+        )
+
+    def backward(
+        self, program: Program, d_outputs: Place, zeros: int, *, wants_sequences: bool
+    ) -> None:
+        """Add the calls that find the gradients, behind those of `forward`.
+
+        `zeros` is the address of as many as anything is wide.
+        """
+        n_series, n_vectors = self.n_series, self.units // self.lanes
+        weights, take, call = self.weights, self.memory.take, program.call
+        gates = 4 * self.units
+        width = rounded_up(weights.sequence_dim, self.lanes)
+        scratch = take(2 * n_series * self.units + max(self.units, width))
+        self.over_steps = take(n_series, gates)
+        self.d_hidden_weights = take(gates, self.units)
+        self.d_sequence_weights = take(gates, width)
+        self.d_bias = take(gates)
+        self.d_sequences = take(self.n_steps, n_series, width) if wants_sequences else NOWHERE
+        call(
+            "lstm_backward",
+            *(self.gates.address, self.cells.address),
+            *(d_outputs.address, n_series * self.units, self.units),
+            *(weights.packed.hidden.data_ptr(), scratch.address, self.over_steps.address),
+            *(self.all_outputs.address, self.d_hidden_weights.address),
+            *(self.sequences.address, self.d_sequence_weights.address),
+            0 if self.is_shared else width // self.lanes,
+            *(weights.sequences.data_ptr(), self.d_sequences.address),
+            width // self.lanes if wants_sequences else 0,
+            *(n_series, self.n_steps, n_vectors),
+        )
+        call(
+            "column_sums", self.over_steps.address, 1, n_series, 4 * n_vectors, self.d_bias.address
+        )
+        if self.is_shared and width:
+            sums = take(self.n_steps, gates)
+            call(
+                "column_sums",
+                *(self.gates.address, self.n_steps, n_series, 4 * n_vectors, sums.address),
+            )
+            self._transposed(program, sums, self.sequences, self.d_sequence_weights, zeros)
+        if self.constant is not None:
+            self._backward_of_constant(program, self.constant, zeros)
+
+    def _backward_of_constant(self, program: Program, constant: Place, zeros: int) -> None:
+        width = constant.shape[1]
+        self.d_constant_weights = self.memory.take(4 * self.units, width)
+        self.d_constant = self.memory.take(self.n_series, width)
+        self._transposed(program, self.over_steps, constant, self.d_constant_weights, zeros)
+        right = self.weights.constant
+        program.call(
+            "product",
+            *(self.over_steps.address, 4 * self.units),
+            *(right.data_ptr(), right.stride(0), width // self.lanes, 4 * self.units),
+            *(zeros, 0, self.d_constant.address, width, self.n_series),
+        )
+
+    def _transposed(
+        self, program: Program, left: Place, right: Place, result: Place, zeros: int
+    ) -> None:
+        """Add ``result = left.T @ right``."""
+        program.call(
+            "product_transposed",
+            *(left.address, left.shape[1], right.address, right.shape[1]),
+            *(right.shape[1] // self.lanes, left.shape[0], zeros, 0),
+            *(result.address, result.shape[1], result.shape[0]),
+        )
+
+    def gradients(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
+        """Yield what brings the gradients into the parameters', in their order."""
+        d_inputs, d_hidden, *d_biases = into
+        weights, tensor = self.weights, self.memory.tensor
+        constant_dim, hidden_dim = weights.constant_dim, weights.hidden_dim
+
+        def gates(place: Place, width: int) -> Tensor:
+            rows = tensor(place).view(4, self.units, -1)
+            return rows[:, :hidden_dim, :width]
+
+        d_inputs = d_inputs.view(4, hidden_dim, -1)
+        if constant_dim:
+            yield d_inputs[:, :, :constant_dim], gates(self.d_constant_weights, constant_dim)
+        if weights.sequence_dim:
+            found = gates(self.d_sequence_weights, weights.sequence_dim)
+            yield d_inputs[:, :, constant_dim:], found
+        yield d_hidden.view(4, hidden_dim, -1), gates(self.d_hidden_weights, hidden_dim)
+        for d_bias in d_biases:
+            yield d_bias.view(4, hidden_dim, 1), gates(self.d_bias, 1)

@@ -1,0 +1,97 @@
+"""A linear map's calls of the kernels in a program, forward and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seqfeat.backpropagation.layer_calls import Copy
+from seqfeat.backpropagation.program import Memory, Place, Program, rounded_up
+
+__all__ = ["LinearCalls", "LinearWeights"]
+
+
+class LinearWeights:
+    """A linear map's weights as its calls take them; `copies` bring them up to date.
+
+    Its inputs are `n_groups` times the same parts, each of which lies in whole vectors.
+    """
+
+    def __init__(
+        self, linear: nn.Linear, part_dims: Sequence[int], n_groups: int, lanes: int
+    ) -> None:
+        weight, bias = linear.weight.detach(), linear.bias.detach()
+        self.output_dim = len(weight)
+        self.part_dims, self.n_groups = part_dims, n_groups
+        self.filled_dims = [rounded_up(dim, lanes) for dim in part_dims]
+        self.width = rounded_up(self.output_dim, lanes)
+        self.depth = n_groups * sum(self.filled_dims)
+        self.copies: list[Copy] = []
+        self.rows = weight
+        if weight.shape[1] != self.depth:
+            self.rows = torch.zeros(self.output_dim, self.depth)
+            self.copies += [(filled, part) for part, filled in self.parts(weight, self.rows)]
+        self.transposed = torch.zeros(self.depth, self.width)
+        self.bias = torch.zeros(self.width)
+        self.copies.append((self.transposed[:, : self.output_dim], self.rows.T))
+        self.copies.append((self.bias[: self.output_dim], bias))
+
+    def parts(self, own: Tensor, filled: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each part of the columns of (N, K), without and with what fills it up."""
+        own = own.view(self.output_dim, self.n_groups, -1)
+        filled = filled.view(self.output_dim, self.n_groups, -1)
+        starts = 0, 0
+        for dim, filled_dim in zip(self.part_dims, self.filled_dims, strict=True):
+            first, second = starts
+            yield own[:, :, first : first + dim], filled[:, :, second : second + dim]
+            starts = first + dim, second + filled_dim
+
+
+class LinearCalls:
+    """A linear map's share of a program. Shape: (rows, K) -> (rows, N), in whole vectors."""
+
+    def __init__(self, memory: Memory, weights: LinearWeights) -> None:
+        self.memory, self.weights = memory, weights
+
+    def forward(self, program: Program, inputs: Place) -> Place:
+        """Add the call that writes the outputs, and return where."""
+        weights = self.weights
+        self.inputs, self.n_rows = inputs, inputs.n_floats // weights.depth
+        outputs = self.memory.take(self.n_rows, weights.width)
+        program.call(
+            "product",
+            *(inputs.address, weights.depth, weights.transposed.data_ptr(), weights.width),
+            *(weights.width // program.kernels.lanes, weights.depth, weights.bias.data_ptr(), 0),
+            *(outputs.address, weights.width, self.n_rows),
+        )
+        return outputs
+
+    def backward(self, program: Program, d_outputs: Place, zeros: int) -> Place:
+        """Add the calls that find the gradients, and return where that of the inputs is."""
+        weights, n_rows, lanes = self.weights, self.n_rows, program.kernels.lanes
+        depth, width = weights.depth, weights.width
+        self.d_weight = self.memory.take(weights.output_dim, depth)
+        self.d_bias = self.memory.take(width)
+        d_inputs = self.memory.take(n_rows, depth)
+        program.call(
+            "column_sums", d_outputs.address, 1, n_rows, width // lanes, self.d_bias.address
+        )
+        program.call(
+            "product_transposed",
+            *(d_outputs.address, width, self.inputs.address, depth, depth // lanes, n_rows),
+            *(zeros, 0, self.d_weight.address, depth, weights.output_dim),
+        )
+        program.call(
+            "product",
+            *(d_outputs.address, width, weights.rows.data_ptr(), depth, depth // lanes),
+            *(weights.output_dim, zeros, 0, d_inputs.address, depth, n_rows),
+        )
+        return d_inputs
+
+    def gradients(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
+        """Yield what brings the gradients into the parameters', in their order."""
+        d_weight, d_bias = into
+        yield from self.weights.parts(d_weight, self.memory.tensor(self.d_weight))
+        yield d_bias, self.memory.tensor(self.d_bias)[: self.weights.output_dim]

@@ -1,0 +1,67 @@
+"""AdamW by the kernels, on the state of PyTorch's own."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from seqfeat.backpropagation.compiled import Backpropagation
+from seqfeat.backpropagation.program import Program
+
+__all__ = ["CompiledAdamW"]
+
+
+class CompiledAdamW:
+    """Takes the steps of an `torch.optim.AdamW` that has taken its first, which makes its state.
+
+    With the rates and the state of the optimizer, which may go on by itself at any time, and
+    gradients from where `backpropagation` leaves them. Before every step they are clipped, all
+    together, to `max_norm`, and left as they are. PyTorch's bookkeeping takes as long as
+    100 thousand weights.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.AdamW, backpropagation: Backpropagation, max_norm: float
+    ) -> None:
+        self.optimizer, self.backpropagation, self.max_norm = optimizer, backpropagation, max_norm
+        kernels = backpropagation.weights.kernels
+        self.program = Program(kernels)
+        gradients = dict(zip(backpropagation.parameters, backpropagation.gradients, strict=True))
+        self.steps: list[Tensor] = []
+        self.settings = [torch.zeros(8) for _ in optimizer.param_groups]
+        for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
+            for weight in group["params"]:
+                state = optimizer.state[weight]
+                self.steps.append(state["step"])
+                arrays = weight, gradients[weight], state["exp_avg"], state["exp_avg_sq"]
+                places = [array.data_ptr() for array in arrays]
+                self.program.call("adamw", *places, weight.numel(), settings.data_ptr())
+        self.program.finish()
+        self.n_steps = int(self.steps[0])
+
+    def step(self) -> float:
+        """Update the weights once, and return how long the gradients were."""
+        norm = float(torch.linalg.vector_norm(self.backpropagation.flat))
+        clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
+        self.n_steps += 1
+        torch._foreach_add_(self.steps, 1.0)
+        for group, settings in zip(self.optimizer.param_groups, self.settings, strict=True):
+            rate, (mean_share, square_share) = group["lr"], group["betas"]
+            settings.copy_(
+                torch.tensor(
+                    [
+                        clip,
+                        1 - rate * group["weight_decay"],
+                        1 - mean_share,
+                        square_share,
+                        1 - square_share,
+                        rate / (1 - mean_share**self.n_steps),
+                        1 / math.sqrt(1 - square_share**self.n_steps),
+                        group["eps"],
+                    ]
+                )
+            )
+        self.program.run()
+        return norm

@@ -1,0 +1,89 @@
+"""Calls of the kernels that are put together once and run in one go, and their memory."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqfeat.recurrence.kernels import Kernels
+from seqfeat.recurrence.program_code import ROW
+
+__all__ = ["NOWHERE", "Memory", "Place", "Program", "rounded_up"]
+
+
+def rounded_up(number: int, lanes: int) -> int:
+    """Return how wide whole vectors are that hold so many floats."""
+    return -(-number // lanes) * lanes
+
+
+class Place(NamedTuple):
+    """Where a matrix of float32 lies, row-major."""
+
+    address: int
+    offset: int
+    """In floats, in its memory."""
+    shape: tuple[int, ...]
+
+    @property
+    def n_floats(self) -> int:
+        """How many floats lie there."""
+        return prod(self.shape)
+
+    def behind(self, rows: int) -> Place:
+        """Return what is left behind the first rows."""
+        n_floats = rows * prod(self.shape[1:])
+        shape = (self.shape[0] - rows, *self.shape[1:])
+        return Place(self.address + 4 * n_floats, self.offset + n_floats, shape)
+
+
+NOWHERE = Place(0, 0, (0,))
+
+
+class Memory:
+    """Places one behind the other in a storage; without one they are only counted."""
+
+    def __init__(self, storage: Tensor | None = None) -> None:
+        self.storage = storage
+        self.n_floats = 0
+
+    def take(self, *shape: int) -> Place:
+        """Return the next place."""
+        base = 0 if self.storage is None else self.storage.data_ptr()
+        place = Place(base + 4 * self.n_floats, self.n_floats, shape)
+        self.n_floats += prod(shape)
+        return place
+
+    def tensor(self, place: Place) -> Tensor:
+        """Return what is there."""
+        if self.storage is None:
+            return torch.empty(place.shape, device="meta")
+        return self.storage[place.offset : place.offset + place.n_floats].view(place.shape)
+
+
+class Program:
+    """Calls of the kernels with all their arguments.
+
+    Whoever writes it keeps the memory alive that its addresses point to.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self.kernels = kernels
+        self.rows: list[list[int]] = []
+
+    def call(self, name: str, *arguments: int) -> None:
+        """Add a call; the arguments are those that the modules of code name."""
+        row = [self.kernels.callers[name], *arguments]
+        self.rows.append(row + [0] * (ROW - len(row)))
+
+    def finish(self) -> None:
+        """Bring it into the form in which it runs."""
+        self.numbers = torch.tensor(self.rows, dtype=torch.int64)
+        self.address = self.numbers.data_ptr()
+
+    def run(self) -> None:
+        """Run all calls, in order, without Python's lock."""
+        if self.rows:
+            self.kernels.run_program(self.address, len(self.rows))
