@@ -78,28 +78,39 @@ class SideBySide:
             worker.join()
         self.workers = []
 
-    def map(self, function: Callable[[S], T], inputs: Sequence[S]) -> Iterator[T]:
+    def map(
+        self,
+        function: Callable[[S], T],
+        inputs: Sequence[Any],
+        prepare: Callable[[Any], S] = lambda one: one,
+    ) -> Iterator[T]:
         """Yield the results, as many at a time as there are threads.
 
+        The calling thread makes what `function` gets of an input, with `prepare`, right before.
         If a call raises, the error comes when those beside it have ended.
         """
         for start in range(0, len(inputs), self.n_threads):
-            yield from self._at_once(function, inputs[start : start + self.n_threads])
+            yield from self._at_once(function, inputs[start : start + self.n_threads], prepare)
 
-    def _at_once(self, function: Callable[[S], T], inputs: Sequence[S]) -> list[T]:
+    def _at_once(
+        self, function: Callable[[S], T], inputs: Sequence[Any], prepare: Callable[[Any], S]
+    ) -> list[T]:
         if len(inputs) == 1:
-            return [function(inputs[0])]
+            return [function(prepare(inputs[0]))]
         n_others = len(inputs) - 1
         while len(self.workers) < n_others:
             self.workers.append(Worker(len(self.workers), self.prepare_thread))
         # Of this call alone, so that after an interrupt nobody takes its answers for others'.
         answers: Answers = SimpleQueue()
-        for number in range(n_others):
-            self.workers[number].tasks.put((function, number, inputs[number + 1], answers))
+        n_begun, others = 0, []
         try:
-            first = function(inputs[0])
+            # The others first, whose threads take a while to wake up.
+            for worker, one in zip(self.workers, inputs[1:], strict=False):
+                worker.tasks.put((function, n_begun, prepare(one), answers))
+                n_begun += 1
+            first = function(prepare(inputs[0]))
         finally:
-            others = [answers.get() for _ in range(n_others)]
+            others = [answers.get() for _ in range(n_begun)]
         results: list[T] = [first] * len(inputs)
         for number, result, error in sorted(others, key=lambda answer: answer[0]):
             if error is not None:

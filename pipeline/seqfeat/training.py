@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ from seqfeat.regions import regions_in_order, shuffled_regions
 from seqfeat.resuming import State, restore, state_of
 from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
+
+if TYPE_CHECKING:
+    from seqfeat.backpropagation.optimizer import CompiledAdamW
 
 __all__ = ["Settings", "train"]
 

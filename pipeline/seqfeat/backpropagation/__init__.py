@@ -8,7 +8,8 @@ batch and its gradients is one program of the kernels, which runs in one call. W
 Modules in reading order, dependencies above users: `program` (calls put together once,
 and their memory), `layer_calls` and `linear_calls` (a layer's and a linear map's share of
 a program), `network_program` (a network's), `compiled` (`Backpropagation`, which
-training uses), `optimizer` (`CompiledAdamW`). All but this file are loaded when they are first needed.
+training uses), `optimizer` (`CompiledAdamW`). All but this file are loaded when they
+are first needed.
 """
 
 from __future__ import annotations

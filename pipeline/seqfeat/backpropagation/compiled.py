@@ -52,19 +52,20 @@ class Backpropagation:
     def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> Tensor:
         """Write the gradients of some parts, added up, into `flat`, and return their loss."""
         self.weights.refresh()
-        loss, n_threads = torch.zeros(()), side_by_side.n_threads
-        for start in range(0, len(parts), n_threads):
-            together = parts[start : start + n_threads]
-            while len(self.desks) < len(together):
-                self.desks.append(Desk(self.weights, self.gradients))
-            desks = self.desks[: len(together)]
-            # Not by the threads, which would wait for each other: only one can run Python.
-            for desk, part in zip(desks, together, strict=True):
-                desk.load(*part, weighting)
-            for desk in side_by_side.map(Desk.run, desks):
-                loss += desk.loss()
-                desk.add_gradients(is_first=start == 0 and desk is desks[0])
-        return loss
+        loss, n_threads = 0.0, side_by_side.n_threads
+        while len(self.desks) < min(len(parts), n_threads):
+            self.desks.append(Desk(self.weights, self.gradients))
+
+        def load(number: int) -> Desk:
+            # As many at a time as there are threads, and so none at the same desk.
+            desk = self.desks[number % n_threads]
+            desk.load(*parts[number], weighting)
+            return desk
+
+        for number, desk in enumerate(side_by_side.map(Desk.run, range(len(parts)), load)):
+            loss += desk.program.loss()
+            desk.program.hand_over(is_first=number == 0)
+        return torch.tensor(loss)
 
 
 class Desk:
@@ -72,21 +73,23 @@ class Desk:
 
     def __init__(self, weights: NetworkWeights, gradients: list[Tensor]) -> None:
         self.weights, self.gradients = weights, gradients
-        self.programs: dict[PartShape, tuple[NetworkProgram, list[Tensor], list[Tensor]]] = {}
+        self.programs: dict[PartShape, NetworkProgram] = {}
         self.storage = torch.empty(0)
 
     def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
         """Take up a part."""
         network = self.weights.network
         inputs, n_steps = network.encoder_inputs(corruption.apply(part.values), part.lengths)
+        n_series, n_windows, _ = inputs.shape
         shape = PartShape(
-            *inputs.shape[:2],
+            n_series,
+            n_windows,
             part.values.shape[1],
             part.is_dense,
             corruption.encoder_units is not None,
             corruption.decoder_units is not None,
         )
-        self.program, self.into, self.found = self._program(shape)
+        self.program = self._program(shape)
         self.program.load(inputs, n_steps, part, corruption, weighting)
 
     def run(self) -> Desk:
@@ -94,17 +97,9 @@ class Desk:
         self.program.run()
         return self
 
-    def loss(self) -> Tensor:
-        """Return its loss."""
-        return self.program.loss()
-
-    def add_gradients(self, is_first: bool) -> None:
-        """Add them to the batch's; the first of a batch overwrites those of the batch before."""
-        (torch._foreach_copy_ if is_first else torch._foreach_add_)(self.into, self.found)
-
-    def _program(self, shape: PartShape) -> tuple[NetworkProgram, list[Tensor], list[Tensor]]:
+    def _program(self, shape: PartShape) -> NetworkProgram:
         if shape not in self.programs:
-            n_floats = NetworkProgram(self.weights, shape, None).n_floats
+            n_floats = NetworkProgram(self.weights, shape).n_floats
             if n_floats > len(self.storage) or len(self.programs) == MOST_PROGRAMS:
                 self.programs.clear()
             if n_floats > len(self.storage):
@@ -112,7 +107,6 @@ class Desk:
                 self.storage = torch.empty(0)
                 self.storage = torch.empty(n_floats)
             program = NetworkProgram(self.weights, shape, self.storage)
-            copies = list(program.gradients(self.gradients))
-            into, found = map(list, zip(*copies, strict=True))
-            self.programs[shape] = program, into, found
+            program.bind(self.gradients)
+            self.programs[shape] = program
         return self.programs[shape]

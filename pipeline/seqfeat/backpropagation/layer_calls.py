@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqfeat.recurrence.layer import LSTMLayer
-from seqfeat.backpropagation.program import NOWHERE, Memory, Place, Program, rounded_up
+from seqfeat.recurrence.program import NOWHERE, Memory, Place, Program, rounded_up
 
 __all__ = ["Copy", "LayerCalls", "LayerWeights"]
 
@@ -17,32 +17,25 @@ Copy = tuple[Tensor, Tensor]
 
 
 class LayerWeights:
-    """A layer's weights as its calls take them; `copies` bring them up to date.
+    """A layer's weights as its calls take them; `program` brings them up to date.
 
     The first `constant_dim` values of the input do not change from step to step.
     """
 
     def __init__(self, layer: LSTMLayer, constant_dim: int = 0) -> None:
-        self.layer = layer
         self.packed = layer.packed()
         self.hidden_dim, self.constant_dim = layer.hidden_size, constant_dim
         self.sequence_dim = layer.input_size - constant_dim
-        self.copies: list[Copy] = []
-        inputs = self.packed.inputs
-        self.constant = self._in_whole_vectors(inputs[:, :constant_dim])
-        """(4U, E), filled up"""
-        self.sequences = self._in_whole_vectors(inputs[:, constant_dim:])
-        """(4U, D), filled up"""
-
-    def _in_whole_vectors(self, columns: Tensor) -> Tensor:
-        """Return the columns where rows may end with others, but not with none."""
-        width = columns.shape[1]
-        filled = rounded_up(width, self.packed.kernels.lanes)
-        if filled == width:
-            return columns
-        result = torch.zeros(len(columns), filled)
-        self.copies.append((result[:, :width], columns))
-        return result
+        self.program = Program(self.packed.kernels)
+        self.program.rows += self.packed.program.rows
+        # In whole vectors. Nobody asks for the gradient of a sequence beside something constant.
+        columns = self.packed.inputs[:, : constant_dim or self.sequence_dim]
+        self.inputs = columns
+        width = rounded_up(columns.shape[1], self.packed.kernels.lanes)
+        if width > columns.shape[1]:
+            # Rows that end with others' values will do for products, but not for results.
+            self.inputs = torch.zeros(len(columns), width)
+            self.program.copy(self.inputs[:, : columns.shape[1]], columns)
 
 
 class LayerCalls:
@@ -121,7 +114,7 @@ class LayerCalls:
             *(self.all_outputs.address, self.d_hidden_weights.address),
             *(self.sequences.address, self.d_sequence_weights.address),
             0 if self.is_shared else width // self.lanes,
-            *(weights.sequences.data_ptr(), self.d_sequences.address),
+            *(weights.inputs.data_ptr(), self.d_sequences.address),
             width // self.lanes if wants_sequences else 0,
             *(n_series, self.n_steps, n_vectors),
         )
@@ -143,7 +136,7 @@ class LayerCalls:
         self.d_constant_weights = self.memory.take(4 * self.units, width)
         self.d_constant = self.memory.take(self.n_series, width)
         self._transposed(program, self.over_steps, constant, self.d_constant_weights, zeros)
-        right = self.weights.constant
+        right = self.weights.inputs
         program.call(
             "product",
             *(self.over_steps.address, 4 * self.units),
@@ -180,4 +173,4 @@ class LayerCalls:
             yield d_inputs[:, :, constant_dim:], found
         yield d_hidden.view(4, hidden_dim, -1), gates(self.d_hidden_weights, hidden_dim)
         for d_bias in d_biases:
-            yield d_bias.view(4, hidden_dim, 1), gates(self.d_bias, 1)
+            yield d_bias.view(4, hidden_dim), tensor(self.d_bias).view(4, -1)[:, :hidden_dim]

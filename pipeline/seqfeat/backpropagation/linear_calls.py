@@ -8,35 +8,39 @@ import torch
 from torch import Tensor, nn
 
 from seqfeat.backpropagation.layer_calls import Copy
-from seqfeat.backpropagation.program import Memory, Place, Program, rounded_up
+from seqfeat.recurrence.kernels import Kernels
+from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
 __all__ = ["LinearCalls", "LinearWeights"]
 
 
 class LinearWeights:
-    """A linear map's weights as its calls take them; `copies` bring them up to date.
+    """A linear map's weights as its calls take them; `program` brings them up to date.
 
     Its inputs are `n_groups` times the same parts, each of which lies in whole vectors.
     """
 
     def __init__(
-        self, linear: nn.Linear, part_dims: Sequence[int], n_groups: int, lanes: int
+        self, linear: nn.Linear, part_dims: Sequence[int], n_groups: int, kernels: Kernels
     ) -> None:
+        lanes = kernels.lanes
         weight, bias = linear.weight.detach(), linear.bias.detach()
         self.output_dim = len(weight)
         self.part_dims, self.n_groups = part_dims, n_groups
         self.filled_dims = [rounded_up(dim, lanes) for dim in part_dims]
         self.width = rounded_up(self.output_dim, lanes)
         self.depth = n_groups * sum(self.filled_dims)
-        self.copies: list[Copy] = []
+        self.program = Program(kernels)
         self.rows = weight
         if weight.shape[1] != self.depth:
             self.rows = torch.zeros(self.output_dim, self.depth)
-            self.copies += [(filled, part) for part, filled in self.parts(weight, self.rows)]
-        self.transposed = torch.zeros(self.depth, self.width)
-        self.bias = torch.zeros(self.width)
-        self.copies.append((self.transposed[:, : self.output_dim], self.rows.T))
-        self.copies.append((self.bias[: self.output_dim], bias))
+            for own, filled in self.parts(weight, self.rows):
+                self.program.copy(filled, own)
+        self.transposed, self.bias = torch.zeros(self.depth, self.width), torch.zeros(self.width)
+        sizes = 1, self.output_dim, self.depth, self.output_dim
+        into = self.transposed.data_ptr(), self.depth, self.width
+        self.program.call("pack", self.rows.data_ptr(), *sizes, *into)
+        self.program.copy(self.bias[: self.output_dim], bias)
 
     def parts(self, own: Tensor, filled: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each part of the columns of (N, K), without and with what fills it up."""

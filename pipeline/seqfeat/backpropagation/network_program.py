@@ -15,12 +15,12 @@ from torch.nn.functional import log_softmax, nll_loss, pad
 
 from seqfeat.backpropagation.layer_calls import Copy, LayerCalls, LayerWeights
 from seqfeat.backpropagation.linear_calls import LinearCalls, LinearWeights
-from seqfeat.backpropagation.program import Memory, Place, Program, rounded_up
 from seqfeat.batches import TrainingSet
 from seqfeat.corruption import Corruption
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Weighting
 from seqfeat.recurrence import LSTMLayer
+from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
 __all__ = ["NetworkProgram", "NetworkWeights", "PartShape"]
 
@@ -48,22 +48,22 @@ class NetworkWeights:
         layers = cast(list[LSTMLayer], [*encoder.forward_layers, *decoder.layers])
         self.layers = list(map(LayerWeights, layers, (0, 0, a.embedding_dim, 0)))
         self.kernels = self.layers[0].packed.kernels
-        lanes = self.kernels.lanes
-        self.output = LinearWeights(decoder.output, [a.hidden_dim], 1, lanes)
+        self.output = LinearWeights(decoder.output, [a.hidden_dim], 1, self.kernels)
         self.projection: LinearWeights | None = None
         if isinstance(encoder.projection, nn.Linear):
             parts = [a.hidden_dim, a.embedding_dim]
-            self.projection = LinearWeights(encoder.projection, parts, N_STATISTICS, lanes)
+            self.projection = LinearWeights(encoder.projection, parts, N_STATISTICS, self.kernels)
         linear = [part for part in (self.projection, self.output) if part is not None]
-        self.copies = [copy for part in [*self.layers, *linear] for copy in part.copies]
+        self.program = Program(self.kernels)
+        for part in [*self.layers, *linear]:
+            self.program.rows += part.program.rows
+        self.program.finish()
         widths = [layer.input_size for layer in layers] + [part.depth for part in linear]
-        self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * lanes)
+        self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
 
     def refresh(self) -> None:
         """Take over what was written into the weights."""
-        self.network.prepare()
-        for into, source in self.copies:
-            into.copy_(source)
+        self.program.run()
 
 
 class NetworkProgram:
@@ -73,12 +73,14 @@ class NetworkProgram:
     ----------
     weights : NetworkWeights
     shape : PartShape
-    storage : Tensor of shape (n_floats,), or None
-        Where all that it computes lies; None only finds out ``n_floats``. Programs that do
-        not run at once may share it.
+    storage : Tensor of shape (n_floats,), optional
+        Where all that it computes lies; without one it only finds out ``n_floats``. Programs that
+        do not run at once may share it.
     """
 
-    def __init__(self, weights: NetworkWeights, shape: PartShape, storage: Tensor | None) -> None:
+    def __init__(
+        self, weights: NetworkWeights, shape: PartShape, storage: Tensor | None = None
+    ) -> None:
         self.weights, self.shape = weights, shape
         self.architecture = weights.network.architecture
         self.memory = Memory(storage)
@@ -97,7 +99,6 @@ class NetworkProgram:
         self._compare()
         self._decode_backward()
         self._encode_backward()
-        self._find_tensors()
         self.to_embeddings.finish()
         self.to_gradients.finish()
 
@@ -267,8 +268,14 @@ class NetworkProgram:
 
     # Running it
 
-    def _find_tensors(self) -> None:
-        """Look up, once, what is written and read from outside."""
+    def bind(self, gradients: list[Tensor]) -> None:
+        """Make ready to run, with the gradients of all parameters, in order, to hand over to."""
+        self.overwrite, self.add_up = Program(self.weights.kernels), Program(self.weights.kernels)
+        for into, found in self._gradients(gradients):
+            self.overwrite.copy(into, found)
+            self.add_up.add(into, found)
+        self.overwrite.finish()
+        self.add_up.finish()
         tensor = self.memory.tensor
         self.at_inputs, self.at_targets = tensor(self.inputs), tensor(self.targets)
         self.at_observed, self.at_factor = tensor(self.observed), tensor(self.factor)
@@ -299,7 +306,7 @@ class NetworkProgram:
         if corruption.decoder_units is not None:
             fill(self.at_decoder_keep, corruption.decoder_units)
         self.at_factor.fill_(2 * weighting.squared_error)
-        self.classes, self.weighting, self.entropy = part.targets, weighting, None
+        self.classes, self.weighting, self.entropy = part.targets, weighting, 0.0
 
     def run(self) -> None:
         """Find the gradients of what was loaded, most of the time without Python's lock."""
@@ -309,10 +316,14 @@ class NetworkProgram:
                 self._run_head(self.head)
             self.to_gradients.run()
 
-    def loss(self) -> Tensor:
+    def loss(self) -> float:
         """Return the part's loss."""
-        loss = self.at_squared_errors.sum() * self.weighting.squared_error
-        return loss if self.entropy is None else loss + self.entropy
+        squared_error = sum(self.at_squared_errors.tolist())
+        return squared_error * self.weighting.squared_error + self.entropy
+
+    def hand_over(self, is_first: bool) -> None:
+        """Add the gradients to those of the batch; the first overwrites those of one before."""
+        (self.overwrite if is_first else self.add_up).run()
 
     def _run_head(self, head: nn.Linear) -> None:
         """Find the cross-entropy of the classification head, and its gradients."""
@@ -320,7 +331,7 @@ class NetworkProgram:
         embeddings = self.memory.tensor(self.embeddings)[:, : self.architecture.embedding_dim]
         scores = log_softmax(head(embeddings), dim=1)
         weight = self.weighting.entropy
-        self.entropy = nll_loss(scores, self.classes, reduction="sum") * weight
+        self.entropy = float(nll_loss(scores, self.classes, reduction="sum")) * weight
         d_scores = scores.exp()
         d_scores[torch.arange(len(d_scores)), self.classes] -= 1
         d_scores *= weight
@@ -329,8 +340,8 @@ class NetworkProgram:
         torch.mm(d_scores.T, embeddings, out=d_weight)
         torch.sum(d_scores, dim=0, out=d_bias)
 
-    def gradients(self, into: list[Tensor]) -> Iterator[Copy]:
-        """Yield what brings the gradients into those of the network's parameters, in order."""
+    def _gradients(self, into: list[Tensor]) -> Iterator[Copy]:
+        """Yield where the gradients of the network's parameters, in order, go and come from."""
         left = iter(into)
 
         def some(number: int) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqfeat.backpropagation.compiled import Backpropagation
-from seqfeat.backpropagation.program import Program
+from seqfeat.recurrence.program import Program
 
 __all__ = ["CompiledAdamW"]
 

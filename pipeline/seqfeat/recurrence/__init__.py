@@ -9,6 +9,5 @@ Everything but `layer` is loaded when the first layer runs.
 """
 
 from seqfeat.recurrence.layer import LSTMLayer
-from seqfeat.recurrence.passes import LayerPass
 
-__all__ = ["LSTMLayer", "LayerPass"]
+__all__ = ["LSTMLayer"]

@@ -35,6 +35,8 @@ def declare_between(code: VectorCode) -> list[Any]:
         column_sums(code),
         last_steps(code),
         put_last_steps(code),
+        row_by_row(code, "copy_rows", lambda builder, x, y: y),
+        row_by_row(code, "add_rows", lambda builder, x, y: builder.fadd(x, y)),
     ]
 
 
@@ -53,6 +55,32 @@ def blockwise(code: VectorCode, name: str, combine: Callable[..., Value]) -> Any
         code.store(builder, combined, at(code, builder, result, offset))
 
     nested(builder, (n_blocks, n_vectors), one_vector)
+    builder.ret_void()
+    return function
+
+
+def row_by_row(code: VectorCode, name: str, combine: Callable[..., Value]) -> Any:
+    """Write ``x = combine(x, y)`` for matrices of any width.
+
+    Arguments: ``x, x_row, y, y_row, n_rows, n_columns``; two rows are so many floats apart.
+    """
+    function, builder = begin(code, name, [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX])
+    x, x_row, y, y_row, n_rows, n_columns = function.args
+    whole = builder.mul(builder.sdiv(n_columns, index(code.lanes)), index(code.lanes))
+
+    def one_row(row: Value) -> None:
+        left = code.place(builder, x, builder.mul(row, x_row))
+        right = code.place(builder, y, builder.mul(row, y_row))
+
+        def some_columns(vectors: VectorCode, column: Value) -> None:
+            into = vectors.place(builder, left, column)
+            value = vectors.load(builder, vectors.place(builder, right, column))
+            vectors.store(builder, combine(builder, vectors.load(builder, into), value), into)
+
+        loop(builder, whole, lambda column: some_columns(code, column), step=code.lanes)
+        loop(builder, n_columns, lambda column: some_columns(code.single, column), start=whole)
+
+    loop(builder, n_rows, one_row)
     builder.ret_void()
     return function
 

@@ -42,7 +42,6 @@ class Kernels:
     product: Callable[..., None]
     product_of_panels: Callable[..., None]
     product_transposed: Callable[..., None]
-    pack_gates: Callable[..., None]
     run_program: Callable[..., None]
     callers: Mapping[str, int]
     """Addresses of what a program calls, by the functions' names."""
@@ -100,7 +99,6 @@ def compile_kernels(lanes: int | None = None) -> Kernels:
         product=function("product", "pipiiipipii"),
         product_of_panels=function("product_4", "pipiiiipipii"),
         product_transposed=function("product_transposed", "pipiiipipii"),
-        pack_gates=function("pack_gates", "piiipi"),
         run_program=function("run_program", "pi"),
         callers={name: engine.get_function_address(caller_name(name)) for name in names},
         engine=engine,
@@ -118,8 +116,8 @@ def _module(lanes: int, n_registers: int) -> tuple[str, list[str]]:
         *declare_between(code),
         *declare_statistics(code, LEAST_VARIANCE),
         declare_adamw(code),
+        declare_packing(code),
     ]
-    declare_packing(code)
     declare_program(code, functions)
     return str(code.module), [function.name for function in functions]
 

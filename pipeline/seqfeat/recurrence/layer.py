@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqfeat.recurrence.passes import LayerPass, Packed, States, outputs_of
-
 if TYPE_CHECKING:
     from seqfeat.recurrence.kernels import Kernels
+    from seqfeat.recurrence.passes import Packed
 
 __all__ = ["LSTMLayer"]
 
@@ -76,6 +75,8 @@ class LSTMLayer(nn.LSTM):
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
             differentiated: Tensor = Recurrence.apply(packed, *inputs)  # type: ignore[no-untyped-call]
             return differentiated
+        from seqfeat.recurrence.passes import outputs_of
+
         return outputs_of(packed, self.hidden_size, sequences, constant)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,10 +92,11 @@ class LSTMLayer(nn.LSTM):
         # Read and replaced as a whole, so that threads at worst do the same work twice.
         packed = self._packed
         if packed is None or packed.kernels is not kernels or not packed.lies_in(weights):
+            from seqfeat.recurrence.passes import Packed
+
             packed = Packed(kernels, *weights)
         if not packed.is_of(weights):
-            with torch.no_grad():
-                packed.refresh(weights)
+            packed.refresh(weights)
             self._packed = packed
         return packed
 
@@ -130,6 +132,8 @@ class Recurrence(torch.autograd.Function):
         constant: Tensor | None,
         *weights: Tensor,
     ) -> Tensor:
+        from seqfeat.recurrence.passes import LayerPass
+
         done = LayerPass.through(packed, weights[1].shape[1], sequences, constant)
         ctx.packed, ctx.hidden_dim, ctx.is_done = packed, done.hidden_dim, False
         ctx.versions = packed.versions
@@ -144,6 +148,8 @@ class Recurrence(torch.autograd.Function):
         ctx.is_done = True
         if ctx.packed.versions != ctx.versions:
             raise RuntimeError("a layer's weights were written to before its gradient was taken")
+        from seqfeat.recurrence.passes import LayerPass, States
+
         sequences, constant, *states = ctx.saved_tensors
         _, wants_sequences, wants_constant, *_ = ctx.needs_input_grad
         done = LayerPass(ctx.packed, ctx.hidden_dim, sequences, constant, States(*states))

@@ -7,7 +7,6 @@ from typing import Any
 from llvmlite import ir
 
 from seqfeat.recurrence.between_code import begin, nested
-from seqfeat.recurrence.product_code import PANEL_WIDTH
 from seqfeat.recurrence.vector_code import (
     FLOAT,
     INDEX,
@@ -23,14 +22,15 @@ __all__ = ["declare_packing"]
 
 
 def declare_packing(code: VectorCode) -> Any:
-    """Write ``pack_gates``, which writes nothing where units or depth are filled up.
+    """Write ``pack``, which writes nothing where units or depth are filled up.
 
-    Arguments: ``rows`` (4, n_units, depth), ``n_units, depth, filled_units, panels`` (panels,
-    filled_depth, width), ``filled_depth``; a panel is `PANEL_WIDTH` vectors wide.
+    Arguments: ``rows`` (n_gates, n_units, depth), ``n_gates, n_units, depth, filled_units, panels``
+    (panels, filled_depth, width), ``filled_depth, width``.
     """
-    function, builder = begin(code, "pack_gates", [POINTER, INDEX, INDEX, INDEX, POINTER, INDEX])
-    rows, n_units, depth, filled_units, panels, filled_depth = function.args
-    width, lanes = index(PANEL_WIDTH * code.lanes), index(code.lanes)
+    arguments = [POINTER, INDEX, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX]
+    function, builder = begin(code, "pack", arguments)
+    rows, n_gates, n_units, depth, filled_units, panels, filled_depth, width = function.args
+    lanes = index(code.lanes)
 
     def whole(number: Value) -> Value:
         """Return the largest multiple of the vectors' lanes up to a number."""
@@ -75,7 +75,7 @@ def declare_packing(code: VectorCode) -> Any:
         loop(builder, whole_units, lambda unit: some_values(gate, unit, whole_depth))
         loop(builder, n_units, lambda unit: some_values(gate, unit, index(0)), start=whole_units)
 
-    loop(builder, index(4), one_gate)
+    loop(builder, n_gates, one_gate)
     builder.ret_void()
     return function
 

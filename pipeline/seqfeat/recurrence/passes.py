@@ -6,13 +6,14 @@ step to step, H hidden units, and U, which is H rounded up to whole vectors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from seqfeat.recurrence.kernels import Kernels
+from seqfeat.recurrence.kernels import Kernels
+from seqfeat.recurrence.product_code import PANEL_WIDTH
+from seqfeat.recurrence.program import Program, rounded_up
 
 __all__ = ["LayerPass", "Packed", "States", "outputs_of"]
 
@@ -94,41 +95,37 @@ class Packed:
     ) -> None:
         hidden_dim, depth = w_hh.shape[1], w_ih.shape[1]
         self.kernels = kernels
-        self.units = units = _whole_vectors(hidden_dim, kernels.lanes)
+        self.units = units = rounded_up(hidden_dim, kernels.lanes)
         self.addresses = tuple(weight.data_ptr() for weight in (w_ih, w_hh, b_ih, b_hh))
         self.versions: tuple[int, ...] = ()
-        self._fillings: list[tuple[Tensor, Tensor]] = []
-        self._packings: list[tuple[int, ...]] = []
+        self.program = Program(kernels)
         w_ih, w_hh, b_ih, b_hh = (weight.detach() for weight in (w_ih, w_hh, b_ih, b_hh))
         self.inputs, self.by_input = self._places_of(w_ih, depth)
         self.hidden, self.by_hidden = self._places_of(w_hh, units)
         self.bias = torch.zeros(4 * units)
         own = self.bias.view(4, units)[:, :hidden_dim]
-        self._biases = b_ih.view(4, hidden_dim), b_hh.view(4, hidden_dim), own
+        self.program.copy(own, b_ih.view(4, hidden_dim))
+        self.program.add(own, b_hh.view(4, hidden_dim))
+        self.program.finish()
 
     def _places_of(self, rows: Tensor, filled_depth: int) -> tuple[Tensor, Tensor]:
         """Return places for rows of gates, filled up, and for the same in panels."""
         n_units, depth = len(rows) // 4, rows.shape[1]
-        rows, width = rows.contiguous(), 4 * self.kernels.lanes
-        filled = rows
+        filled, width = rows, PANEL_WIDTH * self.kernels.lanes
         if (n_units, depth) != (self.units, filled_depth):
             filled = torch.zeros(4 * self.units, filled_depth)
             own = filled.view(4, self.units, filled_depth)[:, :n_units, :depth]
-            self._fillings.append((own, rows.view(4, n_units, depth)))
+            self.program.copy(own, rows.view(4, n_units, depth))
         panels = torch.zeros(4 * self.units // width, filled_depth, width)
-        sizes = n_units, depth, self.units
-        self._packings.append((rows.data_ptr(), *sizes, panels.data_ptr(), filled_depth))
+        sizes = 4, n_units, depth, self.units
+        into = panels.data_ptr(), filled_depth, width
+        self.program.call("pack", rows.data_ptr(), *sizes, *into)
         return filled, panels
 
     def refresh(self, weights: tuple[Tensor, ...]) -> None:
         """Take over what was written into the weights."""
         versions = tuple(map(_version, weights))
-        for into, source in self._fillings:
-            into.copy_(source)
-        for arguments in self._packings:
-            self.kernels.pack_gates(*arguments)
-        one, other, bias = self._biases
-        torch.add(one, other, out=bias)
+        self.program.run()
         # Last, as threads that see it take the rest as done.
         self.versions = versions
 
@@ -144,10 +141,6 @@ class Packed:
 def _version(weight: Tensor) -> int:
     # Tensors made in inference mode count nothing; networks made there are never trained.
     return 0 if weight.is_inference() else weight._version
-
-
-def _whole_vectors(number: int, lanes: int) -> int:
-    return -(-number // lanes) * lanes
 
 
 def _fill_columns(values: Tensor, width: int) -> Tensor:
@@ -265,7 +258,7 @@ def _backward(
     n_steps, n_series, _ = gates.shape
     units, lanes = packed.units, packed.kernels.lanes
     depth = sequences.shape[2]
-    width = _whole_vectors(depth, lanes)
+    width = rounded_up(depth, lanes)
     gradient = _fill_columns(gradient, units) if gradient.shape[2] < units else gradient
     gradient = gradient if gradient.stride(2) == 1 else gradient.contiguous()
     is_shared = _is_shared(sequences)
@@ -313,7 +306,7 @@ def _is_shared(sequences: Tensor) -> bool:
 def _time_first(sequences: Tensor, lanes: int) -> Tensor:
     """Return it as a view of whole vectors in order of time. Shape: (B, L, D) -> (B, L, D)."""
     n_series, _, depth = sequences.shape
-    width = _whole_vectors(depth, lanes)
+    width = rounded_up(depth, lanes)
     if sequences.stride() == (width, n_series * width, 1):
         return sequences
     return _fill_columns(sequences.transpose(0, 1), width).transpose(0, 1)[:, :, :depth]

@@ -49,7 +49,6 @@ def declare_adamw(code: VectorCode) -> Any:
 
     update(code, index(0), whole)
     # What does not fill a vector.
-    update(VectorCode(code.module, 1), whole, n_values)
+    update(code.single, whole, n_values)
     builder.ret_void()
     return function
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from llvmlite import ir
@@ -71,6 +72,11 @@ class VectorCode:
         self._multiply_add = ir.Function(module, signature, f"llvm.fmuladd.v{lanes}f32")
         signature = ir.FunctionType(self.type, [self.type])
         self._square_root = ir.Function(module, signature, f"llvm.sqrt.v{lanes}f32")
+
+    @cached_property
+    def single(self) -> VectorCode:
+        """Vectors of one float, for what does not fill those of `lanes`."""
+        return VectorCode(self.module, 1)
 
     def constant(self, number: float) -> Value:
         """Return a vector of the same number."""

@@ -78,6 +78,30 @@ class Program:
         row = [self.kernels.callers[name], *arguments]
         self.rows.append(row + [0] * (ROW - len(row)))
 
+    def copy(self, into: Tensor, source: Tensor) -> None:
+        """Add calls that copy a tensor of up to three axes, the last of which lies in order."""
+        self._row_by_row("copy_rows", into, source)
+
+    def add(self, into: Tensor, source: Tensor) -> None:
+        """Add calls that add such a tensor to another."""
+        self._row_by_row("add_rows", into, source)
+
+    def _row_by_row(self, name: str, into: Tensor, source: Tensor) -> None:
+        assert into.shape == source.shape
+        if into.is_contiguous() and source.is_contiguous():
+            into, source = into.flatten(), source.flatten()
+        if into.dim() == 1:
+            into, source = into[None], source[None]
+        if into.dim() == 3:
+            if all(each.stride(0) == each.shape[1] * each.stride(1) for each in (into, source)):
+                into, source = into.flatten(0, 1), source.flatten(0, 1)
+            else:
+                for one, other in zip(into, source, strict=True):
+                    self._row_by_row(name, one, other)
+                return
+        places = into.data_ptr(), into.stride(0), source.data_ptr(), source.stride(0)
+        self.call(name, *places, *into.shape)
+
     def finish(self) -> None:
         """Bring it into the form in which it runs."""
         self.numbers = torch.tensor(self.rows, dtype=torch.int64)
