@@ -110,14 +110,14 @@ def test_fits_in_several_threads_restore_the_setting():
 
 def too_small_for(network, n_series):
     """Let the network's encoder run out of memory beyond `n_series` in a batch."""
-    encoder_inputs = network.encoder_inputs
+    n_steps = network.n_steps
 
-    def run_out(values, lengths):
-        if len(values) > n_series:
+    def run_out(lengths):
+        if len(lengths) > n_series:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return encoder_inputs(values, lengths)
+        return n_steps(lengths)
 
-    network.encoder_inputs = run_out
+    network.n_steps = run_out
     return network
 
 

@@ -213,15 +213,15 @@ def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads, is_compiled,
 def test_fault_24_parts_that_do_not_fit_are_halved_on_any_number_of_threads(n_threads):
     torch.set_num_threads(n_threads)
     struggling, under_way = wide_network(), []
-    encoder_inputs = struggling.encoder_inputs
+    n_steps = struggling.n_steps
 
-    def run_out_beyond_ten(values, lengths):
-        if len(values) > 10:
+    def run_out_beyond_ten(lengths):
+        if len(lengths) > 10:
             raise torch.OutOfMemoryError("out of memory")
         under_way.append(1)
-        return encoder_inputs(values, lengths)
+        return n_steps(lengths)
 
-    struggling.encoder_inputs = run_out_beyond_ten
+    struggling.n_steps = run_out_beyond_ten
     _, weights = trained(struggling)
     assert under_way
     network = wide_network()

@@ -446,16 +446,16 @@ def test_the_optimizer_state_holds_no_tensor(waves):
 
 
 def interrupt_encoder_call(network, n_calls):
-    """Press ctrl-C when the encoder's inputs are made for the n-th time."""
-    calls, encoder_inputs = [], network.encoder_inputs
+    """Press ctrl-C when the encoder's steps are counted for the n-th time."""
+    calls, n_steps = [], network.n_steps
 
     def interrupted(*arguments):
         calls.append(1)
         if len(calls) == n_calls:
             raise KeyboardInterrupt
-        return encoder_inputs(*arguments)
+        return n_steps(*arguments)
 
-    network.encoder_inputs = interrupted
+    network.n_steps = interrupted
     return network
 
 

@@ -38,7 +38,7 @@ def add_up_ranks(weights: Sequence[nn.Parameter], loss: Tensor, ranks: Ranks) ->
     return totals[-1][0]
 
 
-def clip_gradients(gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+def clip_gradients(gradients: list[Tensor], max_norm: float) -> Tensor:
     """Shorten them in place to at most `max_norm`, all together, and return how long they were.
 
     As `torch.nn.utils.clip_grad_norm_`, which takes weights, and not a buffer of all gradients.

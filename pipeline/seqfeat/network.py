@@ -93,13 +93,18 @@ def along_memory(linear: nn.Module, sequences: Tensor) -> Tensor:
     return cast(Tensor, linear(sequences.transpose(0, 1))).transpose(0, 1)
 
 
+def n_windows(n_timesteps: int, length: int, stride: int) -> int:
+    """Return how many windows cover so many timesteps."""
+    return -(-max(n_timesteps - length, 0) // stride) + 1
+
+
 def windows(values: Tensor, length: int, stride: int) -> Tensor:
     """Stack windows of consecutive timesteps, with zeros behind the end of the last.
 
     Shape: (B, T, C) -> (B, L, W * C).
     """
     batch, n_timesteps, n_channels = values.shape
-    n_steps = -(-max(n_timesteps - length, 0) // stride) + 1
+    n_steps = n_windows(n_timesteps, length, stride)
     padding = (n_steps - 1) * stride + length - n_timesteps
     if padding:
         values = nn.functional.pad(values, (0, 0, 0, padding))
@@ -110,7 +115,7 @@ def windows(values: Tensor, length: int, stride: int) -> Tensor:
 
 def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
     """Return how many windows cover each series. Shape: (B,) -> (B,)."""
-    return ((lengths - length).clamp(min=0) + stride - 1) // stride + 1
+    return ((lengths + (stride - 1 - length)) // stride).clamp_(min=0).add_(1)
 
 
 def from_patches(patches: Tensor, n_timesteps: int, n_channels: int) -> Tensor:
@@ -285,8 +290,12 @@ class RecurrentAutoencoder(nn.Module):
 
     def encoder_inputs(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return windows and their number. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""
-        length, stride = self.architecture.window_len, self.architecture.window_stride
-        return windows(values, length, stride), count_windows(lengths, length, stride)
+        a = self.architecture
+        return windows(values, a.window_len, a.window_stride), self.n_steps(lengths)
+
+    def n_steps(self, lengths: Tensor) -> Tensor:
+        """Return how many recurrent steps the encoder takes over series. Shape: (B,) -> (B,)."""
+        return count_windows(lengths, self.architecture.window_len, self.architecture.window_stride)
 
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
         """Rebuild series of `n_timesteps`. Shape: (B, E) -> (B, T, C)."""

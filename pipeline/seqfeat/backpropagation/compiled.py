@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seqfeat.backpropagation.network_program import (
-    NetworkProgram,
-    NetworkWeights,
-    PartShape,
-)
+from seqfeat.backpropagation.network_program import NetworkProgram, PartShape
+from seqfeat.backpropagation.network_weights import NetworkGradients, NetworkWeights
 from seqfeat.batches import TrainingSet
 from seqfeat.corruption import Corruption
-from seqfeat.network import RecurrentAutoencoder
+from seqfeat.network import RecurrentAutoencoder, n_windows
 from seqfeat.objective import Weighting
 from seqfeat.threads import SideBySide
 
@@ -64,33 +61,33 @@ class Backpropagation:
 
         for number, desk in enumerate(side_by_side.map(Desk.run, range(len(parts)), load)):
             loss += desk.program.loss()
-            desk.program.hand_over(is_first=number == 0)
+            desk.gradients.hand_over(is_first=number == 0)
         return torch.tensor(loss)
 
 
 class Desk:
     """Where one part of a batch at a time is worked on."""
 
-    def __init__(self, weights: NetworkWeights, gradients: list[Tensor]) -> None:
-        self.weights, self.gradients = weights, gradients
+    def __init__(self, weights: NetworkWeights, into: list[Tensor]) -> None:
+        self.weights, self.gradients = weights, NetworkGradients(weights, into)
         self.programs: dict[PartShape, NetworkProgram] = {}
         self.storage = torch.empty(0)
 
     def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
         """Take up a part."""
         network = self.weights.network
-        inputs, n_steps = network.encoder_inputs(corruption.apply(part.values), part.lengths)
-        n_series, n_windows, _ = inputs.shape
+        n_steps, a = network.n_steps(part.lengths), network.architecture
+        n_series, n_timesteps, _ = part.values.shape
         shape = PartShape(
             n_series,
-            n_windows,
-            part.values.shape[1],
+            n_windows(n_timesteps, a.window_len, a.window_stride),
+            n_timesteps,
             part.is_dense,
             corruption.encoder_units is not None,
             corruption.decoder_units is not None,
         )
         self.program = self._program(shape)
-        self.program.load(inputs, n_steps, part, corruption, weighting)
+        self.program.load(n_steps, part, corruption, weighting)
 
     def run(self) -> Desk:
         """Find its gradients."""
@@ -99,14 +96,13 @@ class Desk:
 
     def _program(self, shape: PartShape) -> NetworkProgram:
         if shape not in self.programs:
-            n_floats = NetworkProgram(self.weights, shape).n_floats
-            if n_floats > len(self.storage) or len(self.programs) == MOST_PROGRAMS:
+            program = NetworkProgram(self.gradients, shape, self.storage)
+            if program.n_floats > len(self.storage) or len(self.programs) == MOST_PROGRAMS:
                 self.programs.clear()
-            if n_floats > len(self.storage):
+            if program.n_floats > len(self.storage):
                 # Not both at once.
                 self.storage = torch.empty(0)
-                self.storage = torch.empty(n_floats)
-            program = NetworkProgram(self.weights, shape, self.storage)
-            program.bind(self.gradients)
+                self.storage = torch.empty(program.n_floats)
+                program = NetworkProgram(self.gradients, shape, self.storage)
             self.programs[shape] = program
         return self.programs[shape]

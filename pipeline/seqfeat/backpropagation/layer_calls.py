@@ -10,7 +10,7 @@ from torch import Tensor
 from seqfeat.recurrence.layer import LSTMLayer
 from seqfeat.recurrence.program import NOWHERE, Memory, Place, Program, rounded_up
 
-__all__ = ["Copy", "LayerCalls", "LayerWeights"]
+__all__ = ["Copy", "LayerCalls", "LayerGradients", "LayerWeights"]
 
 Copy = tuple[Tensor, Tensor]
 """Into what, and from what."""
@@ -38,14 +38,47 @@ class LayerWeights:
             self.program.copy(self.inputs[:, : columns.shape[1]], columns)
 
 
+class LayerGradients:
+    """Where a layer's calls put the gradients of its weights, units filled up to whole vectors."""
+
+    def __init__(self, weights: LayerWeights) -> None:
+        lanes, gates = weights.packed.kernels.lanes, 4 * weights.packed.units
+        self.weights = weights
+        self.constant = torch.empty(gates, rounded_up(weights.constant_dim, lanes))
+        self.sequences = torch.empty(gates, rounded_up(weights.sequence_dim, lanes))
+        self.hidden = torch.empty(gates, weights.packed.units)
+        self.bias = torch.empty(gates)
+
+    def copies(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
+        """Yield what brings them into those of the parameters, in order."""
+        d_inputs, d_hidden, *d_biases = into
+        constant_dim, hidden_dim = self.weights.constant_dim, self.weights.hidden_dim
+
+        def gates(rows: Tensor, width: int) -> Tensor:
+            return rows.view(4, -1, rows.shape[1])[:, :hidden_dim, :width]
+
+        d_inputs = d_inputs.view(4, hidden_dim, -1)
+        if constant_dim:
+            yield d_inputs[:, :, :constant_dim], gates(self.constant, constant_dim)
+        if self.weights.sequence_dim:
+            found = gates(self.sequences, self.weights.sequence_dim)
+            yield d_inputs[:, :, constant_dim:], found
+        yield d_hidden.view(4, hidden_dim, -1), gates(self.hidden, hidden_dim)
+        for d_bias in d_biases:
+            yield d_bias.view(4, hidden_dim), self.bias.view(4, -1)[:, :hidden_dim]
+
+
 class LayerCalls:
     """One layer's share of a program for `n_series` series of `n_steps` steps.
 
     Matrices lie by time: (L, B, D), D in whole vectors.
     """
 
-    def __init__(self, memory: Memory, weights: LayerWeights, n_series: int, n_steps: int) -> None:
-        self.memory, self.weights = memory, weights
+    def __init__(
+        self, memory: Memory, gradients: LayerGradients, n_series: int, n_steps: int
+    ) -> None:
+        self.memory, self.gradients = memory, gradients
+        self.weights = weights = gradients.weights
         self.n_series, self.n_steps = n_series, n_steps
         self.lanes, self.units = weights.packed.kernels.lanes, weights.packed.units
         self.gates = memory.take(n_steps, n_series, 4 * self.units)
@@ -98,44 +131,39 @@ class LayerCalls:
         """
         n_series, n_vectors = self.n_series, self.units // self.lanes
         weights, take, call = self.weights, self.memory.take, program.call
-        gates = 4 * self.units
+        found, gates = self.gradients, 4 * self.units
         width = rounded_up(weights.sequence_dim, self.lanes)
         scratch = take(2 * n_series * self.units + max(self.units, width))
         self.over_steps = take(n_series, gates)
-        self.d_hidden_weights = take(gates, self.units)
-        self.d_sequence_weights = take(gates, width)
-        self.d_bias = take(gates)
         self.d_sequences = take(self.n_steps, n_series, width) if wants_sequences else NOWHERE
         call(
             "lstm_backward",
             *(self.gates.address, self.cells.address),
             *(d_outputs.address, n_series * self.units, self.units),
             *(weights.packed.hidden.data_ptr(), scratch.address, self.over_steps.address),
-            *(self.all_outputs.address, self.d_hidden_weights.address),
-            *(self.sequences.address, self.d_sequence_weights.address),
+            *(self.all_outputs.address, found.hidden.data_ptr()),
+            *(self.sequences.address, found.sequences.data_ptr()),
             0 if self.is_shared else width // self.lanes,
             *(weights.inputs.data_ptr(), self.d_sequences.address),
             width // self.lanes if wants_sequences else 0,
             *(n_series, self.n_steps, n_vectors),
         )
-        call(
-            "column_sums", self.over_steps.address, 1, n_series, 4 * n_vectors, self.d_bias.address
-        )
+        sizes = 1, n_series, 4 * n_vectors
+        call("column_sums", self.over_steps.address, *sizes, found.bias.data_ptr())
         if self.is_shared and width:
             sums = take(self.n_steps, gates)
             call(
                 "column_sums",
                 *(self.gates.address, self.n_steps, n_series, 4 * n_vectors, sums.address),
             )
-            self._transposed(program, sums, self.sequences, self.d_sequence_weights, zeros)
+            self._transposed(program, sums, self.sequences, found.sequences, zeros)
         if self.constant is not None:
             self._backward_of_constant(program, self.constant, zeros)
 
     def _backward_of_constant(self, program: Program, constant: Place, zeros: int) -> None:
         width = constant.shape[1]
-        self.d_constant_weights = self.memory.take(4 * self.units, width)
         self.d_constant = self.memory.take(self.n_series, width)
-        self._transposed(program, self.over_steps, constant, self.d_constant_weights, zeros)
+        self._transposed(program, self.over_steps, constant, self.gradients.constant, zeros)
         right = self.weights.inputs
         program.call(
             "product",
@@ -145,32 +173,12 @@ class LayerCalls:
         )
 
     def _transposed(
-        self, program: Program, left: Place, right: Place, result: Place, zeros: int
+        self, program: Program, left: Place, right: Place, result: Tensor, zeros: int
     ) -> None:
         """Add ``result = left.T @ right``."""
         program.call(
             "product_transposed",
             *(left.address, left.shape[1], right.address, right.shape[1]),
             *(right.shape[1] // self.lanes, left.shape[0], zeros, 0),
-            *(result.address, result.shape[1], result.shape[0]),
+            *(result.data_ptr(), result.shape[1], result.shape[0]),
         )
-
-    def gradients(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
-        """Yield what brings the gradients into the parameters', in their order."""
-        d_inputs, d_hidden, *d_biases = into
-        weights, tensor = self.weights, self.memory.tensor
-        constant_dim, hidden_dim = weights.constant_dim, weights.hidden_dim
-
-        def gates(place: Place, width: int) -> Tensor:
-            rows = tensor(place).view(4, self.units, -1)
-            return rows[:, :hidden_dim, :width]
-
-        d_inputs = d_inputs.view(4, hidden_dim, -1)
-        if constant_dim:
-            yield d_inputs[:, :, :constant_dim], gates(self.d_constant_weights, constant_dim)
-        if weights.sequence_dim:
-            found = gates(self.d_sequence_weights, weights.sequence_dim)
-            yield d_inputs[:, :, constant_dim:], found
-        yield d_hidden.view(4, hidden_dim, -1), gates(self.d_hidden_weights, hidden_dim)
-        for d_bias in d_biases:
-            yield d_bias.view(4, hidden_dim), tensor(self.d_bias).view(4, -1)[:, :hidden_dim]

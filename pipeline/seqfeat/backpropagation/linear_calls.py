@@ -11,7 +11,7 @@ from seqfeat.backpropagation.layer_calls import Copy
 from seqfeat.recurrence.kernels import Kernels
 from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
-__all__ = ["LinearCalls", "LinearWeights"]
+__all__ = ["LinearCalls", "LinearGradients", "LinearWeights"]
 
 
 class LinearWeights:
@@ -53,11 +53,26 @@ class LinearWeights:
             starts = first + dim, second + filled_dim
 
 
+class LinearGradients:
+    """Where a linear map's calls put the gradients of its weights, in whole vectors."""
+
+    def __init__(self, weights: LinearWeights) -> None:
+        self.weights = weights
+        self.rows = torch.empty(weights.output_dim, weights.depth)
+        self.bias = torch.empty(weights.width)
+
+    def copies(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
+        """Yield what brings them into those of the parameters, in order."""
+        d_weight, d_bias = into
+        yield from self.weights.parts(d_weight, self.rows)
+        yield d_bias, self.bias[: self.weights.output_dim]
+
+
 class LinearCalls:
     """A linear map's share of a program. Shape: (rows, K) -> (rows, N), in whole vectors."""
 
-    def __init__(self, memory: Memory, weights: LinearWeights) -> None:
-        self.memory, self.weights = memory, weights
+    def __init__(self, memory: Memory, gradients: LinearGradients) -> None:
+        self.memory, self.gradients, self.weights = memory, gradients, gradients.weights
 
     def forward(self, program: Program, inputs: Place) -> Place:
         """Add the call that writes the outputs, and return where."""
@@ -76,16 +91,14 @@ class LinearCalls:
         """Add the calls that find the gradients, and return where that of the inputs is."""
         weights, n_rows, lanes = self.weights, self.n_rows, program.kernels.lanes
         depth, width = weights.depth, weights.width
-        self.d_weight = self.memory.take(weights.output_dim, depth)
-        self.d_bias = self.memory.take(width)
+        found = self.gradients
         d_inputs = self.memory.take(n_rows, depth)
-        program.call(
-            "column_sums", d_outputs.address, 1, n_rows, width // lanes, self.d_bias.address
-        )
+        sizes = 1, n_rows, width // lanes
+        program.call("column_sums", d_outputs.address, *sizes, found.bias.data_ptr())
         program.call(
             "product_transposed",
             *(d_outputs.address, width, self.inputs.address, depth, depth // lanes, n_rows),
-            *(zeros, 0, self.d_weight.address, depth, weights.output_dim),
+            *(zeros, 0, found.rows.data_ptr(), depth, weights.output_dim),
         )
         program.call(
             "product",
@@ -93,9 +106,3 @@ class LinearCalls:
             *(weights.output_dim, zeros, 0, d_inputs.address, depth, n_rows),
         )
         return d_inputs
-
-    def gradients(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
-        """Yield what brings the gradients into the parameters', in their order."""
-        d_weight, d_bias = into
-        yield from self.weights.parts(d_weight, self.memory.tensor(self.d_weight))
-        yield d_bias, self.memory.tensor(self.d_bias)[: self.weights.output_dim]

@@ -7,24 +7,21 @@ Other shapes are those of `seqfeat.network`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss, pad
 
-from seqfeat.backpropagation.layer_calls import Copy, LayerCalls, LayerWeights
-from seqfeat.backpropagation.linear_calls import LinearCalls, LinearWeights
+from seqfeat.backpropagation.layer_calls import LayerCalls
+from seqfeat.backpropagation.linear_calls import LinearCalls
+from seqfeat.backpropagation.network_weights import N_STATISTICS, NetworkGradients
 from seqfeat.batches import TrainingSet
 from seqfeat.corruption import Corruption
-from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Weighting
-from seqfeat.recurrence import LSTMLayer
 from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
-__all__ = ["NetworkProgram", "NetworkWeights", "PartShape"]
-
-N_STATISTICS = 4
+__all__ = ["NetworkProgram", "PartShape"]
 
 
 class PartShape(NamedTuple):
@@ -39,49 +36,22 @@ class PartShape(NamedTuple):
     drops_decoder_units: bool
 
 
-class NetworkWeights:
-    """A network's weights as its programs take them."""
-
-    def __init__(self, network: RecurrentAutoencoder) -> None:
-        self.network = network
-        a, encoder, decoder = network.architecture, network.encoder, network.decoder
-        layers = cast(list[LSTMLayer], [*encoder.forward_layers, *decoder.layers])
-        self.layers = list(map(LayerWeights, layers, (0, 0, a.embedding_dim, 0)))
-        self.kernels = self.layers[0].packed.kernels
-        self.output = LinearWeights(decoder.output, [a.hidden_dim], 1, self.kernels)
-        self.projection: LinearWeights | None = None
-        if isinstance(encoder.projection, nn.Linear):
-            parts = [a.hidden_dim, a.embedding_dim]
-            self.projection = LinearWeights(encoder.projection, parts, N_STATISTICS, self.kernels)
-        linear = [part for part in (self.projection, self.output) if part is not None]
-        self.program = Program(self.kernels)
-        for part in [*self.layers, *linear]:
-            self.program.rows += part.program.rows
-        self.program.finish()
-        widths = [layer.input_size for layer in layers] + [part.depth for part in linear]
-        self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
-
-    def refresh(self) -> None:
-        """Take over what was written into the weights."""
-        self.program.run()
-
-
 class NetworkProgram:
     """Finds the loss and the gradients for parts of one shape.
 
     Parameters
     ----------
-    weights : NetworkWeights
+    gradients : NetworkGradients
+        Where it leaves them.
     shape : PartShape
-    storage : Tensor of shape (n_floats,), optional
-        Where all that it computes lies; without one it only finds out ``n_floats``. Programs that
-        do not run at once may share it.
+    storage : Tensor of shape (n_floats,)
+        Where all else that it computes lies; programs that do not run at once may share it.
+        If it is shorter than ``n_floats``, the program must not run.
     """
 
-    def __init__(
-        self, weights: NetworkWeights, shape: PartShape, storage: Tensor | None = None
-    ) -> None:
-        self.weights, self.shape = weights, shape
+    def __init__(self, gradients: NetworkGradients, shape: PartShape, storage: Tensor) -> None:
+        self.gradients, self.shape, self.weights = gradients, shape, gradients.weights
+        weights = self.weights
         self.architecture = weights.network.architecture
         self.memory = Memory(storage)
         self.lanes = weights.kernels.lanes
@@ -89,18 +59,20 @@ class NetworkProgram:
         self.n_steps = torch.ones(shape.n_series, dtype=torch.int64)
         self.n_patches = -(-shape.n_timesteps // self.architecture.patch_len)
         self.to_embeddings, self.to_gradients = Program(weights.kernels), Program(weights.kernels)
-        self.head, self.d_head = weights.network.head, []
+        self.head = weights.network.head
         self.program = self.to_embeddings
         self._encode()
         if self.head is not None:
-            self.d_head = [torch.empty_like(weight) for weight in self.head.parameters()]
             self.program = self.to_gradients
         self._decode()
         self._compare()
         self._decode_backward()
         self._encode_backward()
+        self.to_loss = self.program
         self.to_embeddings.finish()
         self.to_gradients.finish()
+        if self.n_floats <= len(storage):
+            self._find_tensors()
 
     @property
     def n_floats(self) -> int:
@@ -111,8 +83,8 @@ class NetworkProgram:
         self.program.call(name, *arguments)
 
     def _layer(self, number: int, n_steps: int) -> LayerCalls:
-        weights = self.weights.layers[number]
-        return LayerCalls(self.memory, weights, self.shape.n_series, n_steps)
+        gradients = self.gradients.layers[number]
+        return LayerCalls(self.memory, gradients, self.shape.n_series, n_steps)
 
     def _whole_vectors(self, width: int) -> int:
         return rounded_up(width, self.lanes)
@@ -122,9 +94,8 @@ class NetworkProgram:
     def _encode(self) -> None:
         """Write the encoder, from `inputs` to `embeddings`."""
         a, s, take = self.architecture, self.shape, self.memory.take
-        self.inputs = take(
-            s.n_windows, s.n_series, self._whole_vectors(a.window_len * a.n_channels)
-        )
+        sizes = a.window_len, a.window_stride, s.n_windows
+        self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
         self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
         first, second = self._layer(0, s.n_windows), self._layer(1, s.n_windows)
         first.forward(self.program, self.inputs)
@@ -132,9 +103,22 @@ class NetworkProgram:
         second.forward(self.program, self.hidden)
         self.encoder = first, second
         self.embeddings = self.pooled = self._pool(second.outputs)
-        if self.weights.projection is not None:
-            self.projection = LinearCalls(self.memory, self.weights.projection)
+        if self.gradients.projection is not None:
+            self.projection = LinearCalls(self.memory, self.gradients.projection)
             self.embeddings = self.projection.forward(self.program, self.pooled)
+
+    def _cut_windows(
+        self, program: Program, length: int, stride: int, n_windows: int
+    ) -> tuple[Place, int]:
+        """Write windows of values that `load` tells of; return where they are and the call."""
+        s, n_channels = self.shape, self.architecture.n_channels
+        windows = self.memory.take(n_windows, s.n_series, self._whole_vectors(length * n_channels))
+        n_vectors = windows.shape[2] // self.lanes
+        sizes = s.n_series, s.n_timesteps, n_channels, length, stride
+        call = program.call(
+            "cut_windows", 0, 0, *sizes, windows.address, windows.shape[0], n_vectors
+        )
+        return windows, call
 
     def _drop(self, sequences: Place, keep: Place, is_wanted: bool) -> Place:
         """Write `network.drop_units`."""
@@ -147,18 +131,21 @@ class NetworkProgram:
         return result
 
     def _pool(self, outputs: Place) -> Place:
-        n_series, width = outputs.shape[1:]
+        """Write the pooling over the steps."""
+        _, n_series, width = outputs.shape
         if self.architecture.pooling == "last":
             pooled = self.memory.take(n_series, width)
-            sizes = n_series, width // self.lanes
-            self._call("last_steps", outputs.address, self._n_steps, *sizes, pooled.address)
+            n_vectors = width // self.lanes
+            places = outputs.address, self._n_steps
+            self._call("last_steps", *places, n_series, n_vectors, pooled.address)
             return pooled
-        pooled = self.memory.take(n_series, N_STATISTICS * (self.hidden.shape[2] + width))
+        row = N_STATISTICS * (self.hidden.shape[2] + width)
+        pooled = self.memory.take(n_series, row)
         for sequences, statistics in self._statistics(pooled):
-            sizes = n_series, sequences.shape[2] // self.lanes, sequences.shape[0]
-            row = pooled.shape[1]
-            places = statistics, row, row // N_STATISTICS
-            self._call("pool", sequences.address, self._n_steps, *sizes, *places)
+            n_steps, _, width = sequences.shape
+            places = sequences.address, self._n_steps
+            sizes = n_series, width // self.lanes, n_steps
+            self._call("pool", *places, *sizes, statistics, row, row // N_STATISTICS)
         return pooled
 
     def _statistics(self, pooled: Place) -> Iterator[tuple[Place, int]]:
@@ -183,7 +170,7 @@ class NetworkProgram:
         hidden = self._drop(first.outputs, self.decoder_keep, s.drops_decoder_units)
         second.forward(self.program, hidden)
         self.decoder = first, second
-        self.output = LinearCalls(self.memory, self.weights.output)
+        self.output = LinearCalls(self.memory, self.gradients.output)
         self.patches = self.output.forward(self.program, second.outputs)
 
     def _compare(self) -> None:
@@ -191,13 +178,16 @@ class NetworkProgram:
         n_rows, width = self.n_patches * self.shape.n_series, self.weights.output.width
         n_vectors = n_rows * width // self.lanes
         patches = self.patches.address
-        self.targets = self.memory.take(self.n_patches, self.shape.n_series, width)
-        self.observed = self.memory.take(self.n_patches, self.shape.n_series, width)
+        # Patches lie behind each other, and the last may reach over the end.
+        patch_len = self.architecture.patch_len
+        sizes = patch_len, patch_len, self.n_patches
+        targets, self.cut_targets = self._cut_windows(self.program, *sizes)
         self.squared_errors = self.memory.take(self.lanes)
         self.factor = self.memory.take(self.lanes)
-        self._call("subtract", patches, 1, self.targets.address, n_vectors, patches)
+        self._call("subtract", patches, 1, targets.address, n_vectors, patches)
         if self.is_masked:
-            self._call("multiply", patches, 1, self.observed.address, n_vectors, patches)
+            observed, self.cut_observed = self._cut_windows(self.program, *sizes)
+            self._call("multiply", patches, 1, observed.address, n_vectors, patches)
         self._call("square_sums", patches, n_vectors, self.squared_errors.address)
         self._call("multiply", patches, n_vectors, self.factor.address, 1, patches)
 
@@ -268,39 +258,29 @@ class NetworkProgram:
 
     # Running it
 
-    def bind(self, gradients: list[Tensor]) -> None:
-        """Make ready to run, with the gradients of all parameters, in order, to hand over to."""
-        self.overwrite, self.add_up = Program(self.weights.kernels), Program(self.weights.kernels)
-        for into, found in self._gradients(gradients):
-            self.overwrite.copy(into, found)
-            self.add_up.add(into, found)
-        self.overwrite.finish()
-        self.add_up.finish()
+    def _find_tensors(self) -> None:
+        """Look up, once, what is written and read from outside."""
         tensor = self.memory.tensor
-        self.at_inputs, self.at_targets = tensor(self.inputs), tensor(self.targets)
-        self.at_observed, self.at_factor = tensor(self.observed), tensor(self.factor)
+        self.at_factor = tensor(self.factor)
         self.at_encoder_keep = tensor(self.encoder_keep)
         self.at_decoder_keep = tensor(self.decoder_keep)
         self.at_squared_errors = tensor(self.squared_errors)
 
     def load(
-        self,
-        inputs: Tensor,
-        n_steps: Tensor,
-        part: TrainingSet,
-        corruption: Corruption,
-        weighting: Weighting,
+        self, n_steps: Tensor, part: TrainingSet, corruption: Corruption, weighting: Weighting
     ) -> None:
-        """Take up a part, whose `inputs` are (B, L, W * C)."""
-        patch_len = self.architecture.patch_len
-        fill(self.at_inputs, inputs.transpose(0, 1))
+        """Take up a part of which the encoder takes `n_steps` (B,)."""
         self.n_steps.copy_(n_steps)
-        fill(self.at_targets, patches_by_time(part.values, patch_len))
+        values, inputs = as_rows(part.values), as_rows(corruption.apply(part.values))
+        self.to_embeddings.change(self.cut_inputs, inputs.data_ptr(), inputs.stride(0))
+        self.to_loss.change(self.cut_targets, values.data_ptr(), values.stride(0))
+        # Kept until they were read.
+        self.loaded = [values, inputs]
         if self.is_masked:
-            observed = part.observed
-            if observed is None:
-                observed = torch.ones(()).expand_as(part.values)
-            fill(self.at_observed, patches_by_time(observed, patch_len))
+            observed = torch.ones_like(values) if part.observed is None else part.observed
+            observed = as_rows(observed.float())
+            self.to_loss.change(self.cut_observed, observed.data_ptr(), observed.stride(0))
+            self.loaded.append(observed)
         if corruption.encoder_units is not None:
             fill(self.at_encoder_keep, corruption.encoder_units)
         if corruption.decoder_units is not None:
@@ -318,12 +298,8 @@ class NetworkProgram:
 
     def loss(self) -> float:
         """Return the part's loss."""
-        squared_error = sum(self.at_squared_errors.tolist())
+        squared_error: float = sum(self.at_squared_errors.tolist())
         return squared_error * self.weighting.squared_error + self.entropy
-
-    def hand_over(self, is_first: bool) -> None:
-        """Add the gradients to those of the batch; the first overwrites those of one before."""
-        (self.overwrite if is_first else self.add_up).run()
 
     def _run_head(self, head: nn.Linear) -> None:
         """Find the cross-entropy of the classification head, and its gradients."""
@@ -336,25 +312,9 @@ class NetworkProgram:
         d_scores[torch.arange(len(d_scores)), self.classes] -= 1
         d_scores *= weight
         fill(self.memory.tensor(self.d_embeddings_of_head), d_scores @ head.weight)
-        d_weight, d_bias = self.d_head
+        d_weight, d_bias = self.gradients.head
         torch.mm(d_scores.T, embeddings, out=d_weight)
         torch.sum(d_scores, dim=0, out=d_bias)
-
-    def _gradients(self, into: list[Tensor]) -> Iterator[Copy]:
-        """Yield where the gradients of the network's parameters, in order, go and come from."""
-        left = iter(into)
-
-        def some(number: int) -> tuple[Tensor, ...]:
-            return tuple(next(left) for _ in range(number))
-
-        for layer in self.encoder:
-            yield from layer.gradients(some(4))
-        if self.weights.projection is not None:
-            yield from self.projection.gradients(some(2))
-        for layer in self.decoder:
-            yield from layer.gradients(some(4))
-        yield from self.output.gradients(some(2))
-        yield from zip(left, self.d_head, strict=True)
 
 
 def fill(into: Tensor, values: Tensor) -> None:
@@ -365,10 +325,7 @@ def fill(into: Tensor, values: Tensor) -> None:
     into[..., :width].copy_(values)
 
 
-def patches_by_time(values: Tensor, patch_len: int) -> Tensor:
-    """Cut into patches, zeros behind the end. Shape: (B, T, C) -> (L, B, P * C)."""
-    n_series, n_timesteps, n_channels = values.shape
-    behind = -n_timesteps % patch_len
-    if behind:
-        values = pad(values, (0, 0, 0, behind))
-    return values.reshape(n_series, -1, patch_len * n_channels).transpose(0, 1)
+def as_rows(values: Tensor) -> Tensor:
+    """Return it with each series in order in memory. Shape: (B, T, C)."""
+    is_in_order = values.stride()[1:] == (values.shape[2], 1)
+    return values if is_in_order else values.contiguous()

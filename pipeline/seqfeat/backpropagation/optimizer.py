@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
 from seqfeat.backpropagation.compiled import Backpropagation
 from seqfeat.recurrence.program import Program
@@ -16,10 +15,9 @@ __all__ = ["CompiledAdamW"]
 class CompiledAdamW:
     """Takes the steps of an `torch.optim.AdamW` that has taken its first, which makes its state.
 
-    With the rates and the state of the optimizer, which may go on by itself at any time, and
-    gradients from where `backpropagation` leaves them. Before every step they are clipped, all
-    together, to `max_norm`, and left as they are. PyTorch's bookkeeping takes as long as
-    100 thousand weights.
+    It works on the optimizer's rates and state, so that either can go on at any time, with the
+    gradients that `backpropagation` left, clipped all together to `max_norm`. PyTorch's
+    bookkeeping takes as long as 100 thousand weights.
     """
 
     def __init__(
@@ -29,24 +27,25 @@ class CompiledAdamW:
         kernels = backpropagation.weights.kernels
         self.program = Program(kernels)
         gradients = dict(zip(backpropagation.parameters, backpropagation.gradients, strict=True))
-        self.steps: list[Tensor] = []
+        # One vector for all parameters, as each is an operation of its own else.
+        self.steps = torch.stack([state["step"] for state in optimizer.state.values()])
+        for step, state in zip(self.steps, optimizer.state.values(), strict=True):
+            state["step"] = step
         self.settings = [torch.zeros(8) for _ in optimizer.param_groups]
         for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
             for weight in group["params"]:
                 state = optimizer.state[weight]
-                self.steps.append(state["step"])
                 arrays = weight, gradients[weight], state["exp_avg"], state["exp_avg_sq"]
                 places = [array.data_ptr() for array in arrays]
                 self.program.call("adamw", *places, weight.numel(), settings.data_ptr())
         self.program.finish()
-        self.n_steps = int(self.steps[0])
 
     def step(self) -> float:
         """Update the weights once, and return how long the gradients were."""
         norm = float(torch.linalg.vector_norm(self.backpropagation.flat))
         clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
-        self.n_steps += 1
-        torch._foreach_add_(self.steps, 1.0)
+        self.steps.add_(1.0)
+        n_steps = int(self.steps[0])
         for group, settings in zip(self.optimizer.param_groups, self.settings, strict=True):
             rate, (mean_share, square_share) = group["lr"], group["betas"]
             settings.copy_(
@@ -57,8 +56,8 @@ class CompiledAdamW:
                         1 - mean_share,
                         square_share,
                         1 - square_share,
-                        rate / (1 - mean_share**self.n_steps),
-                        1 / math.sqrt(1 - square_share**self.n_steps),
+                        rate / (1 - mean_share**n_steps),
+                        1 / math.sqrt(1 - square_share**n_steps),
                         group["eps"],
                     ]
                 )

@@ -35,6 +35,7 @@ def declare_between(code: VectorCode) -> list[Any]:
         column_sums(code),
         last_steps(code),
         put_last_steps(code),
+        cut_windows(code),
         row_by_row(code, "copy_rows", lambda builder, x, y: y),
         row_by_row(code, "add_rows", lambda builder, x, y: builder.fadd(x, y)),
     ]
@@ -164,6 +165,41 @@ def put_last_steps(code: VectorCode) -> Any:
         code.store(builder, value, at(code, builder, result, there))
 
     nested(builder, (n_series, n_vectors), one_vector)
+    builder.ret_void()
+    return function
+
+
+def cut_windows(code: VectorCode) -> Any:
+    """Write `seqfeat.network.windows` of series, by time, with zeros behind their ends.
+
+    Arguments: ``values`` (B, T, C), ``series_row, n_series, n_timesteps, n_channels``, where two
+    series are `series_row` floats apart; ``length, stride``, in timesteps; ``result`` (L, B, D),
+    ``n_windows, n_vectors``, with `n_windows` for L and D in whole vectors.
+    """
+    arguments = [POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX]
+    function, builder = begin(code, "cut_windows", arguments)
+    values, series_row, n_series, n_timesteps, n_channels = function.args[:5]
+    length, stride, result, n_windows, n_vectors = function.args[5:]
+    n_whole = builder.mul(length, n_channels)
+
+    def one_window(window: Value, series: Value) -> None:
+        first = builder.mul(builder.mul(window, stride), n_channels)
+        source = code.place(builder, values, builder.mul(series, series_row), first)
+        row = builder.add(builder.mul(window, n_series), series)
+        into = at(code, builder, result, builder.mul(row, n_vectors))
+        code.set_zero(builder, into, n_vectors)
+        left = builder.sub(builder.mul(n_timesteps, n_channels), first)
+        n_values = builder.select(builder.icmp_signed("<", left, n_whole), left, n_whole)
+        whole = builder.mul(builder.sdiv(n_values, index(code.lanes)), index(code.lanes))
+
+        def copy(vectors: VectorCode, offset: Value) -> None:
+            value = vectors.load(builder, vectors.place(builder, source, offset))
+            vectors.store(builder, value, vectors.place(builder, into, offset))
+
+        loop(builder, whole, lambda offset: copy(code, offset), step=code.lanes)
+        loop(builder, n_values, lambda offset: copy(code.single, offset), start=whole)
+
+    nested(builder, (n_windows, n_series), one_window)
     builder.ret_void()
     return function
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from math import prod
 from typing import NamedTuple
 
@@ -43,23 +44,21 @@ NOWHERE = Place(0, 0, (0,))
 
 
 class Memory:
-    """Places one behind the other in a storage; without one they are only counted."""
+    """Places one behind the other in a storage, and beyond, which is for `n_floats` to tell."""
 
-    def __init__(self, storage: Tensor | None = None) -> None:
+    def __init__(self, storage: Tensor) -> None:
         self.storage = storage
         self.n_floats = 0
 
     def take(self, *shape: int) -> Place:
         """Return the next place."""
-        base = 0 if self.storage is None else self.storage.data_ptr()
-        place = Place(base + 4 * self.n_floats, self.n_floats, shape)
+        address = self.storage.data_ptr() + 4 * self.n_floats
+        place = Place(address, self.n_floats, shape)
         self.n_floats += prod(shape)
         return place
 
     def tensor(self, place: Place) -> Tensor:
         """Return what is there."""
-        if self.storage is None:
-            return torch.empty(place.shape, device="meta")
         return self.storage[place.offset : place.offset + place.n_floats].view(place.shape)
 
 
@@ -73,10 +72,11 @@ class Program:
         self.kernels = kernels
         self.rows: list[list[int]] = []
 
-    def call(self, name: str, *arguments: int) -> None:
-        """Add a call; the arguments are those that the modules of code name."""
+    def call(self, name: str, *arguments: int) -> int:
+        """Add a call, and return its number; arguments are those that the modules of code name."""
         row = [self.kernels.callers[name], *arguments]
         self.rows.append(row + [0] * (ROW - len(row)))
+        return len(self.rows) - 1
 
     def copy(self, into: Tensor, source: Tensor) -> None:
         """Add calls that copy a tensor of up to three axes, the last of which lies in order."""
@@ -106,6 +106,12 @@ class Program:
         """Bring it into the form in which it runs."""
         self.numbers = torch.tensor(self.rows, dtype=torch.int64)
         self.address = self.numbers.data_ptr()
+        self.written = (ctypes.c_int64 * self.numbers.numel()).from_address(self.address)
+
+    def change(self, number: int, *arguments: int) -> None:
+        """Give the call of that number other arguments, from the first on."""
+        begin = number * ROW + 1
+        self.written[begin : begin + len(arguments)] = list(arguments)
 
     def run(self) -> None:
         """Run all calls, in order, without Python's lock."""

@@ -1,0 +1,159 @@
+"""What programs of the kernels are made of, one by one, against PyTorch."""
+
+import pytest
+import torch
+
+from seqfeat.network import windows
+from seqfeat.pooling import Summary, own_steps
+from seqfeat.recurrence.kernels import compile_kernels
+from seqfeat.recurrence.program import Memory, Program
+
+COMPILED = {}
+
+
+@pytest.fixture(params=[4, 8, 16])
+def program(request):
+    """An empty program, with vectors of each length."""
+    if request.param not in COMPILED:
+        COMPILED[request.param] = compile_kernels(request.param)
+    return Program(COMPILED[request.param])
+
+
+def numbers(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def run(program):
+    program.finish()
+    program.run()
+
+
+def test_an_empty_program_does_nothing(program):
+    run(program)
+
+
+@pytest.mark.parametrize("n_columns", [1, 5, 16, 37])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("is_slice", [False, True])
+def test_tensors_are_copied_and_added(program, n_columns, axes, is_slice):
+    shape = (*(3, 4)[: axes - 1], n_columns)
+    around = tuple(size + 2 for size in shape) if is_slice else shape
+    own = tuple(slice(size) for size in shape)
+    into, source = numbers(*around), numbers(*around, seed=2)
+    expected = into.clone()
+    expected[own] = 2 * source[own]
+    program.copy(into[own], source[own])
+    program.add(into[own], source[own])
+    run(program)
+    torch.testing.assert_close(into, expected, rtol=0, atol=0)
+
+
+def test_arguments_can_be_changed(program):
+    first, second, into = numbers(9), numbers(9, seed=2), torch.zeros(9)
+    number = program.call("copy_rows", into.data_ptr(), 9, first.data_ptr(), 9, 1, 9)
+    run(program)
+    assert torch.equal(into, first)
+    program.change(number, into.data_ptr(), 9, second.data_ptr())
+    program.run()
+    assert torch.equal(into, second)
+
+
+def test_places_follow_each_other_in_memory():
+    memory = Memory(torch.arange(40.0))
+    first, second = memory.take(2, 5), memory.take(3, 4)
+    assert memory.n_floats == 22
+    assert memory.tensor(first).flatten().tolist() == list(range(10))
+    assert memory.tensor(second).flatten().tolist() == list(range(10, 22))
+    assert memory.tensor(second.behind(1)).flatten().tolist() == list(range(14, 22))
+    assert second.address == memory.storage[10:].data_ptr()
+
+
+@pytest.mark.parametrize(("n_units", "depth"), [(1, 1), (5, 3), (16, 32), (20, 37), (48, 16)])
+def test_weights_are_packed_into_panels(program, n_units, depth):
+    lanes = program.kernels.lanes
+    units, width, filled_depth = -(-n_units // lanes) * lanes, 4 * lanes, depth + 3
+    rows = numbers(4, n_units, depth)
+    panels = torch.zeros(4 * units // width, filled_depth, width)
+    sizes = 4, n_units, depth, units
+    program.call("pack", rows.data_ptr(), *sizes, panels.data_ptr(), filled_depth, width)
+    run(program)
+    filled = torch.zeros(4, units, filled_depth)
+    filled[:, :n_units, :depth] = rows
+    expected = filled.view(-1, width, filled_depth).transpose(1, 2)
+    assert torch.equal(panels, expected)
+
+
+@pytest.mark.parametrize(
+    ("n_timesteps", "length", "stride"), [(1, 1, 1), (9, 3, 3), (11, 3, 3), (20, 6, 2), (4, 7, 3)]
+)
+@pytest.mark.parametrize("n_channels", [1, 5, 16])
+def test_windows_are_cut_as_the_network_does(program, n_timesteps, length, stride, n_channels):
+    values, lanes = numbers(6, n_timesteps, n_channels), program.kernels.lanes
+    expected = windows(values, length, stride)
+    _, n_windows, depth = expected.shape
+    width = -(-depth // lanes) * lanes
+    result = torch.full((n_windows, 6, width), torch.nan)
+    sizes = 6, n_timesteps, n_channels, length, stride
+    places = result.data_ptr(), n_windows, width // lanes
+    program.call("cut_windows", values.data_ptr(), values.stride(0), *sizes, *places)
+    run(program)
+    assert torch.equal(result[:, :, :depth].transpose(0, 1), expected)
+    assert bool((result[:, :, depth:] == 0).all())
+
+
+@pytest.mark.parametrize("is_ragged", [False, True])
+def test_pooling_is_that_of_the_network(program, is_ragged):
+    lanes = program.kernels.lanes
+    n_steps, width = torch.tensor([7, 1, 4, 7, 2] if is_ragged else [7] * 5), 2 * lanes
+    outputs = numbers(7, 5, width)
+    # Steps that share the largest and the least value.
+    outputs[0], outputs[1], outputs[3] = 9.0, -9.0, 9.0
+    by_series = outputs.transpose(0, 1).contiguous()
+    expected = Summary.of(by_series, n_steps, own_steps(by_series, n_steps))
+    row = 4 * width + lanes
+    pooled, d_pooled = torch.zeros(5, row), numbers(5, row, seed=2)
+    scratch, d_outputs = torch.zeros(5, 4, width), torch.full((7, 5, width), torch.nan)
+    begin = outputs.data_ptr(), n_steps.data_ptr(), 5, 2, 7
+    program.call("pool", *begin, pooled.data_ptr(), row, width)
+    places = pooled.data_ptr(), d_pooled.data_ptr(), row, width
+    program.call("pool_backward", *begin, *places, scratch.data_ptr(), d_outputs.data_ptr())
+    run(program)
+    found = torch.split(pooled[:, : 4 * width], width, dim=1)
+    for one, other in zip(found, expected.values, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    d_expected = expected.gradient(*torch.split(d_pooled[:, : 4 * width], width, dim=1))
+    torch.testing.assert_close(d_outputs.transpose(0, 1), d_expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_steps_and_their_gradient(program):
+    lanes, n_steps = program.kernels.lanes, torch.tensor([3, 1, 6, 2])
+    outputs, result = numbers(6, 4, lanes), torch.zeros(4, lanes)
+    d_outputs = torch.full((6, 4, lanes), torch.nan)
+    places = n_steps.data_ptr(), 4, 1
+    program.call("last_steps", outputs.data_ptr(), *places, result.data_ptr())
+    program.call("put_last_steps", result.data_ptr(), *places, 6, d_outputs.data_ptr())
+    run(program)
+    series = torch.arange(4)
+    assert torch.equal(result, outputs[n_steps - 1, series])
+    expected = torch.zeros_like(outputs)
+    expected[n_steps - 1, series] = result
+    assert torch.equal(d_outputs, expected)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply"])
+def test_blocks_are_combined_with_one(program, name):
+    lanes = program.kernels.lanes
+    x, y, result = numbers(3, 2 * lanes), numbers(2 * lanes, seed=2), torch.zeros(3, 2 * lanes)
+    program.call(name, x.data_ptr(), 3, y.data_ptr(), 2, result.data_ptr())
+    run(program)
+    assert torch.equal(result, getattr(torch, name)(x, y))
+
+
+def test_sums_of_squares_and_of_columns(program):
+    lanes = program.kernels.lanes
+    x, squares, sums = numbers(2, 5, 3 * lanes), torch.zeros(lanes), torch.zeros(2, 3 * lanes)
+    program.call("square_sums", x.data_ptr(), 2 * 5 * 3, squares.data_ptr())
+    program.call("column_sums", x.data_ptr(), 2, 5, 3, sums.data_ptr())
+    run(program)
+    torch.testing.assert_close(squares.sum(), x.square().sum())
+    torch.testing.assert_close(sums, x.sum(dim=1))
