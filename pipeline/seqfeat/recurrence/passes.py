@@ -59,8 +59,14 @@ class LayerPass(NamedTuple):
         d_bias = _cut_gates(found.over_steps.sum(dim=0), hidden_dim)
         d_hidden_weights = _cut_gates(found.hidden_weights[:, :hidden_dim], hidden_dim)
         d_input_weights = _cut_gates(d_input_weights, hidden_dim)
-        # Not one tensor twice: who adds to one gradient in place would add to both.
-        d_weights = (d_input_weights, d_hidden_weights, d_bias, d_bias.clone())
+        # In order in memory, as PyTorch's fused AdamW takes them for that on a CPU. And not one
+        # tensor twice: who adds to one gradient in place would add to both.
+        d_weights = (
+            d_input_weights.contiguous(),
+            d_hidden_weights.contiguous(),
+            d_bias,
+            d_bias.clone(),
+        )
         return LayerGradient(found.sequences, d_constant, d_weights)
 
 

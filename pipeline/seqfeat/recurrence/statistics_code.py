@@ -121,12 +121,11 @@ def pool_backward(code: VectorCode) -> Any:
         return load_step(code, builder, outputs, n_series, n_vectors, step, series, vector)
 
     def prepare(series: Value, vector: Value) -> None:
-        mean, deviation, *_ = statistics_of(pooled, series, vector)
+        _, deviation, *_ = statistics_of(pooled, series, vector)
         d_mean, d_deviation, *_ = statistics_of(d_pooled, series, vector)
         count = count_of(code, builder, n_steps, series)
         slope = builder.fdiv(d_deviation, builder.fmul(count, deviation))
-        # d_mean / n + slope * (x - mean)
-        start = builder.fsub(builder.fdiv(d_mean, count), builder.fmul(slope, mean))
+        start = builder.fdiv(d_mean, count)
         places = scratch_at(series, vector)
         for value, place in zip((slope, start, zero, zero), places, strict=True):
             code.store(builder, value, place)
@@ -146,9 +145,10 @@ def pool_backward(code: VectorCode) -> Any:
 
     def write_gradient(step: Value, series: Value, vector: Value) -> None:
         value = value_at(step, series, vector)
-        extremes = statistics_of(pooled, series, vector)[2:]
+        mean, _, *extremes = statistics_of(pooled, series, vector)
         slope, start, *shares = (code.load(builder, place) for place in scratch_at(series, vector))
-        gradient = code.multiply_add(builder, value, slope, start)
+        # d_mean / n + slope * (x - mean)
+        gradient = code.multiply_add(builder, builder.fsub(value, mean), slope, start)
         for extreme, share in zip(extremes, shares, strict=True):
             is_there = builder.fcmp_ordered("==", value, extreme)
             gradient = builder.fadd(gradient, builder.select(is_there, share, zero))
