@@ -283,16 +283,15 @@ class Trainer:
     def _update(self) -> float:
         """Clip the gradients, let the optimizer take a step, and return how long they were."""
         compiled = self.backpropagation
-        is_compiled = compiled is not None and self.weights[0].grad is compiled.gradients[0]
-        if is_compiled and self.compiled_optimizer is not None:
+        # The optimizer makes its state in its first step, unless that came from an earlier fit.
+        if compiled is not None and self.optimizer.state and compiled.is_at(self.weights):
+            if self.compiled_optimizer is None:
+                options = self.optimizer, compiled, MAX_GRADIENT_NORM
+                self.compiled_optimizer = compiled_optimizer(*options)
             return self.compiled_optimizer.step()
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         norm = float(clip_gradients(gradients, MAX_GRADIENT_NORM))
         self.optimizer.step()
-        if compiled is not None and is_compiled:
-            self.compiled_optimizer = compiled_optimizer(
-                self.optimizer, compiled, MAX_GRADIENT_NORM
-            )
         return norm
 
     def _divisors(self, batch: TrainingSet, share: Share | None) -> tuple[int, int]:
@@ -321,8 +320,6 @@ class Trainer:
             and parts
             and (batch.targets is None) == (self.network.head is None)
         ):
-            for weight, gradient in zip(self.weights, compiled.gradients, strict=True):
-                weight.grad = gradient
             weighting = self.objective.weighting(batch, n_values, n_samples)
             return compiled.run(parts, weighting, self.side_by_side)
         self.network.prepare()

@@ -44,7 +44,7 @@ def compiled_backpropagation(network: RecurrentAutoencoder) -> Backpropagation |
 def compiled_optimizer(
     optimizer: torch.optim.AdamW, backpropagation: Backpropagation, max_norm: float
 ) -> CompiledAdamW:
-    """Return what goes on in the place of an optimizer that has taken its first step."""
+    """Return what takes the steps of an optimizer that has a state already."""
     from seqfeat.backpropagation.optimizer import CompiledAdamW
 
     return CompiledAdamW(optimizer, backpropagation, max_norm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqfeat.backpropagation.network_program import NetworkProgram, PartShape
 from seqfeat.backpropagation.network_weights import NetworkGradients, NetworkWeights
@@ -24,9 +24,9 @@ Part = tuple[TrainingSet, Corruption]
 
 
 class Backpropagation:
-    """Finds the gradients of a network's loss.
+    """Finds the gradients of a network's loss, and leaves them in its parameters' ``grad``.
 
-    Its weights must stay where they are in memory.
+    The weights must stay where they are in memory.
 
     Attributes
     ----------
@@ -49,6 +49,8 @@ class Backpropagation:
     def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> Tensor:
         """Write the gradients of some parts, added up, into `flat`, and return their loss."""
         self.weights.refresh()
+        for weight, gradient in zip(self.parameters, self.gradients, strict=True):
+            weight.grad = gradient
         loss, n_threads = 0.0, side_by_side.n_threads
         while len(self.desks) < min(len(parts), n_threads):
             self.desks.append(Desk(self.weights, self.gradients))
@@ -63,6 +65,10 @@ class Backpropagation:
             loss += desk.program.loss()
             desk.gradients.hand_over(is_first=number == 0)
         return torch.tensor(loss)
+
+    def is_at(self, weights: Sequence[nn.Parameter]) -> bool:
+        """Tell whether the gradients that the weights have are those in `flat`."""
+        return weights[0].grad is self.gradients[0]
 
 
 class Desk:

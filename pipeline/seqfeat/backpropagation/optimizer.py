@@ -13,7 +13,7 @@ __all__ = ["CompiledAdamW"]
 
 
 class CompiledAdamW:
-    """Takes the steps of an `torch.optim.AdamW` that has taken its first, which makes its state.
+    """Takes the steps of a `torch.optim.AdamW` that has a state already.
 
     It works on the optimizer's rates and state, so that either can go on at any time, with the
     gradients that `backpropagation` left, clipped all together to `max_norm`. PyTorch's
@@ -39,6 +39,8 @@ class CompiledAdamW:
                 places = [array.data_ptr() for array in arrays]
                 self.program.call("adamw", *places, weight.numel(), settings.data_ptr())
         self.program.finish()
+        # What the schedules of learning rates ask for before they warn of steps left out.
+        optimizer._opt_called = True  # type: ignore[attr-defined]
 
     def step(self) -> float:
         """Update the weights once, and return how long the gradients were."""
