@@ -82,7 +82,7 @@ def by_kernels(network, batch, corruption, edges=(3,), n_threads=1, backpropagat
 
 def by_autograd(network, batch, corruption):
     objective = Objective(network, 0.4, CPU)
-    return objective.gradients(batch, corruption, batch.n_values, len(batch))
+    return objective.gradients((batch, corruption), batch.n_values, len(batch))
 
 
 def assert_agree(network, found, expected):

@@ -1,5 +1,6 @@
 """Parts of a batch side by side: the same results on any number of threads, and no thread left."""
 
+import gc
 import signal
 import threading
 import time
@@ -33,6 +34,18 @@ def test_results_come_in_the_order_of_the_inputs(n_threads, n_inputs):
     with SideBySide(n_threads) as side_by_side:
         results = list(side_by_side.map(slow_at_first, range(n_inputs)))
     assert results == [number * number for number in range(n_inputs)]
+
+
+def test_threads_end_with_their_owner_if_nobody_enters_its_context():
+    side_by_side = SideBySide(3)
+    assert list(side_by_side.map(abs, [-1, -2, -3])) == [1, 2, 3]
+    threads = own_threads()
+    assert len(threads) >= 2
+    del side_by_side
+    gc.collect()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert not own_threads()
 
 
 def test_as_many_run_at_once_as_there_are_threads():

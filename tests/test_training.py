@@ -489,22 +489,26 @@ def test_fault_20_an_interrupt_in_the_first_epoch_is_raised(waves, n_calls):
 
 
 def poison_gradient(monkeypatch, n_calls):
-    """Let a NaN be in the n-th gradient that is clipped."""
-    calls, clip_gradients = [], training.clip_gradients
+    """Let a NaN be in the n-th gradient."""
+    calls, backward = [], Trainer.backward
 
-    def poisoned(gradients, max_norm):
+    def poisoned(self, *arguments):
+        loss = backward(self, *arguments)
         calls.append(1)
         if len(calls) == n_calls:
-            gradients[-1].view(-1)[-1] = float("nan")
-        return clip_gradients(gradients, max_norm)
+            self.weights[-1].grad.view(-1)[-1] = float("nan")
+        return loss
 
-    monkeypatch.setattr(training, "clip_gradients", poisoned)
+    monkeypatch.setattr(Trainer, "backward", poisoned)
 
 
 @pytest.mark.parametrize("batch_size", [8, 32])
+@pytest.mark.parametrize("is_compiled", [False, True])
 def test_fault_18_a_gradient_that_is_not_finite_never_reaches_the_kept_weights(
-    waves, batch_size, monkeypatch
+    waves, batch_size, is_compiled, monkeypatch
 ):
+    if not is_compiled:
+        monkeypatch.setattr(training, "compiled_backpropagation", lambda network: None)
     settings = replace(SETTINGS, batch_size=batch_size)
     n_batches = 32 // batch_size
     # The last gradient of the third epoch, whose loss is finite all the same.

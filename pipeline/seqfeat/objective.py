@@ -39,12 +39,13 @@ class Objective:
         self.device = device
 
     def gradients(
-        self, part: TrainingSet, corruption: Corruption, n_values: int, n_samples: int
+        self, corrupted: tuple[TrainingSet, Corruption], n_values: int, n_samples: int
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """Return what `part` adds to a loss over `n_values` values of `n_samples` series.
+        """Return what a part adds to a loss over `n_values` values of `n_samples` series.
 
         And what it adds to the gradients of the network's parameters.
         """
+        part, corruption = corrupted
         weighting = self.weighting(part, n_values, n_samples)
         with torch.enable_grad():
             squared_error, entropy = self._errors(part, corruption)

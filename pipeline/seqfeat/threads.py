@@ -7,6 +7,7 @@ from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import finalize
 
 __all__ = ["SideBySide"]
 
@@ -44,6 +45,12 @@ class Worker(Thread):
             del task, function, one, answers
 
 
+def _end(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.tasks.put(None)
+    workers.clear()
+
+
 class SideBySide:
     """Runs a function on several inputs at once and keeps their order.
 
@@ -62,6 +69,8 @@ class SideBySide:
         self.n_threads = n_threads
         self.prepare_thread = prepare_thread
         self.workers: list[Worker] = []
+        # Whoever forgets the context leaves no threads behind either.
+        finalize(self, _end, self.workers)
 
     def __enter__(self) -> Self:
         return self
@@ -72,11 +81,10 @@ class SideBySide:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for worker in self.workers:
-            worker.tasks.put(None)
-        for worker in self.workers:
+        workers = list(self.workers)
+        _end(self.workers)
+        for worker in workers:
             worker.join()
-        self.workers = []
 
     def map(
         self,

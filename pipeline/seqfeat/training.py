@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -273,26 +273,27 @@ class Trainer:
                 break
         if not self.ranks.is_alone:
             loss = add_up_ranks(self.weights, loss, self.ranks)
-        norm = self._update()
+        loss = self._update(loss)
         # A fused step does not say that it wrote, and layers keep what they made of the weights.
         torch.autograd.graph.increment_version(self.weights)
         self.schedule.step()
-        # Such a gradient has ruined the weights, which the loss would show a step too late.
-        return loss if math.isfinite(norm) else torch.full_like(loss, math.nan)
+        return loss
 
-    def _update(self) -> float:
-        """Clip the gradients, let the optimizer take a step, and return how long they were."""
+    def _update(self, loss: Tensor) -> Tensor:
+        """Clip the gradients, take a step and return the loss, NaN if the gradients are not finite."""
+        # Such gradients have ruined the weights, which the loss would show a step too late.
         compiled = self.backpropagation
         # The optimizer makes its state in its first step, unless that came from an earlier fit.
         if compiled is not None and self.optimizer.state and compiled.is_at(self.weights):
             if self.compiled_optimizer is None:
                 options = self.optimizer, compiled, MAX_GRADIENT_NORM
                 self.compiled_optimizer = compiled_optimizer(*options)
-            return self.compiled_optimizer.step()
+            is_finite = math.isfinite(self.compiled_optimizer.step())
+            return loss if is_finite else torch.full_like(loss, math.nan)
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        norm = float(clip_gradients(gradients, MAX_GRADIENT_NORM))
+        norm = clip_gradients(gradients, MAX_GRADIENT_NORM)
         self.optimizer.step()
-        return norm
+        return torch.where(norm.isfinite(), loss, math.nan)
 
     def _divisors(self, batch: TrainingSet, share: Share | None) -> tuple[int, int]:
         """Return how many observed values and series the whole batch has."""
@@ -310,28 +311,19 @@ class Trainer:
         n_values: int | None = None,
         n_samples: int | None = None,
     ) -> Tensor:
-        """Add the gradients of all micro-batches and return the batch's loss."""
+        """Find the batch's gradients, added up over its parts, and return its loss."""
         n_values = batch.n_values if n_values is None else n_values
         n_samples = len(batch) if n_samples is None else n_samples
         parts = [(batch.rows(rows), corruption.rows(rows)) for rows in self.micro_batches(batch)]
-        compiled = self.backpropagation
-        if (
-            compiled is not None
-            and parts
-            and (batch.targets is None) == (self.network.head is None)
-        ):
+        compiled, is_labelled = self.backpropagation, batch.targets is not None
+        if compiled is not None and parts and is_labelled == (self.network.head is not None):
             weighting = self.objective.weighting(batch, n_values, n_samples)
             return compiled.run(parts, weighting, self.side_by_side)
         self.network.prepare()
-
-        def differentiate(
-            part: tuple[TrainingSet, Corruption],
-        ) -> tuple[Tensor, Sequence[Tensor | None]]:
-            return self.objective.gradients(*part, n_values, n_samples)
-
+        differentiate = partial(self.objective.gradients, n_values=n_values, n_samples=n_samples)
         loss = torch.zeros((), device=self.device)
-        for part, gradients in self.side_by_side.map(differentiate, parts):
-            loss += part
+        for found, gradients in self.side_by_side.map(differentiate, parts):
+            loss += found
             add_gradients(self.weights, gradients)
         return loss
 

@@ -278,7 +278,7 @@ class NetworkProgram:
         self.loaded = [values, inputs]
         if self.is_masked:
             observed = torch.ones_like(values) if part.observed is None else part.observed
-            observed = as_rows(observed.float())
+            observed = as_rows(observed)
             self.to_loss.change(self.cut_observed, observed.data_ptr(), observed.stride(0))
             self.loaded.append(observed)
         if corruption.encoder_units is not None:
@@ -326,6 +326,7 @@ def fill(into: Tensor, values: Tensor) -> None:
 
 
 def as_rows(values: Tensor) -> Tensor:
-    """Return it with each series in order in memory. Shape: (B, T, C)."""
+    """Return it in float32, with each series in order in memory. Shape: (B, T, C)."""
+    values = values.float()
     is_in_order = values.stride()[1:] == (values.shape[2], 1)
     return values if is_in_order else values.contiguous()
