@@ -280,7 +280,7 @@ class Trainer:
         return loss
 
     def _update(self, loss: Tensor) -> Tensor:
-        """Clip the gradients, take a step and return the loss, NaN if the gradients are not finite."""
+        """Clip the gradients and take a step; return the loss, NaN if they are not finite."""
         # Such gradients have ruined the weights, which the loss would show a step too late.
         compiled = self.backpropagation
         # The optimizer makes its state in its first step, unless that came from an earlier fit.
