@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from seqfeat import LSTMAutoencoder, training
-from seqfeat.backpropagation import compiled, compiled_backpropagation, compiled_optimizer
 from seqfeat.batches import TrainingSet
+from seqfeat.compiled import compiled_backpropagation, compiled_optimizer, desk
 from seqfeat.corruption import Corruption, draw_corruption
 from seqfeat.gradients import clip_gradients
 from seqfeat.initialization import initialize
@@ -168,7 +168,7 @@ def test_the_same_bits_on_any_number_of_threads(n_threads):
 
 def test_batches_of_many_shapes_one_after_the_other(monkeypatch):
     """Programs share memory, which grows, and only so many are kept."""
-    monkeypatch.setattr(compiled, "MOST_PROGRAMS", 3)
+    monkeypatch.setattr(desk, "MOST_PROGRAMS", 3)
     network = make_network(pooling="statistics", patch_len=2, n_time_features=3)
     backpropagation = compiled_backpropagation(network)
     for n_timesteps in (9, 23, 4, 60, 9, 11, 12, 13, 60, 4):
@@ -176,7 +176,7 @@ def test_batches_of_many_shapes_one_after_the_other(monkeypatch):
         corruption = make_corruption(network, batch, dropout=0.3)
         found = by_kernels(network, batch, corruption, backpropagation=backpropagation)
         assert_agree(network, found, by_autograd(network, batch, corruption))
-        assert all(len(desk.programs) <= 3 for desk in backpropagation.desks)
+        assert all(len(place.desk.programs) <= 3 for place in backpropagation.places)
 
 
 def test_weights_that_changed_count():

@@ -11,8 +11,8 @@ import torch
 from joblib import Parallel, delayed
 
 from seqfeat import LSTMAutoencoder, training
-from seqfeat.backpropagation.compiled import Desk
 from seqfeat.batches import TrainingSet
+from seqfeat.compiled.backpropagation import WorkingPlace
 from seqfeat.device import single_threaded
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
@@ -198,14 +198,14 @@ def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads, is_compiled,
             time.sleep(0.05)
 
     if is_compiled:
-        run = Desk.run
+        run = WorkingPlace.run
 
-        def interrupted(desk):
+        def interrupted(place):
             press_ctrl_c_in_the_third_epoch()
-            ended.append(run(desk))
-            return desk
+            ended.append(run(place))
+            return place
 
-        monkeypatch.setattr(Desk, "run", interrupted)
+        monkeypatch.setattr(WorkingPlace, "run", interrupted)
     else:
         network.encoder.register_forward_pre_hook(press_ctrl_c_in_the_third_epoch)
         network.decoder.register_forward_hook(lambda *_: ended.append(1) and None)

@@ -12,8 +12,8 @@ The modules, in the order in which data flows through them:
 - `ranks`, `shards`: the processes that share a fit, and which series each of them holds
 - `regions`, `batches`, `scaled`, `corruption`: what a training step is fed
 - `sampling`, `initialization`: the weights that training begins with
-- `threads`, `schedule`, `objective`, `backpropagation`, `gradients`, `history`, `training`:
-  the training loop
+- `threads`, `schedule`, `objective`, `gradients`, `history`, `training`: the training loop
+- `compiled`: its steps, and the encoder, as programs of the compiled kernels
 - `resuming`, `checkpoints`, `fingerprints`: going on after a kill
 - `inference`: running a trained network over any number of series
 - `labels`, `fitting`: one fit from beginning to end

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqfeat.compiled import compiled_embedder
 from seqfeat.device import (
     full_precision,
     halving_on_out_of_memory,
@@ -115,7 +116,10 @@ def decode(
 
 
 def _encode(network: RecurrentAutoencoder, values: Tensor, lengths: Tensor) -> Tensor:
-    """Embed a batch; a single series beside itself, as kernels for one round otherwise."""
+    """Embed a batch; PyTorch a single series beside itself, as it rounds one otherwise."""
+    embedder = compiled_embedder(network) if values.device.type == "cpu" else None
+    if embedder is not None:
+        return embedder.embed(values, lengths)
     if len(values) == 1:
         try:
             return network.encode(values.expand(2, -1, -1), lengths.expand(2))[:1]

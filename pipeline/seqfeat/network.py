@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -263,6 +263,7 @@ class RecurrentAutoencoder(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.embedder: Any = None
         self.encoder = Encoder(architecture)
         self.decoder = Decoder(architecture)
         self.head: nn.Linear | None = None
@@ -273,6 +274,15 @@ class RecurrentAutoencoder(nn.Module):
     def layers(self) -> list[LSTMLayer]:
         """All LSTM layers; looking for them takes as long as one of them takes to run."""
         return [layer for layer in self.modules() if isinstance(layer, LSTMLayer)]
+
+    @cached_property
+    def parts(self) -> list[nn.Module]:
+        """All modules."""
+        return list(self.modules())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled programs belong to a process, and a copy writes its own.
+        return {**self.__dict__, "embedder": None}
 
     def prepare(self) -> None:
         """Make ready to run in several threads; see `LSTMLayer.prepare`."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from seqfeat.backpropagation import compiled_backpropagation, compiled_optimizer
 from seqfeat.batches import Share, Source, TrainingSet, length_buckets
+from seqfeat.compiled import compiled_backpropagation, compiled_optimizer
 from seqfeat.corruption import Corruption, draw_corruption
 from seqfeat.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
@@ -34,7 +34,7 @@ from seqfeat.schedule import Patience, one_cycle
 from seqfeat.threads import SideBySide
 
 if TYPE_CHECKING:
-    from seqfeat.backpropagation.optimizer import CompiledAdamW
+    from seqfeat.compiled.optimizer import CompiledAdamW
 
 __all__ = ["Settings", "train"]
 

@@ -15,7 +15,7 @@ from seqfeat.recurrence.kernels import Kernels
 from seqfeat.recurrence.product_code import PANEL_WIDTH
 from seqfeat.recurrence.program import Program, rounded_up
 
-__all__ = ["LayerPass", "Packed", "States", "outputs_of"]
+__all__ = ["LayerPass", "Packed", "States", "outputs_of", "version_of"]
 
 
 class LayerPass(NamedTuple):
@@ -130,7 +130,7 @@ class Packed:
 
     def refresh(self, weights: tuple[Tensor, ...]) -> None:
         """Take over what was written into the weights."""
-        versions = tuple(map(_version, weights))
+        versions = tuple(map(version_of, weights))
         self.program.run()
         # Last, as threads that see it take the rest as done.
         self.versions = versions
@@ -141,10 +141,11 @@ class Packed:
 
     def is_of(self, weights: tuple[Tensor, ...]) -> bool:
         """Tell whether the weights have not been written to since."""
-        return self.versions == tuple(map(_version, weights))
+        return self.versions == tuple(map(version_of, weights))
 
 
-def _version(weight: Tensor) -> int:
+def version_of(weight: Tensor) -> int:
+    """Return how often a weight was written to."""
     # Tensors made in inference mode count nothing; networks made there are never trained.
     return 0 if weight.is_inference() else weight._version
 

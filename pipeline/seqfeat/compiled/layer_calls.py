@@ -71,19 +71,25 @@ class LayerGradients:
 class LayerCalls:
     """One layer's share of a program for `n_series` series of `n_steps` steps.
 
-    Matrices lie by time: (L, B, D), D in whole vectors.
+    Without `gradients` only forward, and only the outputs are kept. Matrices lie by time:
+    (L, B, D), D in whole vectors.
     """
 
     def __init__(
-        self, memory: Memory, gradients: LayerGradients, n_series: int, n_steps: int
+        self,
+        memory: Memory,
+        weights: LayerWeights,
+        n_series: int,
+        n_steps: int,
+        gradients: LayerGradients | None = None,
     ) -> None:
-        self.memory, self.gradients = memory, gradients
-        self.weights = weights = gradients.weights
+        self.memory, self.weights, self.gradients = memory, weights, gradients
         self.n_series, self.n_steps = n_series, n_steps
+        n_kept = n_steps if gradients is not None else 0
         self.lanes, self.units = weights.packed.kernels.lanes, weights.packed.units
-        self.gates = memory.take(n_steps, n_series, 4 * self.units)
+        self.gates = memory.take(max(n_kept, 1), n_series, 4 * self.units)
         self.all_outputs = memory.take(n_steps + 1, n_series, self.units)
-        self.cells = memory.take(n_steps + 1, n_series, self.units)
+        self.cells = memory.take(n_kept + 1, n_series, self.units)
         self.outputs = self.all_outputs.behind(1)
         self.is_shared = False
         self.constant: Place | None = None
@@ -111,6 +117,7 @@ class LayerCalls:
             )
             start, start_row = begin.address, begin.shape[1]
         state_step = n_series * self.units
+        kept_step = state_step if self.gradients is not None else 0
         program.call(
             "lstm_forward",
             *(start, 0, start_row),
@@ -118,8 +125,8 @@ class LayerCalls:
             self.weights.sequence_dim,
             panels.data_ptr() + 4 * self.weights.constant_dim * panels.stride(1),
             *(panels.stride(0), packed.by_hidden.data_ptr()),
-            *(self.gates.address, 4 * state_step, self.all_outputs.address),
-            *(self.cells.address, state_step, n_series, self.n_steps, self.units // self.lanes),
+            *(self.gates.address, 4 * kept_step, self.all_outputs.address),
+            *(self.cells.address, kept_step, n_series, self.n_steps, self.units // self.lanes),
         )
 
     def backward(
@@ -132,6 +139,7 @@ class LayerCalls:
         n_series, n_vectors = self.n_series, self.units // self.lanes
         weights, take, call = self.weights, self.memory.take, program.call
         found, gates = self.gradients, 4 * self.units
+        assert found is not None
         width = rounded_up(weights.sequence_dim, self.lanes)
         scratch = take(2 * n_series * self.units + max(self.units, width))
         self.over_steps = take(n_series, gates)
@@ -158,12 +166,14 @@ class LayerCalls:
             )
             self._transposed(program, sums, self.sequences, found.sequences, zeros)
         if self.constant is not None:
-            self._backward_of_constant(program, self.constant, zeros)
+            self._backward_of_constant(program, self.constant, found, zeros)
 
-    def _backward_of_constant(self, program: Program, constant: Place, zeros: int) -> None:
+    def _backward_of_constant(
+        self, program: Program, constant: Place, found: LayerGradients, zeros: int
+    ) -> None:
         width = constant.shape[1]
         self.d_constant = self.memory.take(self.n_series, width)
-        self._transposed(program, self.over_steps, constant, self.gradients.constant, zeros)
+        self._transposed(program, self.over_steps, constant, found.constant, zeros)
         right = self.weights.inputs
         program.call(
             "product",

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from seqfeat.backpropagation.compiled import Backpropagation
+from seqfeat.compiled.backpropagation import Backpropagation
 from seqfeat.recurrence.program import Program
 
 __all__ = ["CompiledAdamW"]

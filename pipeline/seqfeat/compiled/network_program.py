@@ -6,62 +6,32 @@ Other shapes are those of `seqfeat.network`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss, pad
 
-from seqfeat.backpropagation.layer_calls import LayerCalls
-from seqfeat.backpropagation.linear_calls import LinearCalls
-from seqfeat.backpropagation.network_weights import N_STATISTICS, NetworkGradients
 from seqfeat.batches import TrainingSet
+from seqfeat.compiled.encoder_program import EncoderProgram, PartShape, as_rows
+from seqfeat.compiled.linear_calls import LinearCalls
+from seqfeat.compiled.network_weights import N_STATISTICS, NetworkGradients
 from seqfeat.corruption import Corruption
 from seqfeat.objective import Weighting
-from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
+from seqfeat.recurrence.program import Place, Program
 
-__all__ = ["NetworkProgram", "PartShape"]
-
-
-class PartShape(NamedTuple):
-    """What a program is written for."""
-
-    n_series: int
-    n_windows: int
-    n_timesteps: int
-    is_observed: bool
-    """Whether everything was observed."""
-    drops_encoder_units: bool
-    drops_decoder_units: bool
+__all__ = ["NetworkProgram"]
 
 
-class NetworkProgram:
-    """Finds the loss and the gradients for parts of one shape.
-
-    Parameters
-    ----------
-    gradients : NetworkGradients
-        Where it leaves them.
-    shape : PartShape
-    storage : Tensor of shape (n_floats,)
-        Where all else that it computes lies; programs that do not run at once may share it.
-        If it is shorter than ``n_floats``, the program must not run.
-    """
+class NetworkProgram(EncoderProgram):
+    """Finds the loss and the gradients for parts of one shape; arguments as for the encoder's."""
 
     def __init__(self, gradients: NetworkGradients, shape: PartShape, storage: Tensor) -> None:
-        self.gradients, self.shape, self.weights = gradients, shape, gradients.weights
-        weights = self.weights
-        self.architecture = weights.network.architecture
-        self.memory = Memory(storage)
-        self.lanes = weights.kernels.lanes
+        weights = gradients.weights
+        super().__init__(weights, shape, storage, gradients)
+        self.found = gradients
         self.zeros = weights.zeros.data_ptr()
-        self.n_steps = torch.ones(shape.n_series, dtype=torch.int64)
         self.n_patches = -(-shape.n_timesteps // self.architecture.patch_len)
-        self.to_embeddings, self.to_gradients = Program(weights.kernels), Program(weights.kernels)
+        self.to_gradients = Program(weights.kernels)
         self.head = weights.network.head
-        self.program = self.to_embeddings
-        self._encode()
         if self.head is not None:
             self.program = self.to_gradients
         self._decode()
@@ -69,93 +39,18 @@ class NetworkProgram:
         self._decode_backward()
         self._encode_backward()
         self.to_loss = self.program
-        self.to_embeddings.finish()
+
+    def finish(self) -> None:
+        """Make ready to run."""
+        super().finish()
         self.to_gradients.finish()
-        if self.n_floats <= len(storage):
-            self._find_tensors()
-
-    @property
-    def n_floats(self) -> int:
-        """How long the storage has to be."""
-        return self.memory.n_floats
-
-    def _call(self, name: str, *arguments: int) -> None:
-        self.program.call(name, *arguments)
-
-    def _layer(self, number: int, n_steps: int) -> LayerCalls:
-        gradients = self.gradients.layers[number]
-        return LayerCalls(self.memory, gradients, self.shape.n_series, n_steps)
-
-    def _whole_vectors(self, width: int) -> int:
-        return rounded_up(width, self.lanes)
+        tensor = self.memory.tensor
+        self.at_factor = tensor(self.factor)
+        self.at_encoder_keep = tensor(self.encoder_keep)
+        self.at_decoder_keep = tensor(self.decoder_keep)
+        self.at_squared_errors = tensor(self.squared_errors)
 
     # Forward
-
-    def _encode(self) -> None:
-        """Write the encoder, from `inputs` to `embeddings`."""
-        a, s, take = self.architecture, self.shape, self.memory.take
-        sizes = a.window_len, a.window_stride, s.n_windows
-        self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
-        self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
-        first, second = self._layer(0, s.n_windows), self._layer(1, s.n_windows)
-        first.forward(self.program, self.inputs)
-        self.hidden = self._drop(first.outputs, self.encoder_keep, s.drops_encoder_units)
-        second.forward(self.program, self.hidden)
-        self.encoder = first, second
-        self.embeddings = self.pooled = self._pool(second.outputs)
-        if self.gradients.projection is not None:
-            self.projection = LinearCalls(self.memory, self.gradients.projection)
-            self.embeddings = self.projection.forward(self.program, self.pooled)
-
-    def _cut_windows(
-        self, program: Program, length: int, stride: int, n_windows: int
-    ) -> tuple[Place, int]:
-        """Write windows of values that `load` tells of; return where they are and the call."""
-        s, n_channels = self.shape, self.architecture.n_channels
-        windows = self.memory.take(n_windows, s.n_series, self._whole_vectors(length * n_channels))
-        n_vectors = windows.shape[2] // self.lanes
-        sizes = s.n_series, s.n_timesteps, n_channels, length, stride
-        call = program.call(
-            "cut_windows", 0, 0, *sizes, windows.address, windows.shape[0], n_vectors
-        )
-        return windows, call
-
-    def _drop(self, sequences: Place, keep: Place, is_wanted: bool) -> Place:
-        """Write `network.drop_units`."""
-        if not is_wanted:
-            return sequences
-        result = self.memory.take(*sequences.shape)
-        n_vectors = keep.shape[0] * keep.shape[1] // self.lanes
-        arguments = sequences.address, sequences.shape[0], keep.address, n_vectors, result.address
-        self._call("multiply", *arguments)
-        return result
-
-    def _pool(self, outputs: Place) -> Place:
-        """Write the pooling over the steps."""
-        _, n_series, width = outputs.shape
-        if self.architecture.pooling == "last":
-            pooled = self.memory.take(n_series, width)
-            n_vectors = width // self.lanes
-            places = outputs.address, self._n_steps
-            self._call("last_steps", *places, n_series, n_vectors, pooled.address)
-            return pooled
-        row = N_STATISTICS * (self.hidden.shape[2] + width)
-        pooled = self.memory.take(n_series, row)
-        for sequences, statistics in self._statistics(pooled):
-            n_steps, _, width = sequences.shape
-            places = sequences.address, self._n_steps
-            sizes = n_series, width // self.lanes, n_steps
-            self._call("pool", *places, *sizes, statistics, row, row // N_STATISTICS)
-        return pooled
-
-    def _statistics(self, pooled: Place) -> Iterator[tuple[Place, int]]:
-        """Yield both layers' outputs, with where the first of their statistics begin."""
-        yield self.hidden, pooled.address
-        yield self.encoder[1].outputs, pooled.address + 4 * self.hidden.shape[2]
-
-    @property
-    def _n_steps(self) -> int:
-        return self.n_steps.data_ptr()
 
     def _decode(self) -> None:
         """Write the decoder, from `embeddings` to `patches`."""
@@ -170,7 +65,7 @@ class NetworkProgram:
         hidden = self._drop(first.outputs, self.decoder_keep, s.drops_decoder_units)
         second.forward(self.program, hidden)
         self.decoder = first, second
-        self.output = LinearCalls(self.memory, self.gradients.output)
+        self.output = LinearCalls(self.memory, self.weights.output, self.found.output)
         self.patches = self.output.forward(self.program, second.outputs)
 
     def _compare(self) -> None:
@@ -258,29 +153,19 @@ class NetworkProgram:
 
     # Running it
 
-    def _find_tensors(self) -> None:
-        """Look up, once, what is written and read from outside."""
-        tensor = self.memory.tensor
-        self.at_factor = tensor(self.factor)
-        self.at_encoder_keep = tensor(self.encoder_keep)
-        self.at_decoder_keep = tensor(self.decoder_keep)
-        self.at_squared_errors = tensor(self.squared_errors)
-
     def load(
         self, n_steps: Tensor, part: TrainingSet, corruption: Corruption, weighting: Weighting
     ) -> None:
         """Take up a part of which the encoder takes `n_steps` (B,)."""
-        self.n_steps.copy_(n_steps)
-        values, inputs = as_rows(part.values), as_rows(corruption.apply(part.values))
-        self.to_embeddings.change(self.cut_inputs, inputs.data_ptr(), inputs.stride(0))
+        self.load_values(corruption.apply(part.values), n_steps)
+        values = as_rows(part.values)
         self.to_loss.change(self.cut_targets, values.data_ptr(), values.stride(0))
-        # Kept until they were read.
-        self.loaded = [values, inputs]
+        self.targets = [values]
         if self.is_masked:
             observed = torch.ones_like(values) if part.observed is None else part.observed
             observed = as_rows(observed)
             self.to_loss.change(self.cut_observed, observed.data_ptr(), observed.stride(0))
-            self.loaded.append(observed)
+            self.targets.append(observed)
         if corruption.encoder_units is not None:
             fill(self.at_encoder_keep, corruption.encoder_units)
         if corruption.decoder_units is not None:
@@ -304,7 +189,7 @@ class NetworkProgram:
     def _run_head(self, head: nn.Linear) -> None:
         """Find the cross-entropy of the classification head, and its gradients."""
         assert self.classes is not None
-        embeddings = self.memory.tensor(self.embeddings)[:, : self.architecture.embedding_dim]
+        embeddings = self.found_embeddings()
         scores = log_softmax(head(embeddings), dim=1)
         weight = self.weighting.entropy
         self.entropy = float(nll_loss(scores, self.classes, reduction="sum")) * weight
@@ -312,7 +197,7 @@ class NetworkProgram:
         d_scores[torch.arange(len(d_scores)), self.classes] -= 1
         d_scores *= weight
         fill(self.memory.tensor(self.d_embeddings_of_head), d_scores @ head.weight)
-        d_weight, d_bias = self.gradients.head
+        d_weight, d_bias = self.found.head
         torch.mm(d_scores.T, embeddings, out=d_weight)
         torch.sum(d_scores, dim=0, out=d_bias)
 
@@ -323,10 +208,3 @@ def fill(into: Tensor, values: Tensor) -> None:
     if width < into.shape[-1]:
         into.zero_()
     into[..., :width].copy_(values)
-
-
-def as_rows(values: Tensor) -> Tensor:
-    """Return it in float32, with each series in order in memory. Shape: (B, T, C)."""
-    values = values.float()
-    is_in_order = values.stride()[1:] == (values.shape[2], 1)
-    return values if is_in_order else values.contiguous()

@@ -8,10 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from seqfeat.backpropagation.layer_calls import Copy, LayerGradients, LayerWeights
-from seqfeat.backpropagation.linear_calls import LinearGradients, LinearWeights
+from seqfeat.compiled.layer_calls import Copy, LayerGradients, LayerWeights
+from seqfeat.compiled.linear_calls import LinearGradients, LinearWeights
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.recurrence import LSTMLayer
+from seqfeat.recurrence.passes import version_of
 from seqfeat.recurrence.program import Program
 
 __all__ = ["N_STATISTICS", "NetworkGradients", "NetworkWeights"]
@@ -25,6 +26,8 @@ class NetworkWeights:
 
     def __init__(self, network: RecurrentAutoencoder) -> None:
         self.network = network
+        self.parameters = list(network.parameters())
+        self.addresses = [weight.data_ptr() for weight in self.parameters]
         a, encoder, decoder = network.architecture, network.encoder, network.decoder
         layers = cast(list[LSTMLayer], [*encoder.forward_layers, *decoder.layers])
         self.layers = list(map(LayerWeights, layers, (0, 0, a.embedding_dim, 0)))
@@ -42,9 +45,22 @@ class NetworkWeights:
         widths = [layer.input_size for layer in layers] + [part.depth for part in linear]
         self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
 
+        self.versions: tuple[int, ...] = ()
+
     def refresh(self) -> None:
         """Take over what was written into the weights."""
         self.program.run()
+
+    def refresh_if_changed(self) -> None:
+        """Take it over unless nothing was written since the last time."""
+        versions = tuple(map(version_of, self.parameters))
+        if versions != self.versions:
+            self.refresh()
+            self.versions = versions
+
+    def is_at_hand(self) -> bool:
+        """Tell whether the weights are still where they were in memory."""
+        return self.addresses == [weight.data_ptr() for weight in self.parameters]
 
 
 class NetworkGradients:

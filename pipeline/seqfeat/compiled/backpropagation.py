@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from seqfeat.backpropagation.network_program import NetworkProgram, PartShape
-from seqfeat.backpropagation.network_weights import NetworkGradients, NetworkWeights
 from seqfeat.batches import TrainingSet
+from seqfeat.compiled.desk import Desk
+from seqfeat.compiled.encoder_program import PartShape
+from seqfeat.compiled.network_program import NetworkProgram
+from seqfeat.compiled.network_weights import NetworkGradients, NetworkWeights
 from seqfeat.corruption import Corruption
 from seqfeat.network import RecurrentAutoencoder, n_windows
 from seqfeat.objective import Weighting
 from seqfeat.threads import SideBySide
 
 __all__ = ["Backpropagation"]
-
-MOST_PROGRAMS = 64
-"""That are kept of one thread: parts of a batch come in many lengths, and again in every epoch."""
 
 Part = tuple[TrainingSet, Corruption]
 
@@ -44,7 +44,7 @@ class Backpropagation:
         pairs = zip(parts, self.parameters, strict=True)
         self.gradients = [part.view_as(weight) for part, weight in pairs]
         self.weights = NetworkWeights(network)
-        self.desks: list[Desk] = []
+        self.places: list[WorkingPlace] = []
 
     def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> Tensor:
         """Write the gradients of some parts, added up, into `flat`, and return their loss."""
@@ -52,18 +52,18 @@ class Backpropagation:
         for weight, gradient in zip(self.parameters, self.gradients, strict=True):
             weight.grad = gradient
         loss, n_threads = 0.0, side_by_side.n_threads
-        while len(self.desks) < min(len(parts), n_threads):
-            self.desks.append(Desk(self.weights, self.gradients))
+        while len(self.places) < min(len(parts), n_threads):
+            self.places.append(WorkingPlace(self.weights, self.gradients))
 
-        def load(number: int) -> Desk:
-            # As many at a time as there are threads, and so none at the same desk.
-            desk = self.desks[number % n_threads]
-            desk.load(*parts[number], weighting)
-            return desk
+        def load(number: int) -> WorkingPlace:
+            # As many at a time as there are threads, and so none at the same place.
+            place = self.places[number % n_threads]
+            place.load(*parts[number], weighting)
+            return place
 
-        for number, desk in enumerate(side_by_side.map(Desk.run, range(len(parts)), load)):
-            loss += desk.program.loss()
-            desk.gradients.hand_over(is_first=number == 0)
+        for number, place in enumerate(side_by_side.map(WorkingPlace.run, range(len(parts)), load)):
+            loss += place.program.loss()
+            place.gradients.hand_over(is_first=number == 0)
         return torch.tensor(loss)
 
     def is_at(self, weights: Sequence[nn.Parameter]) -> bool:
@@ -71,18 +71,16 @@ class Backpropagation:
         return weights[0].grad is self.gradients[0]
 
 
-class Desk:
-    """Where one part of a batch at a time is worked on."""
+class WorkingPlace:
+    """Where the gradients of one part at a time are found."""
 
     def __init__(self, weights: NetworkWeights, into: list[Tensor]) -> None:
-        self.weights, self.gradients = weights, NetworkGradients(weights, into)
-        self.programs: dict[PartShape, NetworkProgram] = {}
-        self.storage = torch.empty(0)
+        self.network, self.gradients = weights.network, NetworkGradients(weights, into)
+        self.desk = Desk(partial(NetworkProgram, self.gradients))
 
     def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
         """Take up a part."""
-        network = self.weights.network
-        n_steps, a = network.n_steps(part.lengths), network.architecture
+        n_steps, a = self.network.n_steps(part.lengths), self.network.architecture
         n_series, n_timesteps, _ = part.values.shape
         shape = PartShape(
             n_series,
@@ -92,23 +90,10 @@ class Desk:
             corruption.encoder_units is not None,
             corruption.decoder_units is not None,
         )
-        self.program = self._program(shape)
+        self.program = self.desk.program(shape)
         self.program.load(n_steps, part, corruption, weighting)
 
-    def run(self) -> Desk:
+    def run(self) -> WorkingPlace:
         """Find its gradients."""
         self.program.run()
         return self
-
-    def _program(self, shape: PartShape) -> NetworkProgram:
-        if shape not in self.programs:
-            program = NetworkProgram(self.gradients, shape, self.storage)
-            if program.n_floats > len(self.storage) or len(self.programs) == MOST_PROGRAMS:
-                self.programs.clear()
-            if program.n_floats > len(self.storage):
-                # Not both at once.
-                self.storage = torch.empty(0)
-                self.storage = torch.empty(program.n_floats)
-                program = NetworkProgram(self.gradients, shape, self.storage)
-            self.programs[shape] = program
-        return self.programs[shape]

@@ -1,0 +1,51 @@
+"""Embedding batches by programs of the kernels, on any number of threads."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from torch import Tensor
+
+from seqfeat.compiled.desk import Desk
+from seqfeat.compiled.encoder_program import EncoderProgram, PartShape
+from seqfeat.compiled.network_weights import NetworkWeights
+from seqfeat.network import RecurrentAutoencoder, n_windows
+
+__all__ = ["Embedder"]
+
+MOST_FLOATS_KEPT = 2**22
+"""Of a desk's memory between two batches; larger ones are given back."""
+
+
+class Embedder:
+    """Embeds batches with a network's weights as they are; a series' bits are the same in any."""
+
+    def __init__(self, network: RecurrentAutoencoder) -> None:
+        self.weights = NetworkWeights(network)
+        self.lock = threading.Lock()
+        self.idle: list[Desk[EncoderProgram]] = []
+
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the embeddings. Shape: (B, T, C), (B,) -> (B, E)."""
+        desk, weights = self._desk()
+        a, (n_series, n_timesteps, _) = weights.network.architecture, values.shape
+        windows = n_windows(n_timesteps, a.window_len, a.window_stride)
+        program = desk.program(PartShape(n_series, windows, n_timesteps, True, False, False))
+        program.load_values(values, weights.network.n_steps(lengths))
+        program.to_embeddings.run()
+        embeddings = program.found_embeddings().clone()
+        with self.lock:
+            if weights is self.weights and len(desk.storage) <= MOST_FLOATS_KEPT:
+                self.idle.append(desk)
+        return embeddings
+
+    def _desk(self) -> tuple[Desk[EncoderProgram], NetworkWeights]:
+        """Return a desk at which nobody works, and the weights, as they are now."""
+        with self.lock:
+            if not self.weights.is_at_hand():
+                self.weights, self.idle = NetworkWeights(self.weights.network), []
+            self.weights.refresh_if_changed()
+            if self.idle:
+                return self.idle.pop(), self.weights
+            return Desk(partial(EncoderProgram, self.weights)), self.weights

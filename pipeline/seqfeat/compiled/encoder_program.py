@@ -1,0 +1,167 @@
+"""An encoder's program: from values to embeddings.
+
+Matrices lie by time, (L, B, D), with D in whole vectors: B series, L recurrent steps.
+Other shapes are those of `seqfeat.network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqfeat.compiled.layer_calls import LayerCalls
+from seqfeat.compiled.linear_calls import LinearCalls
+from seqfeat.compiled.network_weights import N_STATISTICS, NetworkGradients, NetworkWeights
+from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
+
+__all__ = ["EncoderProgram", "PartShape", "as_rows"]
+
+
+class PartShape(NamedTuple):
+    """What a program is written for."""
+
+    n_series: int
+    n_windows: int
+    n_timesteps: int
+    is_observed: bool
+    """Whether everything was observed."""
+    drops_encoder_units: bool
+    drops_decoder_units: bool
+
+
+class EncoderProgram:
+    """Embeds parts of one shape.
+
+    Parameters
+    ----------
+    weights : NetworkWeights
+    shape : PartShape
+    storage : Tensor of shape (n_floats,)
+        Where all that it computes lies; programs that do not run at once may share it. If it
+        is shorter than ``n_floats``, the program must not run.
+    gradients : NetworkGradients, optional
+        Where those of the weights go; without them it keeps nothing for them.
+    """
+
+    def __init__(
+        self,
+        weights: NetworkWeights,
+        shape: PartShape,
+        storage: Tensor,
+        gradients: NetworkGradients | None = None,
+    ) -> None:
+        self.weights, self.shape, self.gradients = weights, shape, gradients
+        self.architecture = weights.network.architecture
+        self.memory = Memory(storage)
+        self.lanes = weights.kernels.lanes
+        self.n_steps = torch.ones(shape.n_series, dtype=torch.int64)
+        self.to_embeddings = self.program = Program(weights.kernels)
+        self._encode()
+
+    def finish(self) -> None:
+        """Make ready to run."""
+        self.to_embeddings.finish()
+
+    def load_values(self, values: Tensor, n_steps: Tensor) -> None:
+        """Take up values (B, T, C), of which the encoder takes `n_steps` (B,)."""
+        self.n_steps.copy_(n_steps)
+        # Kept until they were read.
+        self.values = values = as_rows(values)
+        self.to_embeddings.change(self.cut_inputs, values.data_ptr(), values.stride(0))
+
+    def found_embeddings(self) -> Tensor:
+        """Return a view of the embeddings. Shape: (B, E)."""
+        return self.memory.tensor(self.embeddings)[:, : self.architecture.embedding_dim]
+
+    @property
+    def n_floats(self) -> int:
+        """How long the storage has to be."""
+        return self.memory.n_floats
+
+    def _call(self, name: str, *arguments: int) -> None:
+        self.program.call(name, *arguments)
+
+    def _layer(self, number: int, n_steps: int) -> LayerCalls:
+        weights, n_series = self.weights.layers[number], self.shape.n_series
+        gradients = None if self.gradients is None else self.gradients.layers[number]
+        return LayerCalls(self.memory, weights, n_series, n_steps, gradients)
+
+    def _whole_vectors(self, width: int) -> int:
+        return rounded_up(width, self.lanes)
+
+    def _encode(self) -> None:
+        """Write the encoder, from `inputs` to `embeddings`."""
+        a, s, take = self.architecture, self.shape, self.memory.take
+        sizes = a.window_len, a.window_stride, s.n_windows
+        self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
+        self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
+        first, second = self._layer(0, s.n_windows), self._layer(1, s.n_windows)
+        first.forward(self.program, self.inputs)
+        self.hidden = self._drop(first.outputs, self.encoder_keep, s.drops_encoder_units)
+        second.forward(self.program, self.hidden)
+        self.encoder = first, second
+        self.embeddings = self.pooled = self._pool(second.outputs)
+        if self.weights.projection is not None:
+            gradients = None if self.gradients is None else self.gradients.projection
+            self.projection = LinearCalls(self.memory, self.weights.projection, gradients)
+            self.embeddings = self.projection.forward(self.program, self.pooled)
+
+    def _cut_windows(
+        self, program: Program, length: int, stride: int, n_windows: int
+    ) -> tuple[Place, int]:
+        """Write windows of values that `load` tells of; return where they are and the call."""
+        s, n_channels = self.shape, self.architecture.n_channels
+        windows = self.memory.take(n_windows, s.n_series, self._whole_vectors(length * n_channels))
+        n_vectors = windows.shape[2] // self.lanes
+        sizes = s.n_series, s.n_timesteps, n_channels, length, stride
+        call = program.call(
+            "cut_windows", 0, 0, *sizes, windows.address, windows.shape[0], n_vectors
+        )
+        return windows, call
+
+    def _drop(self, sequences: Place, keep: Place, is_wanted: bool) -> Place:
+        """Write `network.drop_units`."""
+        if not is_wanted:
+            return sequences
+        result = self.memory.take(*sequences.shape)
+        n_vectors = keep.shape[0] * keep.shape[1] // self.lanes
+        arguments = sequences.address, sequences.shape[0], keep.address, n_vectors, result.address
+        self._call("multiply", *arguments)
+        return result
+
+    def _pool(self, outputs: Place) -> Place:
+        """Write the pooling over the steps."""
+        _, n_series, width = outputs.shape
+        if self.architecture.pooling == "last":
+            pooled = self.memory.take(n_series, width)
+            n_vectors = width // self.lanes
+            places = outputs.address, self._n_steps
+            self._call("last_steps", *places, n_series, n_vectors, pooled.address)
+            return pooled
+        row = N_STATISTICS * (self.hidden.shape[2] + width)
+        pooled = self.memory.take(n_series, row)
+        for sequences, statistics in self._statistics(pooled):
+            n_steps, _, width = sequences.shape
+            places = sequences.address, self._n_steps
+            sizes = n_series, width // self.lanes, n_steps
+            self._call("pool", *places, *sizes, statistics, row, row // N_STATISTICS)
+        return pooled
+
+    def _statistics(self, pooled: Place) -> Iterator[tuple[Place, int]]:
+        """Yield both layers' outputs, with where the first of their statistics begin."""
+        yield self.hidden, pooled.address
+        yield self.encoder[1].outputs, pooled.address + 4 * self.hidden.shape[2]
+
+    @property
+    def _n_steps(self) -> int:
+        return self.n_steps.data_ptr()
+
+
+def as_rows(values: Tensor) -> Tensor:
+    """Return it in float32, with each series in order in memory. Shape: (B, T, C)."""
+    values = values.float()
+    is_in_order = values.stride()[1:] == (values.shape[2], 1)
+    return values if is_in_order else values.contiguous()

@@ -1,0 +1,140 @@
+"""Embedding by programs of the kernels, against the network itself."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from seqfeat import LSTMAutoencoder
+from seqfeat.compiled import compiled_embedder, embedder
+from seqfeat.initialization import initialize
+from seqfeat.network import Architecture, RecurrentAutoencoder
+from seqfeat.recurrence import layer
+from seqfeat.recurrence.kernels import compile_kernels
+
+COMPILED = {}
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(params=[4, 8, 16])
+def lanes(request, monkeypatch):
+    """Run with vectors of each length."""
+    if request.param not in COMPILED:
+        COMPILED[request.param] = compile_kernels(request.param)
+    monkeypatch.setattr(layer, "_kernels", lambda: COMPILED[request.param])
+    return request.param
+
+
+def make_network(**architecture):
+    sizes = {"n_channels": 2, "embedding_dim": 7, "hidden_dim": 10, "pooling": "statistics"}
+    network = RecurrentAutoencoder(Architecture(**{**sizes, **architecture}))
+    initialize(network, torch.Generator().manual_seed(0))
+    return network.eval().requires_grad_(False)
+
+
+def make_values(n_series=9, n_timesteps=31, seed=1):
+    source = torch.Generator().manual_seed(seed)
+    values = torch.randn((n_series, n_timesteps, 2), generator=source)
+    lengths = torch.randint(1, n_timesteps + 1, (n_series,), generator=source)
+    lengths[0] = n_timesteps
+    inside = (torch.arange(n_timesteps) < lengths[:, None])[:, :, None]
+    return values * inside, lengths
+
+
+@pytest.mark.parametrize("pooling", ["last", "statistics"])
+@pytest.mark.parametrize("widths", [{}, {"embedding_dim": 16, "hidden_dim": 32}])
+@pytest.mark.parametrize("windows", [{}, {"patch_len": 3, "window_len": 6, "window_stride": 2}])
+def test_embeddings_are_those_of_the_network(lanes, pooling, widths, windows):
+    network = make_network(pooling=pooling, **widths, **windows)
+    for n_timesteps in (31, 5, 60, 31):
+        values, lengths = make_values(n_timesteps=n_timesteps, seed=n_timesteps)
+        found = compiled_embedder(network).embed(values, lengths)
+        torch.testing.assert_close(found, network.encode(values, lengths), rtol=1e-5, atol=1e-6)
+
+
+def test_a_series_has_the_same_bits_in_any_batch(lanes):
+    network, (values, lengths) = make_network(), make_values(37)
+    embed = compiled_embedder(network).embed
+    together = embed(values, lengths)
+    for n_series in (1, 2, 5, 36):
+        assert torch.equal(embed(values[:n_series], lengths[:n_series]), together[:n_series])
+    assert torch.equal(embed(values.flip(0), lengths.flip(0)).flip(0), together)
+    for row in range(37):
+        # Alone, and without the padding.
+        own = values[row : row + 1, : lengths[row]]
+        assert torch.equal(embed(own, lengths[row : row + 1]), together[row : row + 1])
+
+
+def test_many_threads_at_once():
+    network = make_network(hidden_dim=32)
+    batches = [make_values(20, 10 + seed % 3, seed) for seed in range(24)]
+    embed = compiled_embedder(network).embed
+    expected = [embed(*batch) for batch in batches]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda batch: embed(*batch), batches))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    assert len(network.embedder.idle) <= 8
+
+
+def test_results_are_not_overwritten_by_the_next_batch():
+    network = make_network()
+    embed = compiled_embedder(network).embed
+    first = embed(*make_values(seed=1))
+    kept = first.clone()
+    embed(*make_values(seed=2))
+    assert torch.equal(first, kept)
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_weights_that_changed_count_at_once(is_moved):
+    network, batch = make_network(), make_values()
+    before = compiled_embedder(network).embed(*batch)
+    for weight in network.parameters():
+        if is_moved:
+            weight.data = 0.5 * weight.data
+        else:
+            weight.mul_(0.5)
+    found = compiled_embedder(network).embed(*batch)
+    assert not torch.equal(found, before)
+    torch.testing.assert_close(found, network.encode(*batch), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))]
+)
+def test_a_copy_embeds_by_itself(copied):
+    network, batch = make_network(), make_values()
+    before = compiled_embedder(network).embed(*batch)
+    other = copied(network)
+    for weight in other.parameters():
+        weight.zero_()
+    assert torch.equal(compiled_embedder(network).embed(*batch), before)
+    assert not torch.equal(compiled_embedder(other).embed(*batch), before)
+
+
+def test_much_memory_is_given_back(monkeypatch):
+    network = make_network()
+    compiled_embedder(network).embed(*make_values(3))
+    assert len(network.embedder.idle) == 1
+    monkeypatch.setattr(embedder, "MOST_FLOATS_KEPT", 10_000)
+    compiled_embedder(network).embed(*make_values(300))
+    assert network.embedder.idle == []
+
+
+@pytest.mark.parametrize("architecture", [{"bidirectional": True}, {"pooling": "mean"}])
+def test_the_rest_is_left_to_pytorch(architecture):
+    assert compiled_embedder(make_network(**architecture)) is None
+
+
+def test_transform_is_the_same_with_and_without(monkeypatch):
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(length, 2)).cumsum(axis=0) for length in rng.integers(3, 40, 50)]
+    model = LSTMAutoencoder(8, max_iter=2, random_state=0).fit(series)
+    found = model.transform(series)
+    assert np.array_equal(np.vstack([model.transform([one]) for one in series]), found)
+    monkeypatch.setattr("seqfeat.inference.compiled_embedder", lambda network: None)
+    np.testing.assert_allclose(model.transform(series), found, rtol=1e-4, atol=1e-5)
