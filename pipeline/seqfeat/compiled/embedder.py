@@ -6,6 +6,7 @@ import threading
 from functools import partial
 
 from torch import Tensor
+from torch.nn.functional import linear
 
 from seqfeat.compiled.desk import Desk
 from seqfeat.compiled.encoder_program import EncoderProgram, PartShape
@@ -34,7 +35,11 @@ class Embedder:
         program = desk.program(PartShape(n_series, windows, n_timesteps, True, False, False))
         program.load_values(values, weights.network.n_steps(lengths))
         program.to_embeddings.run()
-        embeddings = program.found_embeddings().clone()
+        if weights.exact_projection is None:
+            embeddings = program.found_embeddings().clone()
+        else:
+            pooled = program.memory.tensor(program.pooled).double()
+            embeddings = linear(pooled, *weights.exact_projection).float()
         with self.lock:
             if weights is self.weights and len(desk.storage) <= MOST_FLOATS_KEPT:
                 self.idle.append(desk)

@@ -33,7 +33,7 @@ class PartShape(NamedTuple):
 
 
 class EncoderProgram:
-    """Embeds parts of one shape.
+    """Embeds parts of one shape, for inference up to the linear map behind the pooling.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ class EncoderProgram:
         second.forward(self.program, self.hidden)
         self.encoder = first, second
         self.embeddings = self.pooled = self._pool(second.outputs)
-        if self.weights.projection is not None:
-            gradients = None if self.gradients is None else self.gradients.projection
+        if self.weights.projection is not None and self.gradients is not None:
+            gradients = self.gradients.projection
             self.projection = LinearCalls(self.memory, self.weights.projection, gradients)
             self.embeddings = self.projection.forward(self.program, self.pooled)
 

@@ -46,6 +46,8 @@ class NetworkWeights:
         self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
 
         self.versions: tuple[int, ...] = ()
+        self.exact_projection: tuple[Tensor, Tensor] | None = None
+        """That of `Encoder.forward`, in float64, for what the pooling leaves in whole vectors."""
 
     def refresh(self) -> None:
         """Take over what was written into the weights."""
@@ -56,6 +58,10 @@ class NetworkWeights:
         versions = tuple(map(version_of, self.parameters))
         if versions != self.versions:
             self.refresh()
+            projection = self.network.encoder.projection
+            if self.projection is not None and isinstance(projection, nn.Linear):
+                exact = self.projection.rows.double(), projection.bias.double()
+                self.exact_projection = exact
             self.versions = versions
 
     def is_at_hand(self) -> bool:
