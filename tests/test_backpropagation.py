@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -177,6 +178,16 @@ def test_batches_of_many_shapes_one_after_the_other(monkeypatch):
         found = by_kernels(network, batch, corruption, backpropagation=backpropagation)
         assert_agree(network, found, by_autograd(network, batch, corruption))
         assert all(len(place.desk.programs) <= 3 for place in backpropagation.places)
+
+
+def test_no_program_keeps_what_it_has_read():
+    network = make_network()
+    batch, backpropagation = make_batch(network, is_ragged=True), compiled_backpropagation(network)
+    corruption = make_corruption(network, batch)
+    by_kernels(network, batch, corruption, backpropagation=backpropagation)
+    alive = [weakref.ref(tensor) for tensor in (batch.values, batch.observed, corruption.noise)]
+    del batch, corruption
+    assert [reference() for reference in alive] == [None, None, None]
 
 
 def test_weights_that_changed_count():

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -126,6 +127,14 @@ def test_a_copy_embeds_by_itself(copied):
         weight.zero_()
     assert torch.equal(compiled_embedder(network).embed(*batch), before)
     assert not torch.equal(compiled_embedder(other).embed(*batch), before)
+
+
+def test_no_program_keeps_what_it_has_read():
+    network, (values, lengths) = make_network(), make_values()
+    compiled_embedder(network).embed(values, lengths)
+    alive = weakref.ref(values)
+    del values
+    assert alive() is None
 
 
 def test_much_memory_is_given_back(monkeypatch):

@@ -34,7 +34,7 @@ class Embedder:
         windows = n_windows(n_timesteps, a.window_len, a.window_stride)
         program = desk.program(PartShape(n_series, windows, n_timesteps, True, False, False))
         program.load_values(values, weights.network.n_steps(lengths))
-        program.to_embeddings.run()
+        program.embed()
         if weights.exact_projection is None:
             embeddings = program.found_embeddings().clone()
         else:

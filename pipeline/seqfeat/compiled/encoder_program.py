@@ -68,9 +68,15 @@ class EncoderProgram:
     def load_values(self, values: Tensor, n_steps: Tensor) -> None:
         """Take up values (B, T, C), of which the encoder takes `n_steps` (B,)."""
         self.n_steps.copy_(n_steps)
-        # Kept until they were read.
-        self.values = values = as_rows(values)
+        values = as_rows(values)
         self.to_embeddings.change(self.cut_inputs, values.data_ptr(), values.stride(0))
+        # Until they were read, and no longer, as there may be many programs.
+        self.kept_alive = [values]
+
+    def embed(self) -> None:
+        """Run up to the embeddings."""
+        self.to_embeddings.run()
+        self.kept_alive.clear()
 
     def found_embeddings(self) -> Tensor:
         """Return a view of the embeddings. Shape: (B, E)."""

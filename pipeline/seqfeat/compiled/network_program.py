@@ -160,12 +160,12 @@ class NetworkProgram(EncoderProgram):
         self.load_values(corruption.apply(part.values), n_steps)
         values = as_rows(part.values)
         self.to_loss.change(self.cut_targets, values.data_ptr(), values.stride(0))
-        self.targets = [values]
+        self.kept_alive.append(values)
         if self.is_masked:
             observed = torch.ones_like(values) if part.observed is None else part.observed
             observed = as_rows(observed)
             self.to_loss.change(self.cut_observed, observed.data_ptr(), observed.stride(0))
-            self.targets.append(observed)
+            self.kept_alive.append(observed)
         if corruption.encoder_units is not None:
             fill(self.at_encoder_keep, corruption.encoder_units)
         if corruption.decoder_units is not None:
@@ -180,6 +180,7 @@ class NetworkProgram(EncoderProgram):
             with torch.no_grad():
                 self._run_head(self.head)
             self.to_gradients.run()
+        self.kept_alive.clear()
 
     def loss(self) -> float:
         """Return the part's loss."""
