@@ -35,3 +35,15 @@ def utterances():
 def pipeline(utterances):
     """A small fitted classifier of the utterances."""
     return make_classifier(4, max_iter=2, random_state=0).fit(*utterances)
+
+
+# Of SSE and NEON, AVX2 and AVX-512; each runs on any CPU, if slower.
+@pytest.fixture(params=[4, 8, 16])
+def lanes(request, monkeypatch):
+    """Run with vectors of each length."""
+    from tests.compiled import compiled_kernels
+
+    from seqfeat.recurrence import layer
+
+    monkeypatch.setattr(layer, "_kernels", lambda: compiled_kernels(request.param))
+    return request.param

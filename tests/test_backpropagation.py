@@ -18,23 +18,12 @@ from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.objective import Objective
 from seqfeat.recurrence import layer
-from seqfeat.recurrence.kernels import compile_kernels
 from seqfeat.threads import SideBySide
 from seqfeat.training import Settings, train
 
 CPU = torch.device("cpu")
-COMPILED = {}
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(params=[4, 8, 16])
-def lanes(request, monkeypatch):
-    """Run with vectors of each length."""
-    if request.param not in COMPILED:
-        COMPILED[request.param] = compile_kernels(request.param)
-    monkeypatch.setattr(layer, "_kernels", lambda: COMPILED[request.param])
-    return request.param
 
 
 def generator(seed=0):

@@ -2,21 +2,17 @@
 
 import pytest
 import torch
+from tests.compiled import compiled_kernels
 
 from seqfeat.network import windows
 from seqfeat.pooling import Summary, own_steps
-from seqfeat.recurrence.kernels import compile_kernels
 from seqfeat.recurrence.program import Memory, Program
 
-COMPILED = {}
 
-
-@pytest.fixture(params=[4, 8, 16])
-def program(request):
+@pytest.fixture
+def program(lanes):
     """An empty program, with vectors of each length."""
-    if request.param not in COMPILED:
-        COMPILED[request.param] = compile_kernels(request.param)
-    return Program(COMPILED[request.param])
+    return Program(compiled_kernels(lanes))
 
 
 def numbers(*shape, seed=1):

@@ -18,19 +18,6 @@ from seqfeat.recurrence import LSTMLayer, layer
 from seqfeat.recurrence import kernels as kernels_module
 from seqfeat.recurrence.kernels import compile_kernels, vector_shape
 
-LANES = (4, 8, 16)
-"""Of SSE and NEON, AVX2 and AVX-512; each runs on any CPU, if slower."""
-COMPILED = {}
-
-
-@pytest.fixture(params=LANES)
-def lanes(request, monkeypatch):
-    """Run with vectors of each length."""
-    if request.param not in COMPILED:
-        COMPILED[request.param] = compile_kernels(request.param)
-    monkeypatch.setattr(layer, "_kernels", lambda: COMPILED[request.param])
-    return request.param
-
 
 def make_layer(input_dim, hidden_dim, seed=0):
     generator = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ from seqfeat.compiled.encoder_program import PartShape
 from seqfeat.compiled.network_program import NetworkProgram
 from seqfeat.compiled.network_weights import NetworkGradients, NetworkWeights
 from seqfeat.corruption import Corruption
-from seqfeat.network import RecurrentAutoencoder, n_windows
+from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Weighting
 from seqfeat.threads import SideBySide
 
@@ -80,11 +80,9 @@ class WorkingPlace:
 
     def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
         """Take up a part."""
-        n_steps, a = self.network.n_steps(part.lengths), self.network.architecture
-        n_series, n_timesteps, _ = part.values.shape
+        n_steps, (n_series, n_timesteps, _) = self.network.n_steps(part.lengths), part.values.shape
         shape = PartShape(
             n_series,
-            n_windows(n_timesteps, a.window_len, a.window_stride),
             n_timesteps,
             part.is_dense,
             corruption.encoder_units is not None,

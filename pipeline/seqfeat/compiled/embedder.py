@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from seqfeat.compiled.desk import Desk
 from seqfeat.compiled.encoder_program import EncoderProgram, PartShape
 from seqfeat.compiled.network_weights import NetworkWeights
-from seqfeat.network import RecurrentAutoencoder, n_windows
+from seqfeat.network import RecurrentAutoencoder
 
 __all__ = ["Embedder"]
 
@@ -30,9 +30,8 @@ class Embedder:
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return the embeddings. Shape: (B, T, C), (B,) -> (B, E)."""
         desk, weights = self._desk()
-        a, (n_series, n_timesteps, _) = weights.network.architecture, values.shape
-        windows = n_windows(n_timesteps, a.window_len, a.window_stride)
-        program = desk.program(PartShape(n_series, windows, n_timesteps, True, False, False))
+        n_series, n_timesteps, _ = values.shape
+        program = desk.program(PartShape(n_series, n_timesteps, True, False, False))
         program.load_values(values, weights.network.n_steps(lengths))
         program.embed()
         if weights.exact_projection is None:

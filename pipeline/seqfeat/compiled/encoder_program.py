@@ -15,6 +15,7 @@ from torch import Tensor
 from seqfeat.compiled.layer_calls import LayerCalls
 from seqfeat.compiled.linear_calls import LinearCalls
 from seqfeat.compiled.network_weights import N_STATISTICS, NetworkGradients, NetworkWeights
+from seqfeat.network import n_windows
 from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
 __all__ = ["EncoderProgram", "PartShape", "as_rows"]
@@ -24,7 +25,6 @@ class PartShape(NamedTuple):
     """What a program is written for."""
 
     n_series: int
-    n_windows: int
     n_timesteps: int
     is_observed: bool
     """Whether everything was observed."""
@@ -101,26 +101,26 @@ class EncoderProgram:
     def _encode(self) -> None:
         """Write the encoder, from `inputs` to `embeddings`."""
         a, s, take = self.architecture, self.shape, self.memory.take
-        sizes = a.window_len, a.window_stride, s.n_windows
+        n_steps = n_windows(s.n_timesteps, a.window_len, a.window_stride)
+        sizes = a.window_len, a.window_stride, n_steps
         self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
         self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
-        first, second = self._layer(0, s.n_windows), self._layer(1, s.n_windows)
+        first, second = self._layer(0, n_steps), self._layer(1, n_steps)
         first.forward(self.program, self.inputs)
         self.hidden = self._drop(first.outputs, self.encoder_keep, s.drops_encoder_units)
         second.forward(self.program, self.hidden)
         self.encoder = first, second
         self.embeddings = self.pooled = self._pool(second.outputs)
-        if self.weights.projection is not None and self.gradients is not None:
-            gradients = self.gradients.projection
-            self.projection = LinearCalls(self.memory, self.weights.projection, gradients)
+        if self.gradients is not None and self.gradients.projection is not None:
+            self.projection = LinearCalls(self.memory, self.gradients.projection)
             self.embeddings = self.projection.forward(self.program, self.pooled)
 
     def _cut_windows(
-        self, program: Program, length: int, stride: int, n_windows: int
+        self, program: Program, length: int, stride: int, n_steps: int
     ) -> tuple[Place, int]:
         """Write windows of values that `load` tells of; return where they are and the call."""
         s, n_channels = self.shape, self.architecture.n_channels
-        windows = self.memory.take(n_windows, s.n_series, self._whole_vectors(length * n_channels))
+        windows = self.memory.take(n_steps, s.n_series, self._whole_vectors(length * n_channels))
         n_vectors = windows.shape[2] // self.lanes
         sizes = s.n_series, s.n_timesteps, n_channels, length, stride
         call = program.call(

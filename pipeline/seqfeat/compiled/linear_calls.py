@@ -71,10 +71,8 @@ class LinearGradients:
 class LinearCalls:
     """A linear map's share of a program. Shape: (rows, K) -> (rows, N), in whole vectors."""
 
-    def __init__(
-        self, memory: Memory, weights: LinearWeights, gradients: LinearGradients | None = None
-    ) -> None:
-        self.memory, self.weights, self.gradients = memory, weights, gradients
+    def __init__(self, memory: Memory, gradients: LinearGradients) -> None:
+        self.memory, self.gradients, self.weights = memory, gradients, gradients.weights
 
     def forward(self, program: Program, inputs: Place) -> Place:
         """Add the call that writes the outputs, and return where."""
@@ -94,7 +92,6 @@ class LinearCalls:
         weights, n_rows, lanes = self.weights, self.n_rows, program.kernels.lanes
         depth, width = weights.depth, weights.width
         found = self.gradients
-        assert found is not None
         d_inputs = self.memory.take(n_rows, depth)
         sizes = 1, n_rows, width // lanes
         program.call("column_sums", d_outputs.address, *sizes, found.bias.data_ptr())

@@ -65,7 +65,7 @@ class NetworkProgram(EncoderProgram):
         hidden = self._drop(first.outputs, self.decoder_keep, s.drops_decoder_units)
         second.forward(self.program, hidden)
         self.decoder = first, second
-        self.output = LinearCalls(self.memory, self.weights.output, self.found.output)
+        self.output = LinearCalls(self.memory, self.found.output)
         self.patches = self.output.forward(self.program, second.outputs)
 
     def _compare(self) -> None:

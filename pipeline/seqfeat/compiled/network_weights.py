@@ -44,7 +44,6 @@ class NetworkWeights:
         self.program.finish()
         widths = [layer.input_size for layer in layers] + [part.depth for part in linear]
         self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
-
         self.versions: tuple[int, ...] = ()
         self.exact_projection: tuple[Tensor, Tensor] | None = None
         """That of `Encoder.forward`, in float64, for what the pooling leaves in whole vectors."""

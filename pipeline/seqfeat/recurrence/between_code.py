@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-
 from seqfeat.recurrence.vector_code import (
     INDEX,
     POINTER,
     Builder,
     Value,
     VectorCode,
+    at,
+    begin_function,
     index,
+    load_index,
     loop,
+    nested,
 )
 
 __all__ = ["declare_between"]
-
-Body = Callable[..., None]
 
 
 def declare_between(code: VectorCode) -> list[Any]:
@@ -46,7 +46,7 @@ def blockwise(code: VectorCode, name: str, combine: Callable[..., Value]) -> Any
 
     Arguments: ``x, n_blocks, y, n_vectors, result``, which may be `x`.
     """
-    function, builder = begin(code, name, [POINTER, INDEX, POINTER, INDEX, POINTER])
+    function, builder = begin_function(code, name, [POINTER, INDEX, POINTER, INDEX, POINTER])
     x, n_blocks, y, n_vectors, result = function.args
 
     def one_vector(block: Value, vector: Value) -> None:
@@ -65,9 +65,8 @@ def row_by_row(code: VectorCode, name: str, combine: Callable[..., Value]) -> An
 
     Arguments: ``x, x_row, y, y_row, n_rows, n_columns``; two rows are so many floats apart.
     """
-    function, builder = begin(code, name, [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX])
+    function, builder = begin_function(code, name, [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX])
     x, x_row, y, y_row, n_rows, n_columns = function.args
-    whole = builder.mul(builder.sdiv(n_columns, index(code.lanes)), index(code.lanes))
 
     def one_row(row: Value) -> None:
         left = code.place(builder, x, builder.mul(row, x_row))
@@ -78,8 +77,7 @@ def row_by_row(code: VectorCode, name: str, combine: Callable[..., Value]) -> An
             value = vectors.load(builder, vectors.place(builder, right, column))
             vectors.store(builder, combine(builder, vectors.load(builder, into), value), into)
 
-        loop(builder, whole, lambda column: some_columns(code, column), step=code.lanes)
-        loop(builder, n_columns, lambda column: some_columns(code.single, column), start=whole)
+        code.for_all(builder, n_columns, some_columns)
 
     loop(builder, n_rows, one_row)
     builder.ret_void()
@@ -88,7 +86,7 @@ def row_by_row(code: VectorCode, name: str, combine: Callable[..., Value]) -> An
 
 def square_sums(code: VectorCode) -> Any:
     """Write sums of squares, a vector of them. Arguments: ``x, n_vectors, result``."""
-    function, builder = begin(code, "square_sums", [POINTER, INDEX, POINTER])
+    function, builder = begin_function(code, "square_sums", [POINTER, INDEX, POINTER])
     x, n_vectors, result = function.args
 
     def one_vector(vector: Value, total: Value) -> list[Value]:
@@ -107,7 +105,7 @@ def column_sums(code: VectorCode) -> Any:
     Arguments: ``x`` (n_blocks, n_rows, n_vectors), ``n_blocks, n_rows, n_vectors, result``
     (n_blocks, n_vectors).
     """
-    function, builder = begin(code, "column_sums", [POINTER, INDEX, INDEX, INDEX, POINTER])
+    function, builder = begin_function(code, "column_sums", [POINTER, INDEX, INDEX, INDEX, POINTER])
     x, n_blocks, n_rows, n_vectors, result = function.args
 
     def one_column(block: Value, vector: Value) -> None:
@@ -131,16 +129,16 @@ def last_steps(code: VectorCode) -> Any:
     Arguments: ``outputs`` (L, B, n_vectors), ``n_steps`` (B,) of int64, ``n_series, n_vectors,
     result`` (B, n_vectors).
     """
-    function, builder = begin(code, "last_steps", [POINTER, POINTER, INDEX, INDEX, POINTER])
+    function, builder = begin_function(
+        code, "last_steps", [POINTER, POINTER, INDEX, INDEX, POINTER]
+    )
     outputs, n_steps, n_series, n_vectors, result = function.args
 
-    def one_vector(series: Value, vector: Value) -> None:
-        there = place_of_last(code, builder, n_steps, n_series, n_vectors, series, vector)
-        here = builder.add(builder.mul(series, n_vectors), vector)
+    def copy(here: Value, there: Value) -> None:
         value = code.load(builder, at(code, builder, outputs, there))
         code.store(builder, value, at(code, builder, result, here))
 
-    nested(builder, (n_series, n_vectors), one_vector)
+    for_each_last(builder, n_steps, (n_series, n_vectors), copy)
     builder.ret_void()
     return function
 
@@ -151,22 +149,40 @@ def put_last_steps(code: VectorCode) -> Any:
     Arguments: ``gradient`` (B, n_vectors), ``n_steps`` (B,) of int64, ``n_series, n_vectors,
     longest, result`` (L, B, n_vectors), with `longest` for L.
     """
-    function, builder = begin(
+    function, builder = begin_function(
         code, "put_last_steps", [POINTER, POINTER, INDEX, INDEX, INDEX, POINTER]
     )
     gradient, n_steps, n_series, n_vectors, longest, result = function.args
     n_values = builder.mul(longest, builder.mul(n_series, n_vectors))
     code.set_zero(builder, result, n_values)
 
-    def one_vector(series: Value, vector: Value) -> None:
-        there = place_of_last(code, builder, n_steps, n_series, n_vectors, series, vector)
-        here = builder.add(builder.mul(series, n_vectors), vector)
+    def put(here: Value, there: Value) -> None:
         value = code.load(builder, at(code, builder, gradient, here))
         code.store(builder, value, at(code, builder, result, there))
 
-    nested(builder, (n_series, n_vectors), one_vector)
+    for_each_last(builder, n_steps, (n_series, n_vectors), put)
     builder.ret_void()
     return function
+
+
+def for_each_last(
+    builder: Builder, n_steps: Value, sizes: tuple[Value, Value], body: Callable[..., None]
+) -> None:
+    """Call ``body(here, there)``: how many vectors lie before one of a series' last step.
+
+    In an array of such steps, (B, n_vectors), and in one of all, (L, B, n_vectors).
+    """
+    n_series, n_vectors = sizes
+
+    def one_vector(series: Value, vector: Value) -> None:
+        last = builder.sub(load_index(builder, n_steps, series), index(1))
+        row = builder.add(builder.mul(last, n_series), series)
+        here, there = (
+            builder.add(builder.mul(number, n_vectors), vector) for number in (series, row)
+        )
+        body(here, there)
+
+    nested(builder, sizes, one_vector)
 
 
 def cut_windows(code: VectorCode) -> Any:
@@ -177,7 +193,7 @@ def cut_windows(code: VectorCode) -> Any:
     ``n_windows, n_vectors``, with `n_windows` for L and D in whole vectors.
     """
     arguments = [POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX]
-    function, builder = begin(code, "cut_windows", arguments)
+    function, builder = begin_function(code, "cut_windows", arguments)
     values, series_row, n_series, n_timesteps, n_channels = function.args[:5]
     length, stride, result, n_windows, n_vectors = function.args[5:]
     n_whole = builder.mul(length, n_channels)
@@ -190,59 +206,13 @@ def cut_windows(code: VectorCode) -> Any:
         code.set_zero(builder, into, n_vectors)
         left = builder.sub(builder.mul(n_timesteps, n_channels), first)
         n_values = builder.select(builder.icmp_signed("<", left, n_whole), left, n_whole)
-        whole = builder.mul(builder.sdiv(n_values, index(code.lanes)), index(code.lanes))
 
         def copy(vectors: VectorCode, offset: Value) -> None:
             value = vectors.load(builder, vectors.place(builder, source, offset))
             vectors.store(builder, value, vectors.place(builder, into, offset))
 
-        loop(builder, whole, lambda offset: copy(code, offset), step=code.lanes)
-        loop(builder, n_values, lambda offset: copy(code.single, offset), start=whole)
+        code.for_all(builder, n_values, copy)
 
     nested(builder, (n_windows, n_series), one_window)
     builder.ret_void()
     return function
-
-
-def place_of_last(
-    code: VectorCode,
-    builder: Builder,
-    n_steps: Value,
-    n_series: Value,
-    n_vectors: Value,
-    series: Value,
-    vector: Value,
-) -> Value:
-    last = builder.sub(load_index(builder, n_steps, series), index(1))
-    row = builder.add(builder.mul(last, n_series), series)
-    return builder.add(builder.mul(row, n_vectors), vector)
-
-
-def begin(code: VectorCode, name: str, arguments: list[Any]) -> tuple[Any, Builder]:
-    """Begin a function."""
-    signature = ir.FunctionType(ir.VoidType(), arguments)
-    function = ir.Function(code.module, signature, name)
-    return function, ir.IRBuilder(function.append_basic_block())
-
-
-def at(code: VectorCode, builder: Builder, pointer: Value, vector: Value) -> Value:
-    """Return the place so many vectors behind `pointer`."""
-    return code.place(builder, pointer, builder.mul(vector, index(code.lanes)))
-
-
-def load_index(builder: Builder, pointer: Value, number: Value) -> Value:
-    """Read one of an array of int64."""
-    numbers = builder.bitcast(pointer, INDEX.as_pointer())
-    return builder.load(builder.gep(numbers, [number], source_etype=INDEX), align=8, typ=INDEX)
-
-
-def nested(builder: Builder, counts: tuple[Value, ...], body: Body) -> None:
-    """Write loops within loops, the last of `counts` innermost."""
-
-    def inside(numbers: tuple[Value, ...]) -> None:
-        if len(numbers) == len(counts):
-            body(*numbers)
-        else:
-            loop(builder, counts[len(numbers)], lambda number: inside((*numbers, number)))
-
-    inside(())

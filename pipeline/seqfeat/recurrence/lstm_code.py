@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llvmlite import ir
-
 from seqfeat.recurrence.product_code import PANEL_WIDTH, Products
 from seqfeat.recurrence.vector_code import (
     INDEX,
@@ -18,6 +16,7 @@ from seqfeat.recurrence.vector_code import (
     Builder,
     Value,
     VectorCode,
+    begin_function,
     index,
     loop,
 )
@@ -113,14 +112,11 @@ def declare_forward(code: VectorCode, products: Products) -> Any:
     """
     arguments = [POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, POINTER, INDEX, POINTER]
     arguments += [POINTER, INDEX, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX]
-    function = ir.Function(
-        code.module, ir.FunctionType(ir.VoidType(), arguments), name="lstm_forward"
-    )
+    function, builder = begin_function(code, "lstm_forward", arguments)
     start, start_step, start_row, inputs, inputs_step, inputs_row, depth = function.args[:7]
     input_panels, input_panels_step, hidden_panels = function.args[7:10]
     gates, gates_step, outputs, cells, cells_step = function.args[10:15]
     n_series, n_steps, n_vectors = function.args[15:]
-    builder = ir.IRBuilder(function.append_basic_block())
     size = sizes(code, builder, n_series, n_vectors)
     outputs_step = builder.mul(n_series, size.units)
     panel_row = index(PANEL_WIDTH * code.lanes)
@@ -177,15 +173,12 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
     """
     arguments = [POINTER, POINTER, POINTER, INDEX, INDEX]
     arguments += [POINTER] * 5 + [POINTER, POINTER, INDEX] * 2 + [INDEX] * 3
-    function = ir.Function(
-        code.module, ir.FunctionType(ir.VoidType(), arguments), name="lstm_backward"
-    )
+    function, builder = begin_function(code, "lstm_backward", arguments)
     gates, cells, gradient, gradient_step, gradient_row = function.args[:5]
     hidden_weights, scratch, over_steps = function.args[5:8]
     outputs, d_hidden_weights, inputs, d_input_weights, n_input_vectors = function.args[8:13]
     input_weights, d_inputs, n_d_input_vectors = function.args[13:16]
     n_series, n_steps, n_vectors = function.args[16:]
-    builder = ir.IRBuilder(function.append_basic_block())
     size = sizes(code, builder, n_series, n_vectors)
     gates_step = builder.mul(n_series, size.gates)
     state_step = builder.mul(n_series, size.units)

@@ -6,7 +6,6 @@ from typing import Any
 
 from llvmlite import ir
 
-from seqfeat.recurrence.between_code import begin, nested
 from seqfeat.recurrence.vector_code import (
     FLOAT,
     INDEX,
@@ -14,8 +13,10 @@ from seqfeat.recurrence.vector_code import (
     Builder,
     Value,
     VectorCode,
+    begin_function,
     index,
     loop,
+    nested,
 )
 
 __all__ = ["declare_packing"]
@@ -28,13 +29,9 @@ def declare_packing(code: VectorCode) -> Any:
     (panels, filled_depth, width), ``filled_depth, width``.
     """
     arguments = [POINTER, INDEX, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX]
-    function, builder = begin(code, "pack", arguments)
+    function, builder = begin_function(code, "pack", arguments)
     rows, n_gates, n_units, depth, filled_units, panels, filled_depth, width = function.args
     lanes = index(code.lanes)
-
-    def whole(number: Value) -> Value:
-        """Return the largest multiple of the vectors' lanes up to a number."""
-        return builder.mul(builder.sdiv(number, lanes), lanes)
 
     def source(gate: Value, unit: Value) -> Value:
         row = builder.add(builder.mul(gate, n_units), unit)
@@ -69,7 +66,7 @@ def declare_packing(code: VectorCode) -> Any:
         loop(builder, depth, one_value, start=start)
 
     def one_gate(gate: Value) -> None:
-        whole_units, whole_depth = whole(n_units), whole(depth)
+        whole_units, whole_depth = code.whole(builder, n_units), code.whole(builder, depth)
         blocks = builder.sdiv(n_units, lanes), builder.sdiv(depth, lanes)
         nested(builder, blocks, lambda block, number: one_square(gate, block, number))
         loop(builder, whole_units, lambda unit: some_values(gate, unit, whole_depth))

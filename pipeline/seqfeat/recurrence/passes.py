@@ -158,7 +158,7 @@ def _fill_columns(values: Tensor, width: int) -> Tensor:
 
 
 def _cut_gates(rows: Tensor, hidden_dim: int) -> Tensor:
-    """Undo `_fill_gates`. Shape: (4U, ...) -> (4H, ...)."""
+    """Leave out the zeros behind the rows of each gate. Shape: (4U, ...) -> (4H, ...)."""
     if len(rows) == 4 * hidden_dim:
         return rows
     gates = rows.reshape(4, len(rows) // 4, *rows.shape[1:])

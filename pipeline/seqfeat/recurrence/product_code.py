@@ -14,9 +14,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llvmlite import ir
-
-from seqfeat.recurrence.vector_code import INDEX, POINTER, Builder, Value, VectorCode, index, loop
+from seqfeat.recurrence.vector_code import (
+    INDEX,
+    POINTER,
+    Builder,
+    Value,
+    VectorCode,
+    begin_function,
+    index,
+    loop,
+)
 
 __all__ = ["PANEL_WIDTH", "Products", "declare_products"]
 
@@ -61,12 +68,10 @@ def panel_product(code: VectorCode, width: int, n_registers: int, turned: bool) 
     """Write the product with panels of one width, and the left matrix transposed if `turned`."""
     arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX]
     arguments += [POINTER, INDEX, POINTER, INDEX, INDEX]
-    signature = ir.FunctionType(ir.VoidType(), arguments)
     name = f"product_{width}_transposed" if turned else f"product_{width}"
-    function = ir.Function(code.module, signature, name)
+    function, builder = begin_function(code, name, arguments)
     left, left_row, panels, panel_row, panel_step, n_panels, depth = function.args[:7]
     start, start_row, result, result_row, n_rows = function.args[7:]
-    builder = ir.IRBuilder(function.append_basic_block())
     columns = index(width * code.lanes)
 
     def one_panel(number: Value) -> None:
@@ -98,10 +103,9 @@ def wide_product(code: VectorCode, name: str, of_width: dict[int, Any]) -> Any:
     """Write the product with any number of vectors, in as wide panels as there are."""
     arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX]
     arguments += [POINTER, INDEX, POINTER, INDEX, INDEX]
-    function = ir.Function(code.module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function, builder = begin_function(code, name, arguments)
     left, left_row, right, right_row, n_vectors, depth = function.args[:6]
     start, start_row, result, result_row, n_rows = function.args[6:]
-    builder = ir.IRBuilder(function.append_basic_block())
     vectors_done = index(0)
     for width, product in of_width.items():
         rest = builder.sub(n_vectors, vectors_done)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqfeat.recurrence.between_code import at, begin, load_index, nested
 from seqfeat.recurrence.vector_code import (
     FLOAT,
     INDEX,
@@ -17,8 +16,12 @@ from seqfeat.recurrence.vector_code import (
     Builder,
     Value,
     VectorCode,
+    at,
+    begin_function,
     index,
+    load_index,
     loop,
+    nested,
 )
 
 __all__ = ["declare_statistics"]
@@ -38,7 +41,7 @@ def pool(code: VectorCode, least_variance: float) -> Any:
     pooled_row, distance``.
     """
     arguments = [POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX]
-    function, builder = begin(code, "pool", arguments)
+    function, builder = begin_function(code, "pool", arguments)
     outputs, n_steps, n_series, n_vectors, longest, pooled, pooled_row, distance = function.args
 
     def places(series: Value, vector: Value) -> list[Value]:
@@ -100,7 +103,7 @@ def pool_backward(code: VectorCode) -> Any:
     share its gradient.
     """
     arguments = [POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, POINTER, INDEX, INDEX]
-    function, builder = begin(code, "pool_backward", [*arguments, POINTER, POINTER])
+    function, builder = begin_function(code, "pool_backward", [*arguments, POINTER, POINTER])
     outputs, n_steps, n_series, n_vectors, longest, pooled, d_pooled = function.args[:7]
     pooled_row, distance, scratch, d_outputs = function.args[7:]
     zero, one = code.constant(0.0), code.constant(1.0)

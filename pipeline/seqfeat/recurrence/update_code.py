@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqfeat.recurrence.between_code import begin
-from seqfeat.recurrence.vector_code import INDEX, POINTER, Value, VectorCode, index, loop
+from seqfeat.recurrence.vector_code import (
+    INDEX,
+    POINTER,
+    Value,
+    VectorCode,
+    begin_function,
+    index,
+    loop,
+)
 
 __all__ = ["declare_adamw"]
 
@@ -20,10 +27,12 @@ def declare_adamw(code: VectorCode) -> Any:
     of the new in the means, of the old and of the new in the squares, the step's size, what
     the squares' root is multiplied with, and what is added to it.
     """
-    function, builder = begin(code, "adamw", [POINTER, POINTER, POINTER, POINTER, INDEX, POINTER])
+    function, builder = begin_function(
+        code, "adamw", [POINTER, POINTER, POINTER, POINTER, INDEX, POINTER]
+    )
     weights, gradients, means, squares, n_values, settings = function.args
     arrays = weights, gradients, means, squares
-    whole = builder.mul(builder.sdiv(n_values, index(code.lanes)), index(code.lanes))
+    whole = code.whole(builder, n_values)
 
     def update(vectors: VectorCode, start: Value, stop: Value) -> None:
         places = [vectors.place(builder, settings, index(number)) for number in range(N_SETTINGS)]

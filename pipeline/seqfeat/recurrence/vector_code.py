@@ -8,7 +8,18 @@ from typing import Any
 
 from llvmlite import ir
 
-__all__ = ["FLOAT", "INDEX", "POINTER", "VectorCode", "index", "loop"]
+__all__ = [
+    "FLOAT",
+    "INDEX",
+    "POINTER",
+    "VectorCode",
+    "at",
+    "begin_function",
+    "index",
+    "load_index",
+    "loop",
+    "nested",
+]
 
 INDEX = ir.IntType(64)
 FLOAT = ir.FloatType()
@@ -96,6 +107,18 @@ class VectorCode:
         """Write a vector."""
         builder.store(vector, builder.bitcast(place, self.type.as_pointer()), align=4)
 
+    def whole(self, builder: Builder, number: Value) -> Value:
+        """Return how many of so many floats fill whole vectors."""
+        return builder.mul(builder.sdiv(number, index(self.lanes)), index(self.lanes))
+
+    def for_all(
+        self, builder: Builder, n_floats: Value, body: Callable[[VectorCode, Value], None]
+    ) -> None:
+        """Call ``body(vectors, offset)`` for whole vectors, then for each float that is left."""
+        whole = self.whole(builder, n_floats)
+        loop(builder, whole, lambda offset: body(self, offset), step=self.lanes)
+        loop(builder, n_floats, lambda offset: body(self.single, offset), start=whole)
+
     def set_zero(self, builder: Builder, place: Value, n_vectors: Value) -> None:
         """Write zeros into so many vectors."""
         zero = self.constant(0.0)
@@ -132,3 +155,33 @@ class VectorCode:
         for coefficient in coefficients[-2::-1]:
             value = self.multiply_add(builder, value, x, self.constant(coefficient))
         return value
+
+
+def begin_function(code: VectorCode, name: str, arguments: list[Any]) -> tuple[Any, Builder]:
+    """Begin a function."""
+    signature = ir.FunctionType(ir.VoidType(), arguments)
+    function = ir.Function(code.module, signature, name)
+    return function, ir.IRBuilder(function.append_basic_block())
+
+
+def at(code: VectorCode, builder: Builder, pointer: Value, vector: Value) -> Value:
+    """Return the place so many vectors behind `pointer`."""
+    return code.place(builder, pointer, builder.mul(vector, index(code.lanes)))
+
+
+def load_index(builder: Builder, pointer: Value, number: Value) -> Value:
+    """Read one of an array of int64."""
+    numbers = builder.bitcast(pointer, INDEX.as_pointer())
+    return builder.load(builder.gep(numbers, [number], source_etype=INDEX), align=8, typ=INDEX)
+
+
+def nested(builder: Builder, counts: tuple[Value, ...], body: Callable[..., None]) -> None:
+    """Write loops within loops, the last of `counts` innermost."""
+
+    def inside(numbers: tuple[Value, ...]) -> None:
+        if len(numbers) == len(counts):
+            body(*numbers)
+        else:
+            loop(builder, counts[len(numbers)], lambda number: inside((*numbers, number)))
+
+    inside(())

@@ -1,0 +1,7 @@
+"""The kernels with vectors of any length, compiled once for all tests."""
+
+from functools import cache
+
+from seqfeat.recurrence.kernels import compile_kernels
+
+compiled_kernels = cache(compile_kernels)
