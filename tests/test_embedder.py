@@ -11,9 +11,12 @@ import torch
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.compiled import compiled_embedder, embedder
+from seqfeat.exceptions import InputError
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.recurrence import layer
+from seqfeat.scaling import channel_scaling
+from seqfeat.series import as_series
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,6 +37,11 @@ def make_values(n_series=9, n_timesteps=31, seed=1):
     return values * inside, lengths
 
 
+def embed(network, values, lengths, mean=(0.0, 0.0), scale=(1.0, 1.0)):
+    scaling = torch.from_numpy(np.array([mean, scale]))
+    return compiled_embedder(network).embed(values.double().contiguous(), lengths, scaling)
+
+
 @pytest.mark.parametrize("pooling", ["last", "statistics"])
 @pytest.mark.parametrize("widths", [{}, {"embedding_dim": 16, "hidden_dim": 32}])
 @pytest.mark.parametrize("windows", [{}, {"patch_len": 3, "window_len": 6, "window_stride": 2}])
@@ -41,21 +49,58 @@ def test_embeddings_are_those_of_the_network(lanes, pooling, widths, windows):
     network = make_network(pooling=pooling, **widths, **windows)
     for n_timesteps in (31, 5, 60, 31):
         values, lengths = make_values(n_timesteps=n_timesteps, seed=n_timesteps)
-        found = compiled_embedder(network).embed(values, lengths)
+        found = embed(network, values, lengths)
         torch.testing.assert_close(found, network.encode(values, lengths), rtol=1e-5, atol=1e-6)
 
 
 def test_a_series_has_the_same_bits_in_any_batch(lanes):
     network, (values, lengths) = make_network(), make_values(37)
-    embed = compiled_embedder(network).embed
-    together = embed(values, lengths)
+    together = embed(network, values, lengths)
     for n_series in (1, 2, 5, 36):
-        assert torch.equal(embed(values[:n_series], lengths[:n_series]), together[:n_series])
-    assert torch.equal(embed(values.flip(0), lengths.flip(0)).flip(0), together)
+        first = embed(network, values[:n_series], lengths[:n_series])
+        assert torch.equal(first, together[:n_series])
+    assert torch.equal(embed(network, values.flip(0), lengths.flip(0)).flip(0), together)
     for row in range(37):
         # Alone, and without the padding.
         own = values[row : row + 1, : lengths[row]]
-        assert torch.equal(embed(own, lengths[row : row + 1]), together[row : row + 1])
+        assert torch.equal(embed(network, own, lengths[row : row + 1]), together[row : row + 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_series_are_scaled_as_numpy_does(lanes, dtype):
+    network = make_network()
+    values = (1000 * np.random.default_rng(0).normal(size=(9, 12, 2)) + 5e6).astype(dtype)
+    series, lengths = as_series(values), torch.full((9,), 12)
+    scaling = channel_scaling(series)
+    found = embed(network, torch.from_numpy(values), lengths, scaling.mean, scaling.scale)
+    scaled = torch.from_numpy(scaling.apply(series, np.arange(9)))
+    assert torch.equal(found, embed(network, scaled, lengths))
+
+
+def test_what_was_not_observed_counts_as_the_mean():
+    network, (values, lengths) = make_network(), make_values()
+    observed = torch.rand(values.shape, generator=torch.Generator().manual_seed(2)) < 0.7
+    found = embed(network, torch.where(observed, values, torch.nan), lengths)
+    assert torch.equal(found, embed(network, values * observed, lengths))
+
+
+@pytest.mark.parametrize("value", [1e15, -1e15, 3e38, -1e300])
+def test_values_beyond_float32_are_told_of(lanes, value):
+    network, (values, lengths) = make_network(), make_values()
+    values = values.double()
+    expected = embed(network, values, lengths)
+    broken = values.clone()
+    broken[3, 0, 1] = value
+    assert embed(network, broken, lengths) is None
+    assert torch.equal(embed(network, values, lengths), expected)
+
+
+def test_transform_names_the_series_that_is_out_of_range():
+    X = np.random.default_rng(0).normal(size=(9, 12, 2))
+    model = LSTMAutoencoder(4, max_iter=0, random_state=0).fit(X)
+    X[7, 3, 1] = 1e300
+    with pytest.raises(InputError, match=r"series 7 .* 1e\+300 at timestep 3, channel 1"):
+        model.transform(X)
 
 
 def test_rounding_is_no_worse_than_pytorchs(monkeypatch):
@@ -73,35 +118,45 @@ def test_rounding_is_no_worse_than_pytorchs(monkeypatch):
 def test_many_threads_at_once():
     network = make_network(hidden_dim=32)
     batches = [make_values(20, 10 + seed % 3, seed) for seed in range(24)]
-    embed = compiled_embedder(network).embed
-    expected = [embed(*batch) for batch in batches]
+    expected = [embed(network, *batch) for batch in batches]
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda batch: embed(*batch), batches))
+        found = list(threads.map(lambda batch: embed(network, *batch), batches))
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
     assert len(network.embedder.idle) <= 8
 
 
 def test_results_are_not_overwritten_by_the_next_batch():
     network = make_network()
-    embed = compiled_embedder(network).embed
-    first = embed(*make_values(seed=1))
+    first = embed(network, *make_values(seed=1))
     kept = first.clone()
-    embed(*make_values(seed=2))
+    embed(network, *make_values(seed=2))
     assert torch.equal(first, kept)
 
 
 @pytest.mark.parametrize("is_moved", [False, True])
 def test_weights_that_changed_count_at_once(is_moved):
     network, batch = make_network(), make_values()
-    before = compiled_embedder(network).embed(*batch)
+    before = embed(network, *batch)
     for weight in network.parameters():
         if is_moved:
             weight.data = 0.5 * weight.data
         else:
             weight.mul_(0.5)
-    found = compiled_embedder(network).embed(*batch)
+    found = embed(network, *batch)
     assert not torch.equal(found, before)
     torch.testing.assert_close(found, network.encode(*batch), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_a_settled_network_are_not_looked_at_again():
+    network, batch = make_network(), make_values()
+    network.settle()
+    before, embedder = embed(network, *batch), network.embedder
+    assert compiled_embedder(network) is embedder
+    weight = next(network.parameters())
+    weight.zero_()
+    assert torch.equal(embed(network, *batch), before)
+    other = copy.deepcopy(network)
+    assert not torch.equal(embed(other, *batch), before)
 
 
 @pytest.mark.parametrize(
@@ -109,17 +164,18 @@ def test_weights_that_changed_count_at_once(is_moved):
 )
 def test_a_copy_embeds_by_itself(copied):
     network, batch = make_network(), make_values()
-    before = compiled_embedder(network).embed(*batch)
+    before = embed(network, *batch)
     other = copied(network)
     for weight in other.parameters():
         weight.zero_()
-    assert torch.equal(compiled_embedder(network).embed(*batch), before)
-    assert not torch.equal(compiled_embedder(other).embed(*batch), before)
+    assert torch.equal(embed(network, *batch), before)
+    assert not torch.equal(embed(other, *batch), before)
 
 
 def test_no_program_keeps_what_it_has_read():
     network, (values, lengths) = make_network(), make_values()
-    compiled_embedder(network).embed(values, lengths)
+    values = values.double()
+    embed(network, values, lengths)
     alive = weakref.ref(values)
     del values
     assert alive() is None
@@ -127,10 +183,10 @@ def test_no_program_keeps_what_it_has_read():
 
 def test_much_memory_is_given_back(monkeypatch):
     network = make_network()
-    compiled_embedder(network).embed(*make_values(3))
+    embed(network, *make_values(3))
     assert len(network.embedder.idle) == 1
     monkeypatch.setattr(embedder, "MOST_FLOATS_KEPT", 10_000)
-    compiled_embedder(network).embed(*make_values(300))
+    embed(network, *make_values(300))
     assert network.embedder.idle == []
 
 

@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from seqfeat import inference
+from seqfeat.compiled.embedding_program import EmbeddingProgram
 from seqfeat.inference import decode, embed, evaluate, rebuild
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
@@ -341,12 +342,29 @@ def test_batches_run_side_by_side_one_on_each_thread(set_threads, monkeypatch):
     inner_threads = []
 
     class Meeting(RecurrentAutoencoder):
-        def n_steps(self, lengths):
+        def decode(self, *arguments):
             meeting.wait()  # breaks unless two batches are under way
             inner_threads.append(torch.get_num_threads())
-            return super().n_steps(lengths)
+            return super().decode(*arguments)
 
     network = Meeting(make_network().architecture).requires_grad_(False)
     series = as_series(np.random.default_rng(0).normal(size=(16, 6, 2)))
-    assert sum(len(rows) for rows, _ in embed(network, series, identity_scaling(2), CPU)) == 16
+    batches = rebuild(network, series, identity_scaling(2), CPU)
+    assert sum(len(batch.rows) for batch in batches) == 16
     assert inner_threads == [1, 1, 1, 1]
+
+
+def test_programs_embed_side_by_side_and_set_nothing(set_threads, monkeypatch):
+    monkeypatch.setitem(inference.BATCH_SERIES, "cpu", 4)
+    set_threads(2)
+    meeting, run = threading.Barrier(2, timeout=60), EmbeddingProgram.embed
+
+    def meet(*arguments):
+        meeting.wait()
+        return run(*arguments)
+
+    monkeypatch.setattr(EmbeddingProgram, "embed", meet)
+    series = as_series(np.random.default_rng(0).normal(size=(16, 6, 2)))
+    batches = embed(make_network(), series, identity_scaling(2), CPU)
+    assert sum(len(rows) for rows, _ in batches) == 16
+    assert torch.get_num_threads() == 2

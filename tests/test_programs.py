@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.compiled import compiled_kernels
 
-from seqfeat.network import windows
+from seqfeat.network import count_windows, windows
 from seqfeat.pooling import Summary, own_steps
 from seqfeat.recurrence.program import Memory, Program
 
@@ -95,6 +95,48 @@ def test_windows_are_cut_as_the_network_does(program, n_timesteps, length, strid
     run(program)
     assert torch.equal(result[:, :, :depth].transpose(0, 1), expected)
     assert bool((result[:, :, depth:] == 0).all())
+
+
+@pytest.mark.parametrize(("length", "stride"), [(1, 1), (4, 1), (4, 4), (6, 4), (16, 2)])
+def test_windows_are_counted_as_the_network_does(program, length, stride):
+    lengths, found = torch.arange(1, 40), torch.zeros(39, dtype=torch.int64)
+    program.call("count_windows", lengths.data_ptr(), 39, length, stride, found.data_ptr())
+    run(program)
+    assert torch.equal(found, count_windows(lengths, length, stride))
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 5, 8, 37])
+def test_products_in_float64(program, n_columns):
+    lanes = program.kernels.double_lanes
+    width, depth, n_rows = -(-n_columns // lanes) * lanes, 11, 7
+    left, right, bias = (
+        torch.zeros(*shape, dtype=torch.float64)
+        for shape in [(n_rows, depth), (depth, width), (width,)]
+    )
+    left.copy_(numbers(n_rows, depth))
+    right[:, :n_columns] = numbers(depth, n_columns, seed=2).double() / 3
+    bias[:n_columns] = numbers(n_columns, seed=3)
+    result = torch.full((n_rows, width), torch.nan, dtype=torch.float64)
+    program.call(
+        "product_exact",
+        *(left.data_ptr(), depth, right.data_ptr(), width, width // lanes, depth),
+        *(bias.data_ptr(), 0, result.data_ptr(), width, n_rows),
+    )
+    run(program)
+    torch.testing.assert_close(result, left @ right + bias, rtol=1e-14, atol=1e-14)
+
+
+def test_float32_becomes_float64_and_back(program):
+    lanes = program.kernels.lanes
+    values, wide = numbers(3, lanes), torch.zeros(3, lanes, dtype=torch.float64)
+    program.call("widen", values.data_ptr(), 3, wide.data_ptr())
+    run(program)
+    assert torch.equal(wide, values.double())
+    wide = wide / 3
+    back, again = torch.zeros(3, lanes - 1), Program(program.kernels)
+    again.call("narrow", back.data_ptr(), wide.data_ptr(), lanes, 3, lanes - 1)
+    run(again)
+    assert torch.equal(back, wide[:, : lanes - 1].float())
 
 
 @pytest.mark.parametrize("is_ragged", [False, True])

@@ -45,7 +45,7 @@ class EmbeddingMixin(TransformerMixin):
             alone. With ``set_output(transform="pandas")`` a DataFrame, whose index
             holds the ids of the series if `X` names them.
         """
-        check_is_fitted(self)
+        _refuse_unfitted(self)
         series = series_like_fitted(self, X)
         network, device = cached_network(self)
         embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
@@ -61,8 +61,9 @@ class EmbeddingMixin(TransformerMixin):
         scikit-learn would take the index of the input itself, which in a frame of
         many rows for each series is too long.
         """
-        asks_for_pandas = _get_output_config("transform", self)["dense"] == "pandas"
-        if series.form != "frame" or not asks_for_pandas:
+        if series.form != "frame":
+            return embeddings
+        if _get_output_config("transform", self)["dense"] != "pandas":
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]
@@ -84,7 +85,7 @@ class EmbeddingMixin(TransformerMixin):
         series : ndarray of shape (n_samples, n_timesteps, n_channels)
             Or (n_samples, n_timesteps) if `fit` saw a table.
         """
-        check_is_fitted(self)
+        _refuse_unfitted(self)
         Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if Z.shape[1] != self.embedding_dim_:
             raise InputError(
@@ -114,7 +115,7 @@ class EmbeddingMixin(TransformerMixin):
             The form of `X`, in its units: missing values are filled with what the
             network makes of them, and NaN remains only behind the end of a series.
         """
-        check_is_fitted(self)
+        _refuse_unfitted(self)
         series = series_like_fitted(self, X)
         network, device = cached_network(self)
         result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
@@ -165,10 +166,16 @@ class EmbeddingMixin(TransformerMixin):
         return -quality.squared_error / quality.n_values
 
     def _evaluate(self, X: Any) -> Evaluation:
-        check_is_fitted(self)
+        _refuse_unfitted(self)
         series = series_like_fitted(self, X)
         network, device = cached_network(self)
         return evaluate(network, series, fitted_scaling(self), device)
+
+
+def _refuse_unfitted(estimator: Any) -> None:
+    # scikit-learn's check looks up the estimator's tags first, a tenth of embedding one series.
+    if not hasattr(estimator, "weights_"):
+        check_is_fitted(estimator)
 
 
 def fitted_scaling(estimator: Any) -> ChannelScaling:

@@ -8,8 +8,9 @@ with the rows they belong to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,9 @@ from seqfeat.ranks import ALONE, Ranks
 from seqfeat.scaling import ChannelScaling, block_statistics, empty_statistics
 from seqfeat.series import Series
 from seqfeat.threads import SideBySide
+
+if TYPE_CHECKING:
+    from seqfeat.compiled.embedder import Embedder
 
 __all__ = ["Evaluation", "Rebuilt", "decode", "embed", "evaluate", "rebuild"]
 
@@ -71,13 +75,16 @@ def embed(
     network: RecurrentAutoencoder, series: Series, scaling: ChannelScaling, device: torch.device
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Yield rows and their embeddings, shapes (B,) and (B, E), in order of length."""
+    embedder = compiled_embedder(network) if device.type == "cpu" else None
 
     def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-        values = scaling.apply(series, rows)
-        lengths = to_device(series.lengths[rows], device)
-        return rows, _encode(network, to_device(values, device), lengths).cpu().numpy()
+        embeddings = _by_program(embedder, series, scaling, rows) if embedder else None
+        if embeddings is None:
+            embeddings = _encode(network, scaling.apply(series, rows), series, rows, device)
+        return rows, embeddings.cpu().numpy()
 
-    return _batched(run, _order_of_length(series), _batch_size(series.values.shape, device), device)
+    order, size = _order_of_length(series), _batch_size(series.values.shape, device)
+    return _batched(run, order, size, device, in_torch=embedder is None)
 
 
 def rebuild(
@@ -88,12 +95,14 @@ def rebuild(
     rows: NDArray[np.int64] | None = None,
 ) -> Iterator[Rebuilt]:
     """Yield batches of series, or of some rows, beside their reconstructions, by length."""
+    embedder = compiled_embedder(network) if device.type == "cpu" else None
 
     def run(rows: NDArray[np.int64]) -> Rebuilt:
         scaled = scaling.apply(series, rows)
         n_timesteps = scaled.shape[1]
-        lengths = to_device(series.lengths[rows], device)
-        embeddings = _encode(network, to_device(scaled, device), lengths)
+        embeddings = _by_program(embedder, series, scaling, rows) if embedder else None
+        if embeddings is None:
+            embeddings = _encode(network, scaled, series, rows, device)
         rebuilt = network.decode(embeddings, n_timesteps).cpu().numpy()
         observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
         return Rebuilt(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
@@ -115,11 +124,26 @@ def decode(
     return _batched(run, np.arange(len(embeddings)), _batch_size(shape, device), device)
 
 
-def _encode(network: RecurrentAutoencoder, values: Tensor, lengths: Tensor) -> Tensor:
-    """Embed a batch; PyTorch a single series beside itself, as it rounds one otherwise."""
-    embedder = compiled_embedder(network) if values.device.type == "cpu" else None
-    if embedder is not None:
-        return embedder.embed(values, lengths)
+def _by_program(
+    embedder: Embedder, series: Series, scaling: ChannelScaling, rows: NDArray[np.int64]
+) -> Tensor | None:
+    """Embed a batch, or return None if it has values that `ChannelScaling.apply` refuses."""
+    lengths = series.lengths[rows]
+    block = series.values[rows, : lengths.max()].astype(np.float64, order="C", copy=False)
+    scaling_rows = np.array((scaling.mean, scaling.scale))
+    tensor = torch.from_numpy
+    return embedder.embed(tensor(block), tensor(lengths), tensor(scaling_rows))
+
+
+def _encode(
+    network: RecurrentAutoencoder,
+    scaled: Floats,
+    series: Series,
+    rows: NDArray[np.int64],
+    device: torch.device,
+) -> Tensor:
+    """Embed a batch by PyTorch; a single series beside itself, as it rounds one otherwise."""
+    values, lengths = to_device(scaled, device), to_device(series.lengths[rows], device)
     if len(values) == 1:
         try:
             return network.encode(values.expand(2, -1, -1), lengths.expand(2))[:1]
@@ -134,10 +158,13 @@ def _batched(
     order: NDArray[np.int64],
     size: int,
     device: torch.device,
+    *,
+    in_torch: bool = True,
 ) -> Iterator[T]:
     """Yield what `run` makes of one batch of rows after the other.
 
-    A batch that does not fit into memory is halved and tried again.
+    A batch that does not fit into memory is halved and tried again. Without PyTorch's
+    operations there is nothing to set for them, which takes as long as a small batch.
     """
 
     def halve() -> bool:
@@ -150,21 +177,28 @@ def _batched(
         size //= 2
         return True
 
-    def run_one(rows: NDArray[np.int64]) -> T:
+    def run_in_torch(rows: NDArray[np.int64]) -> T:
         # Entered for each batch, so that no mode leaks to the caller between two of them.
         with torch.inference_mode(), full_precision(device):
             return run(rows)
 
+    run_one = run_in_torch if in_torch else run
+    prepare = use_one_thread if in_torch else _nothing
+    mode: Callable[[], AbstractContextManager[None]] = single_threaded if in_torch else nullcontext
     start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
-    with SideBySide(n_side_by_side, use_one_thread) as side_by_side:
+    with SideBySide(n_side_by_side, prepare) as side_by_side:
         while start < len(order):
             stop = min(start + n_side_by_side * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
             results: list[T] = []
-            with halving_on_out_of_memory(halve, device), single_threaded():
+            with halving_on_out_of_memory(halve, device), mode():
                 results = list(side_by_side.map(run_one, batches))
             yield from results
             start = stop if results else start
+
+
+def _nothing() -> None:
+    pass
 
 
 def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int:

@@ -264,6 +264,7 @@ class RecurrentAutoencoder(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.embedder: Any = None
+        self.is_settled = False
         self.encoder = Encoder(architecture)
         self.decoder = Decoder(architecture)
         self.head: nn.Linear | None = None
@@ -281,13 +282,19 @@ class RecurrentAutoencoder(nn.Module):
         return list(self.modules())
 
     def __getstate__(self) -> dict[str, Any]:
-        # Compiled programs belong to a process, and a copy writes its own.
-        return {**self.__dict__, "embedder": None}
+        # Compiled programs belong to a process, and a copy, which may be trained, writes its own.
+        return {**self.__dict__, "embedder": None, "is_settled": False}
 
     def prepare(self) -> None:
         """Make ready to run in several threads; see `LSTMLayer.prepare`."""
         for layer in self.layers:
             layer.prepare()
+
+    def settle(self) -> None:
+        """Make ready for inference. The weights must not change any more; only copies may."""
+        self.eval().requires_grad_(False)
+        self.prepare()
+        self.is_settled = True
 
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.

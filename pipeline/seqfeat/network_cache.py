@@ -31,8 +31,7 @@ def cached_network(estimator: Any) -> tuple[RecurrentAutoencoder, torch.device]:
         entry = _entries.get(estimator)
         if entry is None or entry[0] is not estimator.weights_ or entry[1] != device:
             network = build_network(Architecture(**estimator.architecture_), estimator.weights_)
-            network = network.eval().requires_grad_(False).to(device)
-            network.prepare()
+            network.to(device).settle()
             entry = (estimator.weights_, device, network)
             _entries[estimator] = entry
     return entry[2], device

@@ -26,6 +26,8 @@ __all__ = [
 
 LARGEST_SCALED = 1e15
 """A magnitude whose squares float32 can still add up over any series."""
+ROUNDING = 10 * float(np.finfo(np.float64).eps)
+"""Of a constant's deviation, relative to it."""
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +56,7 @@ class ChannelScaling:
 
         A spread no larger than what rounding leaves of a constant counts as none.
         """
-        rounding = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
+        rounding = ROUNDING * np.abs(self.mean)
         return np.where(self.deviation > rounding, self.deviation, 1.0)
 
     def merge(self, other: ChannelScaling) -> ChannelScaling:

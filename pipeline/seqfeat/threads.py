@@ -69,8 +69,6 @@ class SideBySide:
         self.n_threads = n_threads
         self.prepare_thread = prepare_thread
         self.workers: list[Worker] = []
-        # Whoever forgets the context leaves no threads behind either.
-        finalize(self, _end, self.workers)
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +104,9 @@ class SideBySide:
         if len(inputs) == 1:
             return [function(prepare(inputs[0]))]
         n_others = len(inputs) - 1
+        if not self.workers:
+            # Whoever forgets the context leaves no threads behind either.
+            finalize(self, _end, self.workers)
         while len(self.workers) < n_others:
             self.workers.append(Worker(len(self.workers), self.prepare_thread))
         # Of this call alone, so that after an interrupt nobody takes its answers for others'.

@@ -8,8 +8,9 @@ call. What it does not cover is left to PyTorch, with which the tests compare.
 Modules in reading order, dependencies above users: `layer_calls` and `linear_calls` (a layer's
 and a linear map's share of a program), `network_weights` (a network's weights as programs take
 them), `encoder_program` and `network_program` (a network's), `desk` (programs of many shapes),
-`embedder` (`Embedder`, for inference), `backpropagation` (`Backpropagation`, for training),
-`optimizer` (`CompiledAdamW`). All but this file are loaded when they are first needed.
+`embedding_program` and `embedder` (`Embedder`, for inference), `backpropagation`
+(`Backpropagation`, for training), `optimizer` (`CompiledAdamW`). All but this file are loaded
+when they are first needed.
 """
 
 from __future__ import annotations
@@ -55,9 +56,11 @@ def compiled_optimizer(
 
 def compiled_embedder(network: RecurrentAutoencoder) -> Embedder | None:
     """Return what embeds with a network, made once and kept in it, or None as above."""
+    embedder: Embedder | None = network.embedder
+    if embedder is not None and network.is_settled:
+        return embedder
     if not _is_covered(network):
         return None
-    embedder: Embedder | None = network.embedder
     if embedder is None:
         from seqfeat.compiled.embedder import Embedder
 

@@ -6,10 +6,10 @@ import threading
 from functools import partial
 
 from torch import Tensor
-from torch.nn.functional import linear
 
 from seqfeat.compiled.desk import Desk
-from seqfeat.compiled.encoder_program import EncoderProgram, PartShape
+from seqfeat.compiled.embedding_program import EmbeddingProgram
+from seqfeat.compiled.encoder_program import PartShape
 from seqfeat.compiled.network_weights import NetworkWeights
 from seqfeat.network import RecurrentAutoencoder
 
@@ -25,31 +25,26 @@ class Embedder:
     def __init__(self, network: RecurrentAutoencoder) -> None:
         self.weights = NetworkWeights(network)
         self.lock = threading.Lock()
-        self.idle: list[Desk[EncoderProgram]] = []
+        self.idle: list[Desk[EmbeddingProgram]] = []
 
-    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Return the embeddings. Shape: (B, T, C), (B,) -> (B, E)."""
+    def embed(self, values: Tensor, lengths: Tensor, scaling: Tensor) -> Tensor | None:
+        """Scale and embed series, as `EmbeddingProgram.embed` does."""
         desk, weights = self._desk()
         n_series, n_timesteps, _ = values.shape
         program = desk.program(PartShape(n_series, n_timesteps, True, False, False))
-        program.load_values(values, weights.network.n_steps(lengths))
-        program.embed()
-        if weights.exact_projection is None:
-            embeddings = program.found_embeddings().clone()
-        else:
-            pooled = program.memory.tensor(program.pooled).double()
-            embeddings = linear(pooled, *weights.exact_projection).float()
+        embeddings = program.embed(values, lengths, scaling)
         with self.lock:
             if weights is self.weights and len(desk.storage) <= MOST_FLOATS_KEPT:
                 self.idle.append(desk)
         return embeddings
 
-    def _desk(self) -> tuple[Desk[EncoderProgram], NetworkWeights]:
+    def _desk(self) -> tuple[Desk[EmbeddingProgram], NetworkWeights]:
         """Return a desk at which nobody works, and the weights, as they are now."""
         with self.lock:
-            if not self.weights.is_at_hand():
-                self.weights, self.idle = NetworkWeights(self.weights.network), []
-            self.weights.refresh_if_changed()
+            if not (self.weights.network.is_settled and self.weights.versions):
+                if not self.weights.is_at_hand():
+                    self.weights, self.idle = NetworkWeights(self.weights.network), []
+                self.weights.refresh_if_changed()
             if self.idle:
                 return self.idle.pop(), self.weights
-            return Desk(partial(EncoderProgram, self.weights)), self.weights
+            return Desk(partial(EmbeddingProgram, self.weights)), self.weights

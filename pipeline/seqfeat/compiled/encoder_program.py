@@ -33,7 +33,7 @@ class PartShape(NamedTuple):
 
 
 class EncoderProgram:
-    """Embeds parts of one shape, for inference up to the linear map behind the pooling.
+    """Takes parts of one shape to embeddings, without gradients to what is pooled.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ class EncoderProgram:
         self.lanes = weights.kernels.lanes
         self.n_steps = torch.ones(shape.n_series, dtype=torch.int64)
         self.to_embeddings = self.program = Program(weights.kernels)
+        self._begin()
         self._encode()
 
     def finish(self) -> None:
@@ -73,11 +74,6 @@ class EncoderProgram:
         # Until they were read, and no longer, as there may be many programs.
         self.kept_alive = [values]
 
-    def embed(self) -> None:
-        """Run up to the embeddings."""
-        self.to_embeddings.run()
-        self.kept_alive.clear()
-
     def found_embeddings(self) -> Tensor:
         """Return a view of the embeddings. Shape: (B, E)."""
         return self.memory.tensor(self.embeddings)[:, : self.architecture.embedding_dim]
@@ -86,6 +82,9 @@ class EncoderProgram:
     def n_floats(self) -> int:
         """How long the storage has to be."""
         return self.memory.n_floats
+
+    def _begin(self) -> None:
+        """Write what comes before the encoder."""
 
     def _call(self, name: str, *arguments: int) -> None:
         self.program.call(name, *arguments)

@@ -86,8 +86,11 @@ class LayerCalls:
         self.memory, self.weights, self.gradients = memory, weights, gradients
         self.n_series, self.n_steps = n_series, n_steps
         n_kept = n_steps if gradients is not None else 0
+        # A single series' steps go past the weights one by one, but not its inputs.
+        self.inputs_first = gradients is None and n_series == 1
         self.lanes, self.units = weights.packed.kernels.lanes, weights.packed.units
-        self.gates = memory.take(max(n_kept, 1), n_series, 4 * self.units)
+        n_gates = n_steps if self.inputs_first else max(n_kept, 1)
+        self.gates = memory.take(n_gates, n_series, 4 * self.units)
         self.all_outputs = memory.take(n_steps + 1, n_series, self.units)
         self.cells = memory.take(n_kept + 1, n_series, self.units)
         self.outputs = self.all_outputs.behind(1)
@@ -103,30 +106,38 @@ class LayerCalls:
         is_shared: bool = False,
     ) -> None:
         """Add the calls that write `outputs`; shared sequences (L, D) are those of all series."""
-        packed, n_series = self.weights.packed, self.n_series
+        packed, n_series, depth = self.weights.packed, self.n_series, self.weights.sequence_dim
         self.sequences, self.constant, self.is_shared = sequences, constant, is_shared
         panels, row = packed.by_input, sequences.shape[-1]
-        start, start_row = packed.bias.data_ptr(), 0
-        if constant is not None:
-            begin = self.memory.take(n_series, 4 * self.units)
-            panel = (panels.data_ptr(), panels.stride(1), panels.stride(0), len(panels))
-            program.call(
-                "product_4",
-                *(constant.address, constant.shape[1], *panel, self.weights.constant_dim),
-                *(start, 0, begin.address, begin.shape[1], n_series),
-            )
-            start, start_row = begin.address, begin.shape[1]
-        state_step = n_series * self.units
+        start, start_step, start_row = packed.bias.data_ptr(), 0, 0
+        state_step, gates = n_series * self.units, 4 * self.units
         kept_step = state_step if self.gradients is not None else 0
+        if constant is not None:
+            begin = self.memory.take(n_series, gates)
+            self._add_inputs(program, constant, self.weights.constant_dim, begin)
+            start, start_row = begin.address, gates
+        elif self.inputs_first:
+            self._add_inputs(program, sequences, depth, self.gates)
+            start, start_step, start_row, depth = self.gates.address, 4 * state_step, gates, 0
         program.call(
             "lstm_forward",
-            *(start, 0, start_row),
+            *(start, start_step, start_row),
             *(sequences.address, row if is_shared else n_series * row, 0 if is_shared else row),
-            self.weights.sequence_dim,
+            depth,
             panels.data_ptr() + 4 * self.weights.constant_dim * panels.stride(1),
             *(panels.stride(0), packed.by_hidden.data_ptr()),
-            *(self.gates.address, 4 * kept_step, self.all_outputs.address),
+            *(self.gates.address, start_step or 4 * kept_step, self.all_outputs.address),
             *(self.cells.address, kept_step, n_series, self.n_steps, self.units // self.lanes),
+        )
+
+    def _add_inputs(self, program: Program, inputs: Place, depth: int, into: Place) -> None:
+        """Add the call that writes what the first inputs add to the bias, for all rows at once."""
+        panels, bias, row = self.weights.packed.by_input, self.weights.packed.bias, inputs.shape[-1]
+        program.call(
+            "product_4",
+            *(inputs.address, row, panels.data_ptr(), panels.stride(1), panels.stride(0)),
+            *(len(panels), depth, bias.data_ptr(), 0),
+            *(into.address, into.shape[-1], inputs.n_floats // row),
         )
 
     def backward(

@@ -11,7 +11,7 @@ from seqfeat.compiled.layer_calls import Copy
 from seqfeat.recurrence.kernels import Kernels
 from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
-__all__ = ["LinearCalls", "LinearGradients", "LinearWeights"]
+__all__ = ["ExactWeights", "LinearCalls", "LinearGradients", "LinearWeights"]
 
 
 class LinearWeights:
@@ -51,6 +51,22 @@ class LinearWeights:
             first, second = starts
             yield own[:, :, first : first + dim], filled[:, :, second : second + dim]
             starts = first + dim, second + filled_dim
+
+
+class ExactWeights:
+    """The same in float64, for a product that leaves no rounding to float32."""
+
+    def __init__(self, weights: LinearWeights) -> None:
+        self.lanes = weights.program.kernels.double_lanes
+        self.depth, self.output_dim = weights.depth, weights.output_dim
+        self.width = rounded_up(self.output_dim, self.lanes)
+        self.transposed = torch.zeros(self.depth, self.width, dtype=torch.float64)
+        self.bias = torch.zeros(self.width, dtype=torch.float64)
+
+    def refresh(self, weights: LinearWeights) -> None:
+        """Take over what they are now."""
+        self.transposed[:, : self.output_dim] = weights.rows.T
+        self.bias[: self.output_dim] = weights.bias[: self.output_dim]
 
 
 class LinearGradients:

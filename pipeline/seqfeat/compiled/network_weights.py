@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqfeat.compiled.layer_calls import Copy, LayerGradients, LayerWeights
-from seqfeat.compiled.linear_calls import LinearGradients, LinearWeights
+from seqfeat.compiled.linear_calls import ExactWeights, LinearGradients, LinearWeights
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.recurrence import LSTMLayer
 from seqfeat.recurrence.passes import version_of
@@ -45,8 +45,8 @@ class NetworkWeights:
         widths = [layer.input_size for layer in layers] + [part.depth for part in linear]
         self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
         self.versions: tuple[int, ...] = ()
-        self.exact_projection: tuple[Tensor, Tensor] | None = None
-        """That of `Encoder.forward`, in float64, for what the pooling leaves in whole vectors."""
+        self.exact_projection: ExactWeights | None = None
+        """As `Encoder.forward` has it, kept up to date by `refresh_if_changed`."""
 
     def refresh(self) -> None:
         """Take over what was written into the weights."""
@@ -57,10 +57,9 @@ class NetworkWeights:
         versions = tuple(map(version_of, self.parameters))
         if versions != self.versions:
             self.refresh()
-            projection = self.network.encoder.projection
-            if self.projection is not None and isinstance(projection, nn.Linear):
-                exact = self.projection.rows.double(), projection.bias.double()
-                self.exact_projection = exact
+            if self.projection is not None:
+                self.exact_projection = self.exact_projection or ExactWeights(self.projection)
+                self.exact_projection.refresh(self.projection)
             self.versions = versions
 
     def is_at_hand(self) -> bool:

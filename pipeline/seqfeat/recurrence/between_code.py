@@ -20,6 +20,7 @@ from seqfeat.recurrence.vector_code import (
     load_index,
     loop,
     nested,
+    store_index,
 )
 
 __all__ = ["declare_between"]
@@ -36,6 +37,7 @@ def declare_between(code: VectorCode) -> list[Any]:
         last_steps(code),
         put_last_steps(code),
         cut_windows(code),
+        count_windows(code),
         row_by_row(code, "copy_rows", lambda builder, x, y: y),
         row_by_row(code, "add_rows", lambda builder, x, y: builder.fadd(x, y)),
     ]
@@ -214,5 +216,26 @@ def cut_windows(code: VectorCode) -> Any:
         code.for_all(builder, n_values, copy)
 
     nested(builder, (n_windows, n_series), one_window)
+    builder.ret_void()
+    return function
+
+
+def count_windows(code: VectorCode) -> Any:
+    """Write `seqfeat.network.count_windows`.
+
+    Arguments: ``lengths`` (B,) of int64, ``n_series, length, stride, result`` (B,) of int64.
+    """
+    arguments = [POINTER, INDEX, INDEX, INDEX, POINTER]
+    function, builder = begin_function(code, "count_windows", arguments)
+    lengths, n_series, length, stride, result = function.args
+
+    def one_series(series: Value) -> None:
+        left = builder.sub(load_index(builder, lengths, series), length)
+        rounded = builder.add(left, builder.sub(stride, index(1)))
+        more = builder.add(builder.sdiv(rounded, stride), index(1))
+        reaches_over = builder.icmp_signed(">", left, index(0))
+        store_index(builder, builder.select(reaches_over, more, index(1)), result, series)
+
+    loop(builder, n_series, one_series)
     builder.ret_void()
     return function

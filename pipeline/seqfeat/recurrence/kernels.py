@@ -15,13 +15,15 @@ from llvmlite import ir
 
 from seqfeat.pooling import LEAST_VARIANCE
 from seqfeat.recurrence.between_code import declare_between
+from seqfeat.recurrence.exact_code import declare_exact
 from seqfeat.recurrence.lstm_code import declare_backward, declare_forward
 from seqfeat.recurrence.packing_code import declare_packing
-from seqfeat.recurrence.product_code import declare_products
+from seqfeat.recurrence.product_code import declare_exact_product, declare_products
 from seqfeat.recurrence.program_code import caller_name, declare_program
 from seqfeat.recurrence.statistics_code import declare_statistics
 from seqfeat.recurrence.update_code import declare_adamw
 from seqfeat.recurrence.vector_code import VectorCode
+from seqfeat.scaling import LARGEST_SCALED
 
 __all__ = ["Kernels", "compile_kernels", "kernels"]
 
@@ -37,6 +39,8 @@ class Kernels:
 
     lanes: int
     """Floats in a vector."""
+    double_lanes: int
+    """Numbers in a vector of float64."""
     forward: Callable[..., None]
     backward: Callable[..., None]
     product: Callable[..., None]
@@ -94,6 +98,7 @@ def compile_kernels(lanes: int | None = None) -> Kernels:
 
     return Kernels(
         lanes=lanes,
+        double_lanes=lanes // 2,
         forward=function("lstm_forward", "piipiiipippippiiii"),
         backward=function("lstm_backward", "pppiipppppppippiiii"),
         product=function("product", "pipiiipipii"),
@@ -117,6 +122,8 @@ def _module(lanes: int, n_registers: int) -> tuple[str, list[str]]:
         *declare_statistics(code, LEAST_VARIANCE),
         declare_adamw(code),
         declare_packing(code),
+        declare_exact_product(code, n_registers),
+        *declare_exact(code, LARGEST_SCALED),
     ]
     declare_program(code, functions)
     return str(code.module), [function.name for function in functions]

@@ -7,7 +7,6 @@ from typing import Any
 from llvmlite import ir
 
 from seqfeat.recurrence.vector_code import (
-    FLOAT,
     INDEX,
     POINTER,
     Builder,
@@ -59,9 +58,9 @@ def declare_packing(code: VectorCode) -> Any:
         begin_row, begin_panel = source(gate, unit), into(gate, unit)
 
         def one_value(number: Value) -> None:
-            value = builder.load(code.place(builder, begin_row, number), align=4, typ=FLOAT)
+            value = code.load_one(builder, code.place(builder, begin_row, number))
             offset = builder.mul(number, width)
-            builder.store(value, code.place(builder, begin_panel, offset), align=4)
+            code.store(builder, value, code.place(builder, begin_panel, offset))
 
         loop(builder, depth, one_value, start=start)
 

@@ -25,7 +25,7 @@ from seqfeat.recurrence.vector_code import (
     loop,
 )
 
-__all__ = ["PANEL_WIDTH", "Products", "declare_products"]
+__all__ = ["PANEL_WIDTH", "Products", "declare_exact_product", "declare_products"]
 
 PANEL_WIDTHS = (4, 2, 1)
 """Vectors in a row of a panel; the widest are the fastest."""
@@ -51,6 +51,15 @@ class Products(NamedTuple):
     """The same with ``left.T`` for `left`: it has `depth` rows of `n_rows` values."""
 
 
+def declare_exact_product(code: VectorCode, n_registers: int) -> Any:
+    """Write ``product_exact``, which is `Products.plain` of matrices of float64."""
+    of_width = {
+        width: panel_product(code.double, width, n_registers, False, "_exact")
+        for width in (PANEL_WIDTH, 1)
+    }
+    return wide_product(code.double, "product_exact", of_width)
+
+
 def declare_products(code: VectorCode, n_registers: int) -> Products:
     """Write the functions."""
     plain, transposed = (
@@ -64,11 +73,13 @@ def declare_products(code: VectorCode, n_registers: int) -> Products:
     )
 
 
-def panel_product(code: VectorCode, width: int, n_registers: int, turned: bool) -> Any:
+def panel_product(
+    code: VectorCode, width: int, n_registers: int, turned: bool, suffix: str = ""
+) -> Any:
     """Write the product with panels of one width, and the left matrix transposed if `turned`."""
     arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX]
     arguments += [POINTER, INDEX, POINTER, INDEX, INDEX]
-    name = f"product_{width}_transposed" if turned else f"product_{width}"
+    name = f"product_{width}{'_transposed' if turned else ''}{suffix}"
     function, builder = begin_function(code, name, arguments)
     left, left_row, panels, panel_row, panel_step, n_panels, depth = function.args[:7]
     start, start_row, result, result_row, n_rows = function.args[7:]

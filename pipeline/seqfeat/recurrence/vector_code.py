@@ -9,6 +9,7 @@ from typing import Any
 from llvmlite import ir
 
 __all__ = [
+    "DOUBLE",
     "FLOAT",
     "INDEX",
     "POINTER",
@@ -19,10 +20,11 @@ __all__ = [
     "load_index",
     "loop",
     "nested",
+    "store_index",
 ]
 
 INDEX = ir.IntType(64)
-FLOAT = ir.FloatType()
+FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 POINTER = ir.PointerType(FLOAT)
 
 Value = Any
@@ -72,40 +74,61 @@ def loop(
 
 
 class VectorCode:
-    """Vectors of `lanes` float32 in a module of code, and what can be done with them."""
+    """Vectors of `lanes` numbers in a module of code, and what can be done with them.
 
-    def __init__(self, module: Any, lanes: int) -> None:
+    The numbers are float32, or of another `element` type; a "float" below is one of them.
+    Pointers are to float32 whatever they point to.
+    """
+
+    def __init__(self, module: Any, lanes: int, element: Any = FLOAT) -> None:
         self.module = module
-        self.lanes = lanes
-        self.type = ir.VectorType(FLOAT, lanes)
+        self.lanes, self.element = lanes, element
+        self.align = 8 if element is DOUBLE else 4
+        self.type = ir.VectorType(element, lanes)
+        kind = f"v{lanes}f{8 * self.align}"
         signature = ir.FunctionType(self.type, [self.type] * 3)
         # Unlike llvm.fma, two roundings where the CPU has no instruction for one.
-        self._multiply_add = ir.Function(module, signature, f"llvm.fmuladd.v{lanes}f32")
+        self._multiply_add = ir.Function(module, signature, f"llvm.fmuladd.{kind}")
         signature = ir.FunctionType(self.type, [self.type])
-        self._square_root = ir.Function(module, signature, f"llvm.sqrt.v{lanes}f32")
+        self._square_root = ir.Function(module, signature, f"llvm.sqrt.{kind}")
 
     @cached_property
     def single(self) -> VectorCode:
         """Vectors of one float, for what does not fill those of `lanes`."""
-        return VectorCode(self.module, 1)
+        return VectorCode(self.module, 1, self.element)
+
+    @cached_property
+    def double(self) -> VectorCode:
+        """Vectors of float64 in the same registers, half as many."""
+        return VectorCode(self.module, max(1, self.lanes // 2), DOUBLE)
 
     def constant(self, number: float) -> Value:
         """Return a vector of the same number."""
-        return ir.Constant(self.type, [ir.Constant(FLOAT, number)] * self.lanes)
+        return ir.Constant(self.type, [ir.Constant(self.element, number)] * self.lanes)
 
     def place(self, builder: Builder, pointer: Value, *offsets: Value) -> Value:
         """Return the place in memory so many floats behind `pointer`."""
+        pointer = builder.bitcast(pointer, self.element.as_pointer())
         for offset in offsets:
-            pointer = builder.gep(pointer, [offset], source_etype=FLOAT)
-        return pointer
+            pointer = builder.gep(pointer, [offset], source_etype=self.element)
+        return builder.bitcast(pointer, POINTER)
 
     def load(self, builder: Builder, place: Value) -> Value:
         """Read a vector."""
-        return builder.load(builder.bitcast(place, self.type.as_pointer()), align=4, typ=self.type)
+        return self._load(builder, place, self.type)
 
-    def store(self, builder: Builder, vector: Value, place: Value) -> None:
-        """Write a vector."""
-        builder.store(vector, builder.bitcast(place, self.type.as_pointer()), align=4)
+    def load_one(self, builder: Builder, place: Value) -> Value:
+        """Read one float, and not a vector of it."""
+        return self._load(builder, place, self.element)
+
+    def _load(self, builder: Builder, place: Value, kind: Any) -> Value:
+        place = builder.bitcast(place, kind.as_pointer())
+        return builder.load(place, align=self.align, typ=kind)
+
+    def store(self, builder: Builder, values: Value, place: Value) -> None:
+        """Write a vector, or one float."""
+        place = builder.bitcast(place, values.type.as_pointer())
+        builder.store(values, place, align=self.align)
 
     def whole(self, builder: Builder, number: Value) -> Value:
         """Return how many of so many floats fill whole vectors."""
@@ -139,7 +162,7 @@ class VectorCode:
 
     def load_repeated(self, builder: Builder, place: Value) -> Value:
         """Read one float into all lanes."""
-        return self.repeat(builder, builder.load(place, align=4, typ=FLOAT))
+        return self.repeat(builder, self.load_one(builder, place))
 
     def multiply_add(self, builder: Builder, x: Value, y: Value, z: Value) -> Value:
         """Return ``x * y + z``."""
@@ -171,8 +194,18 @@ def at(code: VectorCode, builder: Builder, pointer: Value, vector: Value) -> Val
 
 def load_index(builder: Builder, pointer: Value, number: Value) -> Value:
     """Read one of an array of int64."""
+    return builder.load(_place_of_index(builder, pointer, number), align=8, typ=INDEX)
+
+
+def store_index(builder: Builder, value: Value, pointer: Value, number: Value = None) -> None:
+    """Write one of an array of int64, the first unless a number is given."""
+    number = index(0) if number is None else number
+    builder.store(value, _place_of_index(builder, pointer, number), align=8)
+
+
+def _place_of_index(builder: Builder, pointer: Value, number: Value) -> Value:
     numbers = builder.bitcast(pointer, INDEX.as_pointer())
-    return builder.load(builder.gep(numbers, [number], source_etype=INDEX), align=8, typ=INDEX)
+    return builder.gep(numbers, [number], source_etype=INDEX)
 
 
 def nested(builder: Builder, counts: tuple[Value, ...], body: Callable[..., None]) -> None:

@@ -60,6 +60,8 @@ def from_items(items: list[Any], ids: pd.Index[Any] | None = None) -> Series:
 
 def padded(arrays: list[NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[Any]:
     """Return arrays of shape (T_i, C) as one of shape (N, T, C), NaN behind the shorter ones."""
+    if len(arrays) == 1:
+        return arrays[0][None]
     dtype = np.result_type(*{array.dtype for array in arrays})
     if (lengths == lengths[0]).all():
         return np.stack(arrays).astype(dtype, copy=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
 from seqfeat.series.canonical import Series
+from seqfeat.series.stored import StoredArray
 
 __all__ = ["checked"]
 
@@ -17,6 +19,8 @@ __all__ = ["checked"]
 def checked(series: Series, missing: str) -> Series:
     """Refuse what cannot be used, and find the lengths that NaN padding hides."""
     if series.values.dtype.kind != "f":
+        return series
+    if _is_finite(series):
         return series
     lengths = series.lengths.copy()
     is_complete = True
@@ -35,6 +39,18 @@ def checked(series: Series, missing: str) -> Series:
         inside = steps < lengths[rows, None]
         is_complete &= not bool(unobserved[inside].any())
     return replace(series, lengths=lengths, is_complete=is_complete)
+
+
+def _is_finite(series: Series) -> bool:
+    """Tell at once that nothing is to be refused or looked for; False is no answer.
+
+    A finite sum has neither NaN nor an infinity in it, and takes a look at each value only.
+    """
+    values = series.values
+    if isinstance(values, StoredArray):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.add.reduce(values, axis=None))
 
 
 def _refuse_infinities(block: NDArray[Any], first_row: int) -> None:
