@@ -1,7 +1,11 @@
 """Embedding by programs of the kernels, against the network itself."""
 
 import copy
+import mmap
+import os
 import pickle
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import LSTMAutoencoder, inference
 from seqfeat.compiled import compiled_embedder, embedder
 from seqfeat.exceptions import InputError
 from seqfeat.initialization import initialize
 from seqfeat.network import Architecture, RecurrentAutoencoder
 from seqfeat.recurrence import layer
-from seqfeat.scaling import channel_scaling
+from seqfeat.scaling import channel_scaling, identity_scaling
 from seqfeat.series import as_series
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -179,6 +183,47 @@ def test_no_program_keeps_what_it_has_read():
     alive = weakref.ref(values)
     del values
     assert alive() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_storage_of_its_own():
+    program = """
+import os
+from seqfeat.compiled.desk import storage_of
+storage = storage_of(1000)
+storage.fill_(1.0)
+child = os.fork()
+if not child:
+    storage.fill_(2.0)
+    os._exit(int(storage[0]))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+print(float(storage[0]))
+"""
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"1.0\n"
+
+
+def test_without_memory_for_a_batch_it_is_halved(monkeypatch):
+    rows, pages = [], mmap.mmap
+
+    def little(number, n_bytes, **options):
+        if n_bytes > 400_000:
+            raise OSError(12, "Cannot allocate memory")
+        return pages(number, n_bytes, **options)
+
+    network, series = make_network(), as_series(np.ones((64, 31, 2)))
+    expected = np.concatenate([batch for _, batch in embed_series(network, series)])
+    network = make_network()
+    monkeypatch.setattr(mmap, "mmap", little)
+    for batch, found in embed_series(network, series):
+        assert np.array_equal(found, expected[batch])
+        rows += list(batch)
+    assert len(batch) < 64
+    assert sorted(rows) == list(range(64))
+
+
+def embed_series(network, series):
+    return inference.embed(network, series, identity_scaling(2), torch.device("cpu"))
 
 
 def test_much_memory_is_given_back(monkeypatch):

@@ -64,6 +64,22 @@ def test_places_follow_each_other_in_memory():
     assert second.address == memory.storage[10:].data_ptr()
 
 
+def test_released_places_are_taken_again():
+    memory = Memory(torch.arange(40.0))
+    first, second, third = memory.take(10), memory.take(2, 5), memory.take(10)
+    memory.release(first)
+    assert memory.take(11).offset == 30
+    memory.release(second)
+    # Neighbours become one place.
+    assert memory.take(15).offset == 0
+    assert memory.take(5).offset == 15
+    assert memory.take(1).offset == 41
+    memory.release(third)
+    place = memory.take(4)
+    assert (place.offset, place.address) == (20, memory.storage[20:].data_ptr())
+    assert memory.n_floats == 42
+
+
 @pytest.mark.parametrize(("n_units", "depth"), [(1, 1), (5, 3), (16, 32), (20, 37), (48, 16)])
 def test_weights_are_packed_into_panels(program, n_units, depth):
     lanes = program.kernels.lanes

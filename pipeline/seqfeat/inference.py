@@ -44,6 +44,8 @@ SMALL_BATCH = 64
 """Series in a batch on a CPU unless there are very many, of few timesteps."""
 LARGE_BATCH_TIMESTEPS = 2**13
 """Timesteps in a larger batch, at most, which limits its activations."""
+LARGE_BATCH_STATES = 2**18
+"""States of a layer's units in it, at most, where programs share less overhead than PyTorch."""
 LEAST_BATCHES = 8
 """Larger batches leave at least as many, to keep so many threads busy."""
 BATCH_VALUES = 2**24
@@ -83,8 +85,8 @@ def embed(
             embeddings = _encode(network, scaling.apply(series, rows), series, rows, device)
         return rows, embeddings.cpu().numpy()
 
-    order, size = _order_of_length(series), _batch_size(series.values.shape, device)
-    return _batched(run, order, size, device, in_torch=embedder is None)
+    size = _batch_size(series.values.shape, device, _most_timesteps(network, embedder))
+    return _batched(run, _order_of_length(series), size, device, in_torch=embedder is None)
 
 
 def rebuild(
@@ -107,8 +109,8 @@ def rebuild(
         observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
         return Rebuilt(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
 
-    order = _order_of_length(series, rows)
-    return _batched(run, order, _batch_size(series.values.shape, device), device)
+    size = _batch_size(series.values.shape, device, _most_timesteps(network, embedder))
+    return _batched(run, _order_of_length(series, rows), size, device)
 
 
 def decode(
@@ -221,12 +223,20 @@ def _order_of_length(series: Series, rows: NDArray[np.int64] | None = None) -> N
     return in_order
 
 
-def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+def _most_timesteps(network: RecurrentAutoencoder, embedder: Embedder | None) -> int:
+    if embedder is None:
+        return LARGE_BATCH_TIMESTEPS
+    return LARGE_BATCH_STATES // network.architecture.hidden_dim
+
+
+def _batch_size(
+    shape: tuple[int, ...], device: torch.device, most_timesteps: int = LARGE_BATCH_TIMESTEPS
+) -> int:
     n_series, n_timesteps, n_channels = shape
     size = min(BATCH_SERIES[device.type], BATCH_VALUES // max(1, n_timesteps * n_channels))
     if device.type == "cpu":
         # The more series share an LSTM call, the less its overhead costs each of them.
-        large = min(n_series // LEAST_BATCHES, LARGE_BATCH_TIMESTEPS // max(1, n_timesteps))
+        large = min(n_series // LEAST_BATCHES, most_timesteps // max(1, n_timesteps))
         size = min(size, max(SMALL_BATCH, large))
     return max(1, size)
 

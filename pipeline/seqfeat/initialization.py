@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from seqfeat.batches import TrainingSet
-from seqfeat.network import Encoder, RecurrentAutoencoder
+from seqfeat.network import RecurrentAutoencoder
 from seqfeat.pooling import steps_inside
 
 __all__ = ["fit_encoder", "initialize"]
 
 BATCH_SERIES = 64
-BATCH_VALUES = 2**24
+BATCH_VALUES = 2**18
 """Values in the windows of a batch, at most, so that long series come in smaller batches."""
 LEAST_VARIANCE_SHARE = 0.1
 """Share of the mean variance added to each in whitening, so that noise is not blown up."""
@@ -58,8 +58,15 @@ def fit_encoder(
     """
     _whiten_inputs(network, data, generator)
     encoder = network.encoder
-    summaries = [encoder.summarize(*inputs) for inputs in _encoder_inputs(network, data)]
-    _project_on_components(encoder, torch.cat(summaries).double(), generator)
+    projection = encoder.projection
+    if not isinstance(projection, nn.Linear):
+        raise TypeError(f"a pooling without a linear map: {encoder.pooling!r}")
+    summaries = torch.empty(len(data), projection.in_features, dtype=torch.float64)
+    n_done = 0
+    for windows, n_steps in _encoder_inputs(network, data):
+        summaries[n_done : n_done + len(windows)] = encoder.summarize(windows, n_steps)
+        n_done += len(windows)
+    _project_on_components(projection, summaries, generator)
 
 
 def _encoder_inputs(
@@ -116,8 +123,10 @@ def _whitening(covariance: Tensor) -> Tensor:
     return scaled
 
 
-def _project_on_components(encoder: Encoder, summaries: Tensor, generator: torch.Generator) -> None:
-    """Make the linear map the first principal components of what it gets to see.
+def _project_on_components(
+    projection: nn.Linear, summaries: Tensor, generator: torch.Generator
+) -> None:
+    """Make a linear map the first principal components of what it gets to see, which is lost.
 
     They are turned by a random rotation, so that each dimension of the embedding
     has a like part in all of them: alone, the last ones would be next to nothing but
@@ -125,20 +134,33 @@ def _project_on_components(encoder: Encoder, summaries: Tensor, generator: torch
     are fewer components than dimensions, random directions fill up.
     """
     mean = summaries.mean(dim=0)
-    projection = encoder.projection
-    if not isinstance(projection, nn.Linear):
-        raise TypeError(f"a pooling without a linear map: {encoder.pooling!r}")
+    summaries -= mean
     embedding_dim = projection.out_features
     n_components = min(embedding_dim, len(summaries) - 1)
-    _, _, components = torch.linalg.svd(summaries - mean, full_matrices=False)
     drawn = torch.randn(embedding_dim, len(mean), generator=generator, dtype=torch.float64)
-    drawn[:n_components] = components[:n_components]
+    drawn[:n_components] = _principal_directions(summaries, n_components)
     basis = torch.linalg.qr(drawn.T)[0].T
     rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64)
     nn.init.orthogonal_(rotation, generator=generator)
     weights = rotation @ basis
-    spread = ((summaries - mean) @ weights.T).square().mean().sqrt()
+    spread = (summaries @ weights.T).square().mean().sqrt()
     if spread > 0:
         weights = weights / spread
     projection.weight.copy_(weights)
     projection.bias.copy_(-weights @ mean)
+
+
+def _principal_directions(centred: Tensor, n_directions: int) -> Tensor:
+    """Return the directions of most variance, orthonormal. Shape: (N, D) -> (n_directions, D).
+
+    From the products of all columns, or of all rows where they are fewer: a singular value
+    decomposition takes twice the memory and time, more memory than training if series are short.
+    """
+    is_wide = centred.shape[0] < centred.shape[1]
+    _, vectors = torch.linalg.eigh(centred @ centred.T if is_wide else centred.T @ centred)
+    first = vectors.flip(1)[:, :n_directions].T
+    if is_wide:
+        # Where there is no variance left any direction will do, and 0 leaves it to the caller.
+        first = nn.functional.normalize(first @ centred, dim=1)
+    directions: Tensor = first
+    return directions

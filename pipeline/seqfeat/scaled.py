@@ -18,7 +18,7 @@ from seqfeat.shards import Shard
 
 __all__ = ["ScaledSeries"]
 
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2**20
 """Bytes of values, float64, that are scaled together."""
 
 

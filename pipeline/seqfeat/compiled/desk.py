@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +20,21 @@ MOST_PROGRAMS = 64
 P = TypeVar("P", bound=EncoderProgram)
 
 
+def storage_of(n_floats: int) -> Tensor:
+    """Return memory that the system has back as soon as nobody needs it.
+
+    On Unix the C library keeps it, and has another heap for each thread.
+    """
+    if not n_floats or os.name != "posix":
+        return torch.empty(n_floats)
+    try:
+        # Private: a forked process gets a copy.
+        pages = mmap.mmap(-1, 4 * n_floats, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise torch.OutOfMemoryError(f"no {4e-6 * n_floats:.0f} MB of memory") from error
+    return torch.frombuffer(pages, dtype=torch.float32)
+
+
 class Desk(Generic[P]):
     """Where one part of a batch at a time is worked on.
 
@@ -30,7 +47,7 @@ class Desk(Generic[P]):
     def __init__(self, write: Callable[[PartShape, Tensor], P]) -> None:
         self.write = write
         self.programs: dict[PartShape, P] = {}
-        self.storage = torch.empty(0)
+        self.storage = storage_of(0)
 
     def program(self, shape: PartShape) -> P:
         """Return the program for a shape, ready to run."""
@@ -40,8 +57,8 @@ class Desk(Generic[P]):
                 self.programs.clear()
             if program.n_floats > len(self.storage):
                 # Not both at once.
-                self.storage = torch.empty(0)
-                self.storage = torch.empty(program.n_floats)
+                self.storage = storage_of(0)
+                self.storage = storage_of(program.n_floats)
                 program = self.write(shape, self.storage)
             program.finish()
             self.programs[shape] = program

@@ -143,7 +143,7 @@ class LayerCalls:
     def backward(
         self, program: Program, d_outputs: Place, zeros: int, *, wants_sequences: bool
     ) -> None:
-        """Add the calls that find the gradients, behind those of `forward`.
+        """Add the calls that find the gradients, behind those of `forward` and all that read it.
 
         `zeros` is the address of as many as anything is wide.
         """
@@ -176,8 +176,12 @@ class LayerCalls:
                 *(self.gates.address, self.n_steps, n_series, 4 * n_vectors, sums.address),
             )
             self._transposed(program, sums, self.sequences, found.sequences, zeros)
+            self.memory.release(sums)
         if self.constant is not None:
             self._backward_of_constant(program, self.constant, found, zeros)
+        # All that the pass forward had kept; who wants the outputs has read them.
+        own = self.gates, self.all_outputs, self.cells, scratch, self.over_steps
+        self.memory.release(*own)
 
     def _backward_of_constant(
         self, program: Program, constant: Place, found: LayerGradients, zeros: int

@@ -34,6 +34,8 @@ class NetworkProgram(EncoderProgram):
         self.head = weights.network.head
         if self.head is not None:
             self.program = self.to_gradients
+        # What is filled in before a run shares its place with nothing.
+        self.d_embeddings_of_head = self.memory.take(*self.embeddings.shape)
         self._decode()
         self._compare()
         self._decode_backward()
@@ -80,6 +82,7 @@ class NetworkProgram(EncoderProgram):
         self.squared_errors = self.memory.take(self.lanes)
         self.factor = self.memory.take(self.lanes)
         self._call("subtract", patches, 1, targets.address, n_vectors, patches)
+        self.memory.release(targets)
         if self.is_masked:
             observed, self.cut_observed = self._cut_windows(self.program, *sizes)
             self._call("multiply", patches, 1, observed.address, n_vectors, patches)
@@ -96,14 +99,16 @@ class NetworkProgram(EncoderProgram):
 
     def _decode_backward(self) -> None:
         """Write the decoder's gradients, and that of the embeddings."""
-        first, second = self.decoder
+        (first, second), release = self.decoder, self.memory.release
         d_outputs = self.output.backward(self.program, self.patches, self.zeros)
+        release(self.patches)
         second.backward(self.program, d_outputs, self.zeros, wants_sequences=True)
+        release(d_outputs)
         s = self.shape
         d_first = self._drop(second.d_sequences, self.decoder_keep, s.drops_decoder_units)
         first.backward(self.program, d_first, self.zeros, wants_sequences=False)
+        release(second.d_sequences)
         self.d_embeddings = first.d_constant
-        self.d_embeddings_of_head = self.memory.take(*self.d_embeddings.shape)
         if self.head is not None:
             n_vectors = s.n_series * self.d_embeddings.shape[1] // self.lanes
             place, other = self.d_embeddings.address, self.d_embeddings_of_head.address

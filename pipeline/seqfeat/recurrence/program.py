@@ -44,18 +44,34 @@ NOWHERE = Place(0, 0, (0,))
 
 
 class Memory:
-    """Places one behind the other in a storage, and beyond, which is for `n_floats` to tell."""
+    """Places in a storage, and beyond, which is for `n_floats` to tell."""
 
     def __init__(self, storage: Tensor) -> None:
         self.storage = storage
         self.n_floats = 0
+        self.released: list[tuple[int, int]] = []
+        """Where those places begin that nobody needs any more, and end."""
 
     def take(self, *shape: int) -> Place:
-        """Return the next place."""
-        address = self.storage.data_ptr() + 4 * self.n_floats
-        place = Place(address, self.n_floats, shape)
-        self.n_floats += prod(shape)
-        return place
+        """Return the first place that is large enough, or the next."""
+        n_floats = prod(shape)
+        for number, (start, stop) in enumerate(self.released):
+            if start + n_floats <= stop:
+                self.released[number] = start + n_floats, stop
+                break
+        else:
+            start = self.n_floats
+            self.n_floats += n_floats
+        return Place(self.storage.data_ptr() + 4 * start, start, shape)
+
+    def release(self, *places: Place) -> None:
+        """Let calls that come behind those written so far have the places."""
+        ends = [(place.offset, place.offset + place.n_floats) for place in places]
+        self.released, ends = [], sorted(self.released + ends)
+        for start, stop in ends:
+            if self.released and self.released[-1][1] == start:
+                start = self.released.pop()[0]
+            self.released.append((start, stop))
 
     def tensor(self, place: Place) -> Tensor:
         """Return what is there."""

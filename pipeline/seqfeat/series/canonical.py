@@ -17,7 +17,7 @@ __all__ = ["FrameRows", "Series"]
 
 Form = Literal["array", "table", "list", "frame"]
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 2 * 2**20
 """Bytes of input looked at together while a large array is checked or scaled."""
 
 
