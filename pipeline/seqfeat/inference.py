@@ -131,7 +131,7 @@ def _by_program(
 ) -> Tensor | None:
     """Embed a batch, or return None if it has values that `ChannelScaling.apply` refuses."""
     lengths = series.lengths[rows]
-    block = series.values[rows, : lengths.max()].astype(np.float64, order="C", copy=False)
+    block = series.values[rows, : int(lengths.max())].astype(np.float64, order="C", copy=False)
     scaling_rows = np.array((scaling.mean, scaling.scale))
     tensor = torch.from_numpy
     return embedder.embed(tensor(block), tensor(lengths), tensor(scaling_rows))
