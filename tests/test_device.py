@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import torch
+from tests.scarce import out_of_memory_beyond
 
 from seqfeat import DeviceError, DeviceMemoryError, DeviceWarning, LSTMAutoencoder, load, save
 from seqfeat.batches import TrainingSet
@@ -214,21 +215,6 @@ def test_arrays_and_tensors_reach_the_cpu_without_a_copy(wrap):
 
 
 # Memory (fault 24)
-
-
-def out_of_memory_beyond(network, n_series, allocate=None):
-    """Let the network's encoder fail on batches of more than `n_series`."""
-    n_steps = network.n_steps
-
-    def run_out(lengths):
-        if len(lengths) > n_series:
-            if allocate is not None:
-                allocate()
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return n_steps(lengths)
-
-    network.n_steps = run_out
-    return network
 
 
 def small_network():

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from tests.scarce import out_of_memory_beyond
 
 from seqfeat import DeviceError, DeviceMemoryError, LSTMAutoencoder
 from seqfeat.batches import TrainingSet
@@ -108,19 +109,6 @@ def test_fits_in_several_threads_restore_the_setting():
 # Memory (fault 24)
 
 
-def too_small_for(network, n_series):
-    """Let the network's encoder run out of memory beyond `n_series` in a batch."""
-    n_steps = network.n_steps
-
-    def run_out(lengths):
-        if len(lengths) > n_series:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return n_steps(lengths)
-
-    network.n_steps = run_out
-    return network
-
-
 def small_network():
     network = RecurrentAutoencoder(Architecture(2, 3, 6))
     initialize(network, torch.Generator().manual_seed(0))
@@ -138,7 +126,7 @@ SETTINGS = Settings(3, 12, 1e-2, dropout=0.2, input_noise=0.3, masking_ratio=0.2
 
 def test_fault_24_training_goes_on_with_smaller_batches(data):
     generator = torch.Generator().manual_seed(2)
-    struggling = too_small_for(small_network(), 4)
+    struggling = out_of_memory_beyond(small_network(), 4)
     trainer = Trainer(struggling, SETTINGS, generator, CPU)
     trainer.prepare(len(data), None)
     trainer.run(data, None, lambda: None, lambda history: False)
@@ -152,17 +140,17 @@ def test_fault_24_training_goes_on_with_smaller_batches(data):
 
 def test_fault_24_a_single_series_too_many_is_an_error_with_advice(data):
     with pytest.raises(DeviceMemoryError, match="patch_len"):
-        train(too_small_for(small_network(), 0), data, SETTINGS, torch.Generator())
+        train(out_of_memory_beyond(small_network(), 0), data, SETTINGS, torch.Generator())
 
 
 def test_fault_24_inference_goes_on_with_smaller_batches(data):
     series = as_series(data.values.numpy())
     scaling = channel_scaling(series)
     expected = embeddings(small_network(), series, scaling)
-    struggling = embeddings(too_small_for(small_network(), 5), series, scaling)
+    struggling = embeddings(out_of_memory_beyond(small_network(), 5), series, scaling)
     np.testing.assert_allclose(struggling, expected, rtol=1e-6)
     with pytest.raises(DeviceMemoryError, match="device='cpu'"):
-        embeddings(too_small_for(small_network(), 0), series, scaling)
+        embeddings(out_of_memory_beyond(small_network(), 0), series, scaling)
 
 
 def embeddings(network, series, scaling):
@@ -234,7 +222,7 @@ def test_cuda_takes_every_option_and_unequal_lengths(series):
 @needs_cuda
 def test_cuda_out_of_memory_halves_the_batch(data):
     trainer = Trainer(
-        too_small_for(small_network(), 3), SETTINGS, torch.Generator(), torch.device("cuda")
+        out_of_memory_beyond(small_network(), 3), SETTINGS, torch.Generator(), torch.device("cuda")
     )
     trainer.prepare(len(data), None)
     history = trainer.run(data, None, lambda: None, lambda history: False)
