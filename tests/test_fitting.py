@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from seqfeat import LSTMAutoencoder
+from seqfeat.embedding import fitted_scaling
 from seqfeat.fitting import (
     Outcome,
     Plan,
@@ -374,6 +375,18 @@ def test_fault_22_an_interrupted_fit_leaves_the_one_before_it_whole():
 @pytest.fixture
 def fitted():
     return autoencoder(max_iter=0, device="cpu").fit(sines())
+
+
+def test_a_scaling_is_kept_and_follows_what_was_learned():
+    model = LSTMAutoencoder(4, max_iter=0, random_state=0).fit(sines())
+    kept, before = fitted_scaling(model), model.transform(sines())
+    assert fitted_scaling(model) is kept
+    model.mean_ += 0.5
+    assert fitted_scaling(model) is not kept
+    np.testing.assert_array_equal(fitted_scaling(model).mean, model.mean_)
+    assert not np.array_equal(model.transform(sines()), before)
+    model.mean_ -= 0.5
+    np.testing.assert_array_equal(model.transform(sines()), before)
 
 
 def test_a_network_is_built_once_ready_for_inference(fitted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from seqfeat.scaling import ChannelScaling
 from seqfeat.series import Series
 
 __all__ = ["EmbeddingMixin", "fitted_scaling"]
+
+
+_scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, bytes], ChannelScaling]] = WeakKeyDictionary()
 
 
 class EmbeddingMixin(TransformerMixin):
@@ -179,8 +183,13 @@ def _refuse_unfitted(estimator: Any) -> None:
 
 
 def fitted_scaling(estimator: Any) -> ChannelScaling:
-    """Return the scaling that an estimator learned."""
-    return ChannelScaling(estimator.n_observed_, estimator.mean_, estimator.deviation_)
+    """Return the scaling that an estimator learned; one that is kept, if it still has the same."""
+    key = estimator.mean_.tobytes(), estimator.deviation_.tobytes()
+    kept = _scalings.get(estimator)
+    if kept is None or kept[0] != key:
+        arrays = (estimator.n_observed_, estimator.mean_.copy(), estimator.deviation_.copy())
+        kept = _scalings[estimator] = key, ChannelScaling(*arrays)
+    return kept[1]
 
 
 def _output_dtype(series: Series) -> np.dtype[Any]:

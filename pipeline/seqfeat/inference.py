@@ -132,9 +132,8 @@ def _by_program(
     """Embed a batch, or return None if it has values that `ChannelScaling.apply` refuses."""
     lengths = series.lengths[rows]
     block = series.values[rows, : int(lengths.max())].astype(np.float64, order="C", copy=False)
-    scaling_rows = np.array((scaling.mean, scaling.scale))
     tensor = torch.from_numpy
-    return embedder.embed(tensor(block), tensor(lengths), tensor(scaling_rows))
+    return embedder.embed(tensor(block), tensor(lengths), tensor(scaling.mean_and_scale))
 
 
 def _encode(

@@ -9,6 +9,7 @@ so that squares of 1e200 or 1e-200 neither overflow nor vanish.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class ChannelScaling:
     mean: Floats
     deviation: Floats
 
-    @property
+    @cached_property
     def scale(self) -> Floats:
         """The divisor: the standard deviation, or 1 for a constant channel.
 
@@ -58,6 +59,11 @@ class ChannelScaling:
         """
         rounding = ROUNDING * np.abs(self.mean)
         return np.where(self.deviation > rounding, self.deviation, 1.0)
+
+    @cached_property
+    def mean_and_scale(self) -> Floats:
+        """Both as one array. Shape: (2, C)."""
+        return np.array((self.mean, self.scale))
 
     def merge(self, other: ChannelScaling) -> ChannelScaling:
         """Return the statistics of both sets together, exactly (Chan et al., 1983)."""
