@@ -11,7 +11,9 @@ import torch
 
 from seqfeat import LSTMAutoencoder, training
 from seqfeat.batches import TrainingSet
+from seqfeat.compiled import backpropagation as backpropagation_module
 from seqfeat.compiled import compiled_backpropagation, compiled_optimizer, desk
+from seqfeat.compiled.network_weights import HALVES
 from seqfeat.corruption import Corruption, draw_corruption
 from seqfeat.gradients import clip_gradients
 from seqfeat.initialization import initialize
@@ -269,7 +271,9 @@ def gradients_at(step, network):
 
 
 @pytest.mark.parametrize("n_groups", [1, 2])
-def test_adamw_is_that_of_pytorch(n_groups):
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_adamw_is_that_of_pytorch(n_groups, n_threads, monkeypatch):
+    monkeypatch.setattr(backpropagation_module, "LEAST_SHARED", 1)
     ours, theirs = (make_network(hidden_dim=10, embedding_dim=7) for _ in range(2))
     backpropagation = compiled_backpropagation(ours)
     optimizers = [optimizer_of(network, n_groups) for network in (ours, theirs)]
@@ -292,7 +296,9 @@ def test_adamw_is_that_of_pytorch(n_groups):
             continue
         for weight, gradient in zip(ours.parameters(), backpropagation.gradients, strict=True):
             gradient.copy_(weight.grad)
-        assert step() == pytest.approx(float(norm), rel=1e-5)
+        for half in HALVES:
+            backpropagation.measure(half)
+        assert step(SideBySide(n_threads)) == pytest.approx(float(norm), rel=1e-5)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
     states = [optimizer.state_dict()["state"] for optimizer in optimizers]
@@ -310,7 +316,9 @@ def test_a_gradient_that_is_not_finite_is_told():
     optimizer.step()
     backpropagation.flat[3] = torch.inf
     step = compiled_optimizer(optimizer, backpropagation, 1.0).step
-    assert not np.isfinite(step())
+    for half in HALVES:
+        backpropagation.measure(half)
+    assert not np.isfinite(step(SideBySide(1)))
 
 
 # Whole fits

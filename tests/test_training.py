@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from seqfeat import training
 from seqfeat.batches import TrainingSet
+from seqfeat.compiled.network_weights import DECODER
 from seqfeat.corruption import Corruption
 from seqfeat.exceptions import TrainingError
 from seqfeat.initialization import initialize
@@ -497,6 +498,8 @@ def poison_gradient(monkeypatch, n_calls):
         calls.append(1)
         if len(calls) == n_calls:
             self.weights[-1].grad.view(-1)[-1] = float("nan")
+            if self.backpropagation is not None:
+                self.backpropagation.measure(DECODER)
         return loss
 
     monkeypatch.setattr(Trainer, "backward", poisoned)

@@ -274,8 +274,6 @@ class Trainer:
         if not self.ranks.is_alone:
             loss = add_up_ranks(self.weights, loss, self.ranks)
         loss = self._update(loss)
-        # A fused step does not say that it wrote, and layers keep what they made of the weights.
-        torch.autograd.graph.increment_version(self.weights)
         self.schedule.step()
         return loss
 
@@ -288,11 +286,13 @@ class Trainer:
             if self.compiled_optimizer is None:
                 options = self.optimizer, compiled, MAX_GRADIENT_NORM
                 self.compiled_optimizer = compiled_optimizer(*options)
-            is_finite = math.isfinite(self.compiled_optimizer.step())
+            is_finite = math.isfinite(self.compiled_optimizer.step(self.side_by_side))
             return loss if is_finite else torch.full_like(loss, math.nan)
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         norm = clip_gradients(gradients, MAX_GRADIENT_NORM)
         self.optimizer.step()
+        # A fused step does not say that it wrote, and layers keep what they made of the weights.
+        torch.autograd.graph.increment_version(self.weights)
         return torch.where(norm.isfinite(), loss, math.nan)
 
     def _divisors(self, batch: TrainingSet, share: Share | None) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from tests.benchmarks.plain import PackedLoop, PaddedLoop, PlainLoop
 BATCH_SIZE = 32
 SHAPES = {"64 series of 150 steps": (64, 150, 1), "128 series of 30 steps": (128, 30, 12)}
 """Like GunPoint, and short with 12 channels like Japanese Vowels."""
-EPOCHS = {16: 8, 32: 4, 64: 2, 128: 1}
+EPOCHS = {16: 16, 32: 8, 64: 4, 128: 4}
 """Epochs of a round, by embedding_dim: more of the short ones."""
 UNEQUAL_DIM = 64
 ROUNDS, QUICK_ROUNDS = 11, 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -12,13 +13,16 @@ from seqfeat.batches import TrainingSet
 from seqfeat.compiled.desk import Desk
 from seqfeat.compiled.encoder_program import PartShape
 from seqfeat.compiled.network_program import NetworkProgram
-from seqfeat.compiled.network_weights import NetworkGradients, NetworkWeights
+from seqfeat.compiled.network_weights import HALVES, NetworkGradients, NetworkWeights
 from seqfeat.corruption import Corruption
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.objective import Weighting
 from seqfeat.threads import SideBySide
 
 __all__ = ["Backpropagation"]
+
+LEAST_SHARED = 500_000
+"""Weights that two threads update at once; fewer take less time than waking the other one."""
 
 Part = tuple[TrainingSet, Corruption]
 
@@ -43,12 +47,17 @@ class Backpropagation:
         parts = torch.split(self.flat, [weight.numel() for weight in self.parameters])
         pairs = zip(parts, self.parameters, strict=True)
         self.gradients = [part.view_as(weight) for part, weight in pairs]
+        n_encoder = sum(weight.numel() for weight in network.encoder.parameters())
+        self.halves = self.flat[:n_encoder], self.flat[n_encoder:]
+        self.norms = [0.0, 0.0]
         self.weights = NetworkWeights(network)
         self.places: list[WorkingPlace] = []
 
     def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> Tensor:
         """Write the gradients of some parts, added up, into `flat`, and return their loss."""
-        self.weights.refresh()
+        if not self.weights.is_fresh():
+            self.on_halves(lambda half: self.weights.programs[half].run(), side_by_side)
+            self.weights.refreshed()
         for weight, gradient in zip(self.parameters, self.gradients, strict=True):
             weight.grad = gradient
         loss, n_threads = 0.0, side_by_side.n_threads
@@ -61,10 +70,39 @@ class Backpropagation:
             place.load(*parts[number], weighting)
             return place
 
+        done: list[WorkingPlace] = []
         for number, place in enumerate(side_by_side.map(WorkingPlace.run, range(len(parts)), load)):
             loss += place.program.loss()
-            place.gradients.hand_over(is_first=number == 0)
+            done.append(place)
+            if len(done) == n_threads or number == len(parts) - 1:
+                self._add_up(done, number < n_threads, side_by_side)
+                done.clear()
         return torch.tensor(loss)
+
+    def _add_up(self, done: list[WorkingPlace], are_first: bool, side_by_side: SideBySide) -> None:
+        def one_half(half: int) -> None:
+            for place in done:
+                place.gradients.hand_over(half, are_first and place is done[0])
+            self.measure(half)
+
+        self.on_halves(one_half, side_by_side)
+
+    def measure(self, half: int) -> None:
+        """Take note of how long the gradients of a half are."""
+        self.norms[half] = float(torch.linalg.vector_norm(self.halves[half]))
+
+    def on_halves(self, function: Callable[[int], object], side_by_side: SideBySide) -> None:
+        """Do something for each of `HALVES` of the weights, at once if there are many weights."""
+        if len(self.flat) >= LEAST_SHARED:
+            list(side_by_side.map(function, HALVES))
+        else:
+            for half in HALVES:
+                function(half)
+
+    @property
+    def norm(self) -> float:
+        """How long the gradients are, all together."""
+        return math.hypot(*self.norms)
 
     def is_at(self, weights: Sequence[nn.Parameter]) -> bool:
         """Tell whether the gradients that the weights have are those in `flat`."""

@@ -44,7 +44,8 @@ class Embedder:
             if not (self.weights.network.is_settled and self.weights.versions):
                 if not self.weights.is_at_hand():
                     self.weights, self.idle = NetworkWeights(self.weights.network), []
-                self.weights.refresh_if_changed()
+                if not self.weights.is_fresh():
+                    self.weights.refresh_exactly()
             if self.idle:
                 return self.idle.pop(), self.weights
             return Desk(partial(EmbeddingProgram, self.weights)), self.weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import cast
 
 import torch
@@ -15,10 +16,12 @@ from seqfeat.recurrence import LSTMLayer
 from seqfeat.recurrence.passes import version_of
 from seqfeat.recurrence.program import Program
 
-__all__ = ["N_STATISTICS", "NetworkGradients", "NetworkWeights"]
+__all__ = ["DECODER", "ENCODER", "HALVES", "N_STATISTICS", "NetworkGradients", "NetworkWeights"]
 
 N_STATISTICS = 4
 """Of each unit, where pooling is by statistics."""
+HALVES = ENCODER, DECODER = 0, 1
+"""Of the weights, which two threads bring up to date at once; a head is the decoder's."""
 
 
 class NetworkWeights:
@@ -38,29 +41,40 @@ class NetworkWeights:
             parts = [a.hidden_dim, a.embedding_dim]
             self.projection = LinearWeights(encoder.projection, parts, N_STATISTICS, self.kernels)
         linear = [part for part in (self.projection, self.output) if part is not None]
-        self.program = Program(self.kernels)
-        for program in [part.program for part in self.layers] + [part.program for part in linear]:
-            self.program.rows += program.rows
-        self.program.finish()
+        self.programs = Program(self.kernels), Program(self.kernels)
+        """For each half, what takes over what was written into the weights."""
+        for number, layer in enumerate(self.layers):
+            self.programs[ENCODER if number < 2 else DECODER].rows += layer.program.rows
+        if self.projection is not None:
+            self.programs[ENCODER].rows += self.projection.program.rows
+        self.programs[DECODER].rows += self.output.program.rows
+        for program in self.programs:
+            program.finish()
         widths = [layer.input_size for layer in layers] + [part.depth for part in linear]
         self.zeros = torch.zeros(max(4 * a.hidden_dim, *widths) + 4 * self.kernels.lanes)
         self.versions: tuple[int, ...] = ()
         self.exact_projection: ExactWeights | None = None
-        """As `Encoder.forward` has it, kept up to date by `refresh_if_changed`."""
+        """As `Encoder.forward` has it, for those who `refresh_exactly`."""
 
-    def refresh(self) -> None:
-        """Take over what was written into the weights."""
-        self.program.run()
+    def is_fresh(self) -> bool:
+        """Tell whether nothing was written into the weights since it was taken over."""
+        return self.versions == self._versions()
 
-    def refresh_if_changed(self) -> None:
-        """Take it over unless nothing was written since the last time."""
-        versions = tuple(map(version_of, self.parameters))
-        if versions != self.versions:
-            self.refresh()
-            if self.projection is not None:
-                self.exact_projection = self.exact_projection or ExactWeights(self.projection)
-                self.exact_projection.refresh(self.projection)
-            self.versions = versions
+    def refreshed(self) -> None:
+        """Take note that both programs ran."""
+        self.versions = self._versions()
+
+    def refresh_exactly(self) -> None:
+        """Take over what was written, and the linear map behind the pooling in float64."""
+        for program in self.programs:
+            program.run()
+        if self.projection is not None:
+            self.exact_projection = self.exact_projection or ExactWeights(self.projection)
+            self.exact_projection.refresh(self.projection)
+        self.refreshed()
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(map(version_of, self.parameters))
 
     def is_at_hand(self) -> bool:
         """Tell whether the weights are still where they were in memory."""
@@ -87,28 +101,28 @@ class NetworkGradients:
         self.head: list[Tensor] = []
         if weights.network.head is not None:
             self.head = [torch.empty_like(weight) for weight in weights.network.head.parameters()]
-        self.overwrite, self.add_up = Program(weights.kernels), Program(weights.kernels)
-        for target, found in self._copies(into):
-            self.overwrite.copy(target, found)
-            self.add_up.add(target, found)
-        self.overwrite.finish()
-        self.add_up.finish()
-
-    def hand_over(self, is_first: bool) -> None:
-        """Add them to those of the batch; the first overwrites those of one before."""
-        (self.overwrite if is_first else self.add_up).run()
-
-    def _copies(self, into: list[Tensor]) -> Iterator[Copy]:
         left = iter(into)
+        copies = list(self._encoder_copies(left)), list(self._decoder_copies(left))
+        self.overwrite, self.add_up = ([Program(weights.kernels) for _ in HALVES] for _ in range(2))
+        for half in HALVES:
+            for target, found in copies[half]:
+                self.overwrite[half].copy(target, found)
+                self.add_up[half].add(target, found)
+            self.overwrite[half].finish()
+            self.add_up[half].finish()
 
-        def some(number: int) -> tuple[Tensor, ...]:
-            return tuple(next(left) for _ in range(number))
+    def hand_over(self, half: int, is_first: bool) -> None:
+        """Add those of a half to the batch's; the first overwrites those of one before."""
+        (self.overwrite if is_first else self.add_up)[half].run()
 
+    def _encoder_copies(self, left: Iterator[Tensor]) -> Iterator[Copy]:
         for layer in self.layers[:2]:
-            yield from layer.copies(some(4))
+            yield from layer.copies(tuple(islice(left, 4)))
         if self.projection is not None:
-            yield from self.projection.copies(some(2))
+            yield from self.projection.copies(tuple(islice(left, 2)))
+
+    def _decoder_copies(self, left: Iterator[Tensor]) -> Iterator[Copy]:
         for layer in self.layers[2:]:
-            yield from layer.copies(some(4))
-        yield from self.output.copies(some(2))
+            yield from layer.copies(tuple(islice(left, 4)))
+        yield from self.output.copies(tuple(islice(left, 2)))
         yield from zip(left, self.head, strict=True)

@@ -7,7 +7,9 @@ import math
 import torch
 
 from seqfeat.compiled.backpropagation import Backpropagation
+from seqfeat.compiled.network_weights import DECODER, ENCODER, HALVES
 from seqfeat.recurrence.program import Program
+from seqfeat.threads import SideBySide
 
 __all__ = ["CompiledAdamW"]
 
@@ -25,7 +27,8 @@ class CompiledAdamW:
     ) -> None:
         self.optimizer, self.backpropagation, self.max_norm = optimizer, backpropagation, max_norm
         kernels = backpropagation.weights.kernels
-        self.program = Program(kernels)
+        self.programs = [Program(kernels) for _ in HALVES]
+        of_encoder = set(backpropagation.network.encoder.parameters())
         gradients = dict(zip(backpropagation.parameters, backpropagation.gradients, strict=True))
         # One vector for all parameters, as each is an operation of its own else.
         self.steps = torch.stack([state["step"] for state in optimizer.state.values()])
@@ -37,14 +40,20 @@ class CompiledAdamW:
                 state = optimizer.state[weight]
                 arrays = weight, gradients[weight], state["exp_avg"], state["exp_avg_sq"]
                 places = [array.data_ptr() for array in arrays]
-                self.program.call("adamw", *places, weight.numel(), settings.data_ptr())
-        self.program.finish()
+                program = self.programs[ENCODER if weight in of_encoder else DECODER]
+                program.call("adamw", *places, weight.numel(), settings.data_ptr())
+        # Programs take the weights over at once, while they are in the cache.
+        for program, taking_over in zip(
+            self.programs, backpropagation.weights.programs, strict=True
+        ):
+            program.rows += taking_over.rows
+            program.finish()
         # What the schedules of learning rates ask for before they warn of steps left out.
         optimizer._opt_called = True  # type: ignore[attr-defined]
 
-    def step(self) -> float:
+    def step(self, side_by_side: SideBySide) -> float:
         """Update the weights once, and return how long the gradients were."""
-        norm = float(torch.linalg.vector_norm(self.backpropagation.flat))
+        norm = self.backpropagation.norm
         clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
         self.steps.add_(1.0)
         n_steps = int(self.steps[0])
@@ -64,5 +73,8 @@ class CompiledAdamW:
                     ]
                 )
             )
-        self.program.run()
+        backpropagation = self.backpropagation
+        backpropagation.on_halves(lambda half: self.programs[half].run(), side_by_side)
+        torch.autograd.graph.increment_version(backpropagation.parameters)
+        backpropagation.weights.refreshed()
         return norm

@@ -258,7 +258,8 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
             builder.sub(stop, first),
             lambda done: one_step(builder.sub(builder.sub(stop, index(1)), done)),
         )
-        add_weights(first, stop, outputs, n_vectors, d_hidden_weights)
+        # The outputs before the first step are 0.
+        add_weights(larger(builder, first, index(1)), stop, outputs, n_vectors, d_hidden_weights)
         add_weights(first, stop, inputs, n_input_vectors, d_input_weights)
         width = builder.mul(n_d_input_vectors, index(code.lanes))
         right = (input_weights, width, n_d_input_vectors, size.gates, zeros, index(0))
