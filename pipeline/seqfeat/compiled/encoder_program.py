@@ -33,7 +33,7 @@ class PartShape(NamedTuple):
 
 
 class EncoderProgram:
-    """Takes parts of one shape to embeddings, without gradients to what is pooled.
+    """Takes parts of one shape to embeddings, or without gradients to what the pooling leaves.
 
     Parameters
     ----------
