@@ -377,6 +377,14 @@ def fitted():
     return autoencoder(max_iter=0, device="cpu").fit(sines())
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_kept_scaling_counts_what_a_stream_has_added():
+    model, constant = LSTMAutoencoder(4, random_state=0), np.ones((8, 12, 1))
+    for n_parts in (1, 2, 3):
+        model.partial_fit(constant)
+        assert model.n_observed_.tolist() == [n_parts * 8 * 12]
+
+
 def test_a_scaling_is_kept_and_follows_what_was_learned():
     model = LSTMAutoencoder(4, max_iter=0, random_state=0).fit(sines())
     kept, before = fitted_scaling(model), model.transform(sines())

@@ -23,7 +23,7 @@ from seqfeat.series import Series
 __all__ = ["EmbeddingMixin", "fitted_scaling"]
 
 
-_scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, bytes], ChannelScaling]] = WeakKeyDictionary()
+_scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, ...], ChannelScaling]] = WeakKeyDictionary()
 
 
 class EmbeddingMixin(TransformerMixin):
@@ -184,11 +184,11 @@ def _refuse_unfitted(estimator: Any) -> None:
 
 def fitted_scaling(estimator: Any) -> ChannelScaling:
     """Return the scaling that an estimator learned; one that is kept, if it still has the same."""
-    key = estimator.mean_.tobytes(), estimator.deviation_.tobytes()
+    learned = estimator.n_observed_, estimator.mean_, estimator.deviation_
+    key = tuple(array.tobytes() for array in learned)
     kept = _scalings.get(estimator)
     if kept is None or kept[0] != key:
-        arrays = (estimator.n_observed_, estimator.mean_.copy(), estimator.deviation_.copy())
-        kept = _scalings[estimator] = key, ChannelScaling(*arrays)
+        kept = _scalings[estimator] = key, ChannelScaling(*(array.copy() for array in learned))
     return kept[1]
 
 
