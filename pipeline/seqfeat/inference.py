@@ -80,9 +80,9 @@ def embed(
     embedder = compiled_embedder(network) if device.type == "cpu" else None
 
     def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-        embeddings = _by_program(embedder, series, scaling, rows) if embedder else None
-        if embeddings is None:
-            embeddings = _encode(network, scaling.apply(series, rows), series, rows, device)
+        if embedder is not None:
+            return rows, _by_program(embedder, series, scaling, rows).numpy()
+        embeddings = _encode(network, scaling.apply(series, rows), series, rows, device)
         return rows, embeddings.cpu().numpy()
 
     size = _batch_size(series.values.shape, device, _most_timesteps(network, embedder))
@@ -102,8 +102,9 @@ def rebuild(
     def run(rows: NDArray[np.int64]) -> Rebuilt:
         scaled = scaling.apply(series, rows)
         n_timesteps = scaled.shape[1]
-        embeddings = _by_program(embedder, series, scaling, rows) if embedder else None
-        if embeddings is None:
+        if embedder is not None:
+            embeddings = _by_program(embedder, series, scaling, rows)
+        else:
             embeddings = _encode(network, scaled, series, rows, device)
         rebuilt = network.decode(embeddings, n_timesteps).cpu().numpy()
         observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
@@ -128,12 +129,16 @@ def decode(
 
 def _by_program(
     embedder: Embedder, series: Series, scaling: ChannelScaling, rows: NDArray[np.int64]
-) -> Tensor | None:
-    """Embed a batch, or return None if it has values that `ChannelScaling.apply` refuses."""
+) -> Tensor:
+    """Embed a batch; refuse what `ChannelScaling.apply` does."""
     lengths = series.lengths[rows]
     block = series.values[rows, : int(lengths.max())].astype(np.float64, order="C", copy=False)
     tensor = torch.from_numpy
-    return embedder.embed(tensor(block), tensor(lengths), tensor(scaling.mean_and_scale))
+    found = embedder.embed(tensor(block), tensor(lengths), tensor(scaling.mean_and_scale))
+    if found is None:
+        scaling.apply(series, rows)  # Says which value is too large.
+    assert found is not None
+    return found
 
 
 def _encode(
@@ -184,10 +189,10 @@ def _batched(
             return run(rows)
 
     run_one = run_in_torch if in_torch else run
-    prepare = use_one_thread if in_torch else _nothing
     mode: Callable[[], AbstractContextManager[None]] = single_threaded if in_torch else nullcontext
     start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
-    with SideBySide(n_side_by_side, prepare) as side_by_side:
+    threads = SideBySide(n_side_by_side, use_one_thread) if in_torch else SideBySide(n_side_by_side)
+    with threads as side_by_side:
         while start < len(order):
             stop = min(start + n_side_by_side * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
@@ -196,10 +201,6 @@ def _batched(
                 results = list(side_by_side.map(run_one, batches))
             yield from results
             start = stop if results else start
-
-
-def _nothing() -> None:
-    pass
 
 
 def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int:

@@ -158,9 +158,8 @@ def _principal_directions(centred: Tensor, n_directions: int) -> Tensor:
     """
     is_wide = centred.shape[0] < centred.shape[1]
     _, vectors = torch.linalg.eigh(centred @ centred.T if is_wide else centred.T @ centred)
-    first = vectors.flip(1)[:, :n_directions].T
+    first: Tensor = vectors.flip(1)[:, :n_directions].T
     if is_wide:
         # Where there is no variance left any direction will do, and 0 leaves it to the caller.
         first = nn.functional.normalize(first @ centred, dim=1)
-    directions: Tensor = first
-    return directions
+    return first

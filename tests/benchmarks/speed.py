@@ -66,7 +66,7 @@ def unequal_lengths(quick: bool) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     vowels = scaled(load("JapaneseVowels").X)
     gestures = [walks(1, length, 1)[0] for length in rng.integers(50, 362, size=50)]
-    # What a fit does once, in its first epoch, counts as a part of some, as there is no fit of one.
+    # Batches of other lengths come in every epoch, and with each a program is written.
     cases = {
         "270 utterances, 7 to 26 steps": (vowels, 4),
         "50 gestures, 50 to 361 steps": (gestures, 2),

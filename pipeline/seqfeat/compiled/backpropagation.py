@@ -70,22 +70,12 @@ class Backpropagation:
             place.load(*parts[number], weighting)
             return place
 
-        done: list[WorkingPlace] = []
         for number, place in enumerate(side_by_side.map(WorkingPlace.run, range(len(parts)), load)):
             loss += place.program.loss()
-            done.append(place)
-            if len(done) == n_threads or number == len(parts) - 1:
-                self._add_up(done, number < n_threads, side_by_side)
-                done.clear()
+            hand_over = partial(place.gradients.hand_over, is_first=number == 0)
+            self.on_halves(hand_over, side_by_side)
+        self.on_halves(self.measure, side_by_side)
         return torch.tensor(loss)
-
-    def _add_up(self, done: list[WorkingPlace], are_first: bool, side_by_side: SideBySide) -> None:
-        def one_half(half: int) -> None:
-            for place in done:
-                place.gradients.hand_over(half, are_first and place is done[0])
-            self.measure(half)
-
-        self.on_halves(one_half, side_by_side)
 
     def measure(self, half: int) -> None:
         """Take note of how long the gradients of a half are."""

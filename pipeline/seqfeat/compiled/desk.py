@@ -25,7 +25,7 @@ def storage_of(n_floats: int) -> Tensor:
 
     On Unix the C library keeps it, and has another heap for each thread.
     """
-    if not n_floats or os.name != "posix":
+    if os.name != "posix":
         return torch.empty(n_floats)
     try:
         # Private: a forked process gets a copy.
@@ -47,7 +47,7 @@ class Desk(Generic[P]):
     def __init__(self, write: Callable[[PartShape, Tensor], P]) -> None:
         self.write = write
         self.programs: dict[PartShape, P] = {}
-        self.storage = storage_of(0)
+        self.storage = torch.empty(0)
 
     def program(self, shape: PartShape) -> P:
         """Return the program for a shape, ready to run."""
@@ -57,7 +57,7 @@ class Desk(Generic[P]):
                 self.programs.clear()
             if program.n_floats > len(self.storage):
                 # Not both at once.
-                self.storage = storage_of(0)
+                self.storage = torch.empty(0)
                 self.storage = storage_of(program.n_floats)
                 program = self.write(shape, self.storage)
             program.finish()

@@ -18,7 +18,7 @@ from seqfeat.compiled.network_weights import N_STATISTICS, NetworkGradients, Net
 from seqfeat.network import n_windows
 from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
-__all__ = ["EncoderProgram", "PartShape", "as_rows"]
+__all__ = ["EncoderProgram", "PartShape"]
 
 
 class PartShape(NamedTuple):
@@ -65,18 +65,6 @@ class EncoderProgram:
     def finish(self) -> None:
         """Make ready to run."""
         self.to_embeddings.finish()
-
-    def load_values(self, values: Tensor, n_steps: Tensor) -> None:
-        """Take up values (B, T, C), of which the encoder takes `n_steps` (B,)."""
-        self.n_steps.copy_(n_steps)
-        values = as_rows(values)
-        self.to_embeddings.change(self.cut_inputs, values.data_ptr(), values.stride(0))
-        # Until they were read, and no longer, as there may be many programs.
-        self.kept_alive = [values]
-
-    def found_embeddings(self) -> Tensor:
-        """Return a view of the embeddings. Shape: (B, E)."""
-        return self.memory.tensor(self.embeddings)[:, : self.architecture.embedding_dim]
 
     @property
     def n_floats(self) -> int:
@@ -163,10 +151,3 @@ class EncoderProgram:
     @property
     def _n_steps(self) -> int:
         return self.n_steps.data_ptr()
-
-
-def as_rows(values: Tensor) -> Tensor:
-    """Return it in float32, with each series in order in memory. Shape: (B, T, C)."""
-    values = values.float()
-    is_in_order = values.stride()[1:] == (values.shape[2], 1)
-    return values if is_in_order else values.contiguous()

@@ -112,13 +112,15 @@ class LayerCalls:
         start, start_step, start_row = packed.bias.data_ptr(), 0, 0
         state_step, gates = n_series * self.units, 4 * self.units
         kept_step = state_step if self.gradients is not None else 0
+        # 0 where each step's gates take the place of those before.
+        gates_step = 4 * state_step if self.gates.shape[0] > 1 else 0
         if constant is not None:
             begin = self.memory.take(n_series, gates)
             self._add_inputs(program, constant, self.weights.constant_dim, begin)
             start, start_row = begin.address, gates
         elif self.inputs_first:
             self._add_inputs(program, sequences, depth, self.gates)
-            start, start_step, start_row, depth = self.gates.address, 4 * state_step, gates, 0
+            start, start_step, start_row, depth = self.gates.address, gates_step, gates, 0
         program.call(
             "lstm_forward",
             *(start, start_step, start_row),
@@ -126,7 +128,7 @@ class LayerCalls:
             depth,
             panels.data_ptr() + 4 * self.weights.constant_dim * panels.stride(1),
             *(panels.stride(0), packed.by_hidden.data_ptr()),
-            *(self.gates.address, start_step or 4 * kept_step, self.all_outputs.address),
+            *(self.gates.address, gates_step, self.all_outputs.address),
             *(self.cells.address, kept_step, n_series, self.n_steps, self.units // self.lanes),
         )
 

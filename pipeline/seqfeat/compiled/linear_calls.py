@@ -57,16 +57,17 @@ class ExactWeights:
     """The same in float64, for a product that leaves no rounding to float32."""
 
     def __init__(self, weights: LinearWeights) -> None:
+        self.weights, self.depth = weights, weights.depth
         self.lanes = weights.program.kernels.double_lanes
-        self.depth, self.output_dim = weights.depth, weights.output_dim
-        self.width = rounded_up(self.output_dim, self.lanes)
+        self.width = rounded_up(weights.output_dim, self.lanes)
         self.transposed = torch.zeros(self.depth, self.width, dtype=torch.float64)
         self.bias = torch.zeros(self.width, dtype=torch.float64)
 
-    def refresh(self, weights: LinearWeights) -> None:
+    def refresh(self) -> None:
         """Take over what they are now."""
-        self.transposed[:, : self.output_dim] = weights.rows.T
-        self.bias[: self.output_dim] = weights.bias[: self.output_dim]
+        output_dim = self.weights.output_dim
+        self.transposed[:, :output_dim] = self.weights.rows.T
+        self.bias[:output_dim] = self.weights.bias[:output_dim]
 
 
 class LinearGradients:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss, pad
 
 from seqfeat.batches import TrainingSet
-from seqfeat.compiled.encoder_program import EncoderProgram, PartShape, as_rows
+from seqfeat.compiled.encoder_program import EncoderProgram, PartShape
 from seqfeat.compiled.linear_calls import LinearCalls
 from seqfeat.compiled.network_weights import N_STATISTICS, NetworkGradients
 from seqfeat.corruption import Corruption
@@ -162,10 +162,12 @@ class NetworkProgram(EncoderProgram):
         self, n_steps: Tensor, part: TrainingSet, corruption: Corruption, weighting: Weighting
     ) -> None:
         """Take up a part of which the encoder takes `n_steps` (B,)."""
-        self.load_values(corruption.apply(part.values), n_steps)
-        values = as_rows(part.values)
+        self.n_steps.copy_(n_steps)
+        inputs, values = as_rows(corruption.apply(part.values)), as_rows(part.values)
+        self.to_embeddings.change(self.cut_inputs, inputs.data_ptr(), inputs.stride(0))
         self.to_loss.change(self.cut_targets, values.data_ptr(), values.stride(0))
-        self.kept_alive.append(values)
+        # Until they were read, and no longer, as there may be many programs.
+        self.kept_alive = [inputs, values]
         if self.is_masked:
             observed = torch.ones_like(values) if part.observed is None else part.observed
             observed = as_rows(observed)
@@ -195,7 +197,7 @@ class NetworkProgram(EncoderProgram):
     def _run_head(self, head: nn.Linear) -> None:
         """Find the cross-entropy of the classification head, and its gradients."""
         assert self.classes is not None
-        embeddings = self.found_embeddings()
+        embeddings = self.memory.tensor(self.embeddings)[:, : self.architecture.embedding_dim]
         scores = log_softmax(head(embeddings), dim=1)
         weight = self.weighting.entropy
         self.entropy = float(nll_loss(scores, self.classes, reduction="sum")) * weight
@@ -206,6 +208,13 @@ class NetworkProgram(EncoderProgram):
         d_weight, d_bias = self.found.head
         torch.mm(d_scores.T, embeddings, out=d_weight)
         torch.sum(d_scores, dim=0, out=d_bias)
+
+
+def as_rows(values: Tensor) -> Tensor:
+    """Return it in float32, with each series in order in memory. Shape: (B, T, C)."""
+    values = values.float()
+    is_in_order = values.stride()[1:] == (values.shape[2], 1)
+    return values if is_in_order else values.contiguous()
 
 
 def fill(into: Tensor, values: Tensor) -> None:

@@ -70,7 +70,7 @@ class NetworkWeights:
             program.run()
         if self.projection is not None:
             self.exact_projection = self.exact_projection or ExactWeights(self.projection)
-            self.exact_projection.refresh(self.projection)
+            self.exact_projection.refresh()
         self.refreshed()
 
     def _versions(self) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ def scale(code: VectorCode, largest_scaled: float) -> Any:
     arguments = [POINTER, POINTER, POINTER, INDEX, INDEX, POINTER, POINTER]
     function, builder = begin_function(code, "scale", arguments)
     values, mean, divisor, n_rows, n_channels, result, too_large = function.args
-    floats, doubles = code.single, code.single.double
+    floats, doubles = code.single, code.double.single
     store_index(builder, index(0), too_large)
     largest = ir.Constant(FLOAT, largest_scaled)
 
@@ -89,7 +89,7 @@ def narrow(code: VectorCode) -> Any:
     """
     function, builder = begin_function(code, "narrow", [POINTER, POINTER, INDEX, INDEX, INDEX])
     result, x, x_row, n_rows, n_columns = function.args
-    floats, doubles = code.single, code.single.double
+    floats, doubles = code.single, code.double.single
 
     def one_value(row: Value, column: Value) -> None:
         source = doubles.place(builder, x, builder.add(builder.mul(row, x_row), column))

@@ -100,7 +100,7 @@ class VectorCode:
     @cached_property
     def double(self) -> VectorCode:
         """Vectors of float64 in the same registers, half as many."""
-        return VectorCode(self.module, max(1, self.lanes // 2), DOUBLE)
+        return VectorCode(self.module, self.lanes // 2, DOUBLE)
 
     def constant(self, number: float) -> Value:
         """Return a vector of the same number."""
