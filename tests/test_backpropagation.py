@@ -154,8 +154,23 @@ def test_the_same_bits_on_any_number_of_threads(n_threads):
     corruption = make_corruption(network, batch, dropout=0.2)
     alone = by_kernels(network, batch, corruption, (2, 4, 5))
     together = by_kernels(network, batch, corruption, (2, 4, 5), n_threads)
-    assert torch.equal(alone[0], together[0])
+    assert alone[0] == together[0]
     assert all(torch.equal(*pair) for pair in zip(alone[1], together[1], strict=True))
+
+
+@pytest.mark.parametrize("n_classes", [0, 2])
+@pytest.mark.parametrize("edges", [(), (3,), (2, 4, 5)])
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("widths", WIDTHS, ids=["whole", "filled"])
+def test_how_long_the_gradients_are(lanes, widths, n_threads, edges, n_classes):
+    network = make_network(pooling="statistics", n_classes=n_classes, **widths)
+    batch = make_batch(network)
+    backpropagation = compiled_backpropagation(network)
+    for dropout in (0.0, 0.2):
+        corruption = make_corruption(network, batch, dropout=dropout)
+        _, gradients = by_kernels(network, batch, corruption, edges, n_threads, backpropagation)
+        expected = np.linalg.norm(torch.cat([one.flatten() for one in gradients]).double())
+        assert backpropagation.norm == pytest.approx(expected, rel=1e-6)
 
 
 def test_batches_of_many_shapes_one_after_the_other(monkeypatch):
@@ -207,7 +222,7 @@ def test_what_is_not_finite_shows_in_the_loss():
     network = make_network()
     batch = make_batch(network)
     batch.values[2, 5] = torch.nan
-    assert not by_kernels(network, batch, Corruption())[0].isfinite()
+    assert np.isnan(by_kernels(network, batch, Corruption())[0])
 
 
 # Who takes the way of the kernels
@@ -297,7 +312,7 @@ def test_adamw_is_that_of_pytorch(n_groups, n_threads, monkeypatch):
         for weight, gradient in zip(ours.parameters(), backpropagation.gradients, strict=True):
             gradient.copy_(weight.grad)
         for half in HALVES:
-            backpropagation.measure(half)
+            backpropagation.add_up([], half)
         assert step(SideBySide(n_threads)) == pytest.approx(float(norm), rel=1e-5)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
@@ -317,7 +332,7 @@ def test_a_gradient_that_is_not_finite_is_told():
     backpropagation.flat[3] = torch.inf
     step = compiled_optimizer(optimizer, backpropagation, 1.0).step
     for half in HALVES:
-        backpropagation.measure(half)
+        backpropagation.add_up([], half)
     assert not np.isfinite(step(SideBySide(1)))
 
 

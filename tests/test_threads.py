@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from tests.scarce import before_each_part
 
 from seqfeat import LSTMAutoencoder, training
 from seqfeat.batches import TrainingSet
@@ -225,17 +226,14 @@ def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads, is_compiled,
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_fault_24_parts_that_do_not_fit_are_halved_on_any_number_of_threads(n_threads):
     torch.set_num_threads(n_threads)
-    struggling, under_way = wide_network(), []
-    n_steps = struggling.n_steps
+    under_way = []
 
     def run_out_beyond_ten(lengths):
         if len(lengths) > 10:
             raise torch.OutOfMemoryError("out of memory")
         under_way.append(1)
-        return n_steps(lengths)
 
-    struggling.n_steps = run_out_beyond_ten
-    _, weights = trained(struggling)
+    _, weights = trained(before_each_part(wide_network(), run_out_beyond_ten))
     assert under_way
     network = wide_network()
     trainer = Trainer(network, SETTINGS, torch.Generator().manual_seed(2), torch.device("cpu"))

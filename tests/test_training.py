@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from tests.scarce import before_each_part
 from torch.nn.functional import cross_entropy
 
 from seqfeat import training
@@ -102,7 +103,7 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(ragged, micro_batch,
     settings = replace(SETTINGS, target_weight=target_weight)
     trainer = Trainer(small_network(n_classes=n_classes, patch_len=2), settings, generator(), CPU)
     trainer.micro_batch = micro_batch
-    torch.testing.assert_close(trainer.backward(ragged, Corruption()), loss.detach())
+    assert float(trainer.backward(ragged, Corruption())) == pytest.approx(loss.item(), rel=1e-6)
     for name, gradient in gradients_of(expected).items():
         actual = trainer.network.get_parameter(name).grad
         torch.testing.assert_close(actual, gradient, rtol=1e-5, atol=1e-6)
@@ -447,17 +448,15 @@ def test_the_optimizer_state_holds_no_tensor(waves):
 
 
 def interrupt_encoder_call(network, n_calls):
-    """Press ctrl-C when the encoder's steps are counted for the n-th time."""
-    calls, n_steps = [], network.n_steps
+    """Press ctrl-C when the encoder takes up a part for the n-th time."""
+    calls = []
 
-    def interrupted(*arguments):
+    def interrupted(lengths):
         calls.append(1)
         if len(calls) == n_calls:
             raise KeyboardInterrupt
-        return n_steps(*arguments)
 
-    network.n_steps = interrupted
-    return network
+    return before_each_part(network, interrupted)
 
 
 def test_fault_20_an_interrupt_within_an_epoch_keeps_the_best_weights(waves):
@@ -499,7 +498,7 @@ def poison_gradient(monkeypatch, n_calls):
         if len(calls) == n_calls:
             self.weights[-1].grad.view(-1)[-1] = float("nan")
             if self.backpropagation is not None:
-                self.backpropagation.measure(DECODER)
+                self.backpropagation.add_up([], DECODER)
         return loss
 
     monkeypatch.setattr(Trainer, "backward", poisoned)

@@ -25,12 +25,12 @@ def add_gradients(weights: Sequence[nn.Parameter], gradients: Sequence[Tensor | 
         torch._foreach_add_(sums, parts)
 
 
-def add_up_ranks(weights: Sequence[nn.Parameter], loss: Tensor, ranks: Ranks) -> Tensor:
+def add_up_ranks(weights: Sequence[nn.Parameter], loss: Tensor | float, ranks: Ranks) -> Tensor:
     """Add up the gradients and the loss of all processes, in one message; return the loss."""
     gradients = [
         torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights
     ]
-    parts = [*gradients, loss]
+    parts = [*gradients, torch.as_tensor(loss, device=weights[0].device)]
     sums = ranks.sum(torch.cat([part.flatten() for part in parts]))
     totals = torch.split(sums, [part.numel() for part in parts])
     for weight, gradient in zip(weights, totals, strict=False):

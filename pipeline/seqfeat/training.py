@@ -199,7 +199,7 @@ class Trainer:
         history = History(validation_loss_curve=None if validation is None else [])
         s = self.settings
         patience = Patience(s.n_iter_no_change, s.tol, s.max_iter)
-        best = _clone_weights(self.network)
+        current, best = self.network.state_dict(), _clone_weights(self.network)
         if resumed is not None:
             best = restore(resumed, self, history, patience)
         try:
@@ -211,7 +211,8 @@ class Trainer:
                     history.stop_reason = "diverged"
                     break
                 if history.record(loss, watched):
-                    best = _clone_weights(self.network)
+                    # In one call, which no interrupt cuts short.
+                    torch._foreach_copy_([best[name] for name in current], [*current.values()])
                 if patience.is_over(watched, history.n_iter):
                     history.stop_reason = "no_improvement"
                 keep(history.n_iter, partial(state_of, self, history, patience, best))
@@ -240,7 +241,7 @@ class Trainer:
 
     def epoch(self, data: Source) -> float:
         """Pass over the data once and return the mean training loss."""
-        total = torch.zeros((), device=self.device)
+        total: Tensor | float = 0.0
         size = self.settings.batch_size
         for region in shuffled_regions(len(data), data.values_per_series, size, self.generator):
             loaded, lengths = data.load(region), data.lengths[region]
@@ -253,8 +254,8 @@ class Trainer:
                 total += self.step(batch, share) * len(index)
         return float(total) / len(data)
 
-    def step(self, batch: TrainingSet, share: Share | None = None) -> Tensor:
-        """Update the weights once and return the batch's loss, on the device.
+    def step(self, batch: TrainingSet, share: Share | None = None) -> Tensor | float:
+        """Update the weights once and return the batch's loss, if a tensor on the device.
 
         A batch goes through the network in micro-batches whose gradients add up
         to the batch's own. On a CPU they run side by side, each on one thread; as
@@ -277,7 +278,7 @@ class Trainer:
         self.schedule.step()
         return loss
 
-    def _update(self, loss: Tensor) -> Tensor:
+    def _update(self, loss: Tensor | float) -> Tensor | float:
         """Clip the gradients and take a step; return the loss, NaN if they are not finite."""
         # Such gradients have ruined the weights, which the loss would show a step too late.
         compiled = self.backpropagation
@@ -287,7 +288,7 @@ class Trainer:
                 options = self.optimizer, compiled, MAX_GRADIENT_NORM
                 self.compiled_optimizer = compiled_optimizer(*options)
             is_finite = math.isfinite(self.compiled_optimizer.step(self.side_by_side))
-            return loss if is_finite else torch.full_like(loss, math.nan)
+            return loss if is_finite else math.nan
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         norm = clip_gradients(gradients, MAX_GRADIENT_NORM)
         self.optimizer.step()
@@ -310,7 +311,7 @@ class Trainer:
         corruption: Corruption,
         n_values: int | None = None,
         n_samples: int | None = None,
-    ) -> Tensor:
+    ) -> Tensor | float:
         """Find the batch's gradients, added up over its parts, and return its loss."""
         n_values = batch.n_values if n_values is None else n_values
         n_samples = len(batch) if n_samples is None else n_samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -53,7 +54,7 @@ class Backpropagation:
         self.weights = NetworkWeights(network)
         self.places: list[WorkingPlace] = []
 
-    def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> Tensor:
+    def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> float:
         """Write the gradients of some parts, added up, into `flat`, and return their loss."""
         if not self.weights.is_fresh():
             self.on_halves(lambda half: self.weights.programs[half].run(), side_by_side)
@@ -67,19 +68,24 @@ class Backpropagation:
         def load(number: int) -> WorkingPlace:
             # As many at a time as there are threads, and so none at the same place.
             place = self.places[number % n_threads]
-            place.load(*parts[number], weighting)
+            place.load(*parts[number], weighting, is_first=number == 0)
             return place
 
-        for number, place in enumerate(side_by_side.map(WorkingPlace.run, range(len(parts)), load)):
-            loss += place.program.loss()
-            hand_over = partial(place.gradients.hand_over, is_first=number == 0)
-            self.on_halves(hand_over, side_by_side)
-        self.on_halves(self.measure, side_by_side)
-        return torch.tensor(loss)
+        for first in range(0, len(parts), n_threads):
+            numbers = range(first, min(first + n_threads, len(parts)))
+            places = list(side_by_side.map(WorkingPlace.run, numbers, load))
+            loss = sum((place.loss for place in places), start=loss)
+            self.on_halves(partial(self.add_up, [place.program for place in places]), side_by_side)
+        return loss
 
-    def measure(self, half: int) -> None:
-        """Take note of how long the gradients of a half are."""
-        self.norms[half] = float(torch.linalg.vector_norm(self.halves[half]))
+    def add_up(self, programs: Sequence[NetworkProgram], half: int) -> None:
+        """Add what was found for a half of the weights, and take note of how long it is now."""
+        norm = None
+        for program in programs:
+            norm = program.found.hand_over(half)
+        if norm is None:
+            norm = float(torch.linalg.vector_norm(self.halves[half]))
+        self.norms[half] = norm
 
     def on_halves(self, function: Callable[[int], object], side_by_side: SideBySide) -> None:
         """Do something for each of `HALVES` of the weights, at once if there are many weights."""
@@ -103,23 +109,30 @@ class WorkingPlace:
     """Where the gradients of one part at a time are found."""
 
     def __init__(self, weights: NetworkWeights, into: list[Tensor]) -> None:
-        self.network, self.gradients = weights.network, NetworkGradients(weights, into)
-        self.desk = Desk(partial(NetworkProgram, self.gradients))
+        self.network = weights.network
+        gradients = functools.cache(partial(NetworkGradients, weights, into))
+        self.desk = Desk(
+            lambda shape, storage: NetworkProgram(gradients(shape.is_first), shape, storage)
+        )
 
-    def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
+    def load(
+        self, part: TrainingSet, corruption: Corruption, weighting: Weighting, is_first: bool
+    ) -> None:
         """Take up a part."""
-        n_steps, (n_series, n_timesteps, _) = self.network.n_steps(part.lengths), part.values.shape
+        n_series, n_timesteps, _ = part.values.shape
         shape = PartShape(
             n_series,
             n_timesteps,
             part.is_dense,
             corruption.encoder_units is not None,
             corruption.decoder_units is not None,
+            is_first,
         )
         self.program = self.desk.program(shape)
-        self.program.load(n_steps, part, corruption, weighting)
+        self.program.load(part, corruption, weighting)
 
     def run(self) -> WorkingPlace:
-        """Find its gradients."""
+        """Find its gradients, and its loss."""
         self.program.run()
+        self.loss = self.program.loss()
         return self

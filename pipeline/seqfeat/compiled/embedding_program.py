@@ -17,10 +17,8 @@ class EmbeddingProgram(EncoderProgram):
     """Scales series and embeds them; what comes before and behind the network is in float64."""
 
     def _begin(self) -> None:
-        s, a, address = self.shape, self.architecture, self.n_steps.data_ptr()
+        s, a = self.shape, self.architecture
         self.is_too_large = ctypes.c_int64()
-        windows = s.n_series, a.window_len, a.window_stride
-        self.count_windows = self.program.call("count_windows", 0, *windows, address)
         n_values = s.n_series * s.n_timesteps * a.n_channels
         self.scaled = self.memory.take(rounded_up(n_values, self.lanes))
         flag = ctypes.addressof(self.is_too_large)

@@ -30,6 +30,8 @@ class PartShape(NamedTuple):
     """Whether everything was observed."""
     drops_encoder_units: bool
     drops_decoder_units: bool
+    is_first: bool = False
+    """Whether its gradients are a batch's first."""
 
 
 class EncoderProgram:
@@ -90,6 +92,8 @@ class EncoderProgram:
         a, s, take = self.architecture, self.shape, self.memory.take
         n_steps = n_windows(s.n_timesteps, a.window_len, a.window_stride)
         sizes = a.window_len, a.window_stride, n_steps
+        address = self.n_steps.data_ptr()
+        self.count_windows = self.program.call("count_windows", 0, s.n_series, *sizes[:2], address)
         self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
         self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
         first, second = self._layer(0, n_steps), self._layer(1, n_steps)

@@ -10,7 +10,7 @@ from torch import Tensor
 from seqfeat.recurrence.layer import LSTMLayer
 from seqfeat.recurrence.program import NOWHERE, Memory, Place, Program, rounded_up
 
-__all__ = ["Copy", "LayerCalls", "LayerGradients", "LayerWeights"]
+__all__ = ["Copy", "LayerCalls", "LayerGradients", "LayerWeights", "place_of"]
 
 Copy = tuple[Tensor, Tensor]
 """Into what, and from what."""
@@ -38,20 +38,35 @@ class LayerWeights:
             self.program.copy(self.inputs[:, : columns.shape[1]], columns)
 
 
+def place_of(into: Tensor | None, *shape: int) -> Tensor:
+    """Return `into` if it has the shape, or else a place that has."""
+    return into if into is not None and into.shape == shape else torch.empty(shape)
+
+
 class LayerGradients:
-    """Where a layer's calls put the gradients of its weights, units filled up to whole vectors."""
+    """Where a layer's calls put the gradients of its weights, units filled up to whole vectors.
 
-    def __init__(self, weights: LayerWeights) -> None:
+    Parameters
+    ----------
+    weights : LayerWeights
+    into : tuple of Tensor
+        Those of the parameters, in order.
+    is_first : bool
+        Whether they overwrite what is there, and may lie there themselves.
+    """
+
+    def __init__(self, weights: LayerWeights, into: tuple[Tensor, ...], is_first: bool) -> None:
         lanes, gates = weights.packed.kernels.lanes, 4 * weights.packed.units
-        self.weights = weights
-        self.constant = torch.empty(gates, rounded_up(weights.constant_dim, lanes))
-        self.sequences = torch.empty(gates, rounded_up(weights.sequence_dim, lanes))
-        self.hidden = torch.empty(gates, weights.packed.units)
-        self.bias = torch.empty(gates)
+        self.weights, self.into = weights, into
+        inputs, hidden, bias, _ = into if is_first else (None,) * 4
+        self.constant = place_of(inputs, gates, rounded_up(weights.constant_dim, lanes))
+        self.sequences = place_of(inputs, gates, rounded_up(weights.sequence_dim, lanes))
+        self.hidden = place_of(hidden, gates, weights.packed.units)
+        self.bias = place_of(bias, gates)
 
-    def copies(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
-        """Yield what brings them into those of the parameters, in order."""
-        d_inputs, d_hidden, *d_biases = into
+    def copies(self) -> Iterator[Copy]:
+        """Yield what brings them into those of the parameters."""
+        d_inputs, d_hidden, *d_biases = self.into
         constant_dim, hidden_dim = self.weights.constant_dim, self.weights.hidden_dim
 
         def gates(rows: Tensor, width: int) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from seqfeat.compiled.layer_calls import Copy
+from seqfeat.compiled.layer_calls import Copy, place_of
 from seqfeat.recurrence.kernels import Kernels
 from seqfeat.recurrence.program import Memory, Place, Program, rounded_up
 
@@ -71,16 +71,20 @@ class ExactWeights:
 
 
 class LinearGradients:
-    """Where a linear map's calls put the gradients of its weights, in whole vectors."""
+    """Where a linear map's calls put the gradients of its weights, in whole vectors.
 
-    def __init__(self, weights: LinearWeights) -> None:
-        self.weights = weights
-        self.rows = torch.empty(weights.output_dim, weights.depth)
-        self.bias = torch.empty(weights.width)
+    Parameters are as for a layer's.
+    """
 
-    def copies(self, into: tuple[Tensor, ...]) -> Iterator[Copy]:
-        """Yield what brings them into those of the parameters, in order."""
-        d_weight, d_bias = into
+    def __init__(self, weights: LinearWeights, into: tuple[Tensor, ...], is_first: bool) -> None:
+        self.weights, self.into = weights, into
+        weight, bias = into if is_first else (None, None)
+        self.rows = place_of(weight, weights.output_dim, weights.depth)
+        self.bias = place_of(bias, weights.width)
+
+    def copies(self) -> Iterator[Copy]:
+        """Yield what brings them into those of the parameters."""
+        d_weight, d_bias = self.into
         yield from self.weights.parts(d_weight, self.rows)
         yield d_bias, self.bias[: self.weights.output_dim]
 

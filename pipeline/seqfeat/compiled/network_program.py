@@ -158,16 +158,15 @@ class NetworkProgram(EncoderProgram):
 
     # Running it
 
-    def load(
-        self, n_steps: Tensor, part: TrainingSet, corruption: Corruption, weighting: Weighting
-    ) -> None:
-        """Take up a part of which the encoder takes `n_steps` (B,)."""
-        self.n_steps.copy_(n_steps)
+    def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
+        """Take up a part."""
+        lengths = part.lengths.contiguous()
         inputs, values = as_rows(corruption.apply(part.values)), as_rows(part.values)
+        self.to_embeddings.change(self.count_windows, lengths.data_ptr())
         self.to_embeddings.change(self.cut_inputs, inputs.data_ptr(), inputs.stride(0))
         self.to_loss.change(self.cut_targets, values.data_ptr(), values.stride(0))
         # Until they were read, and no longer, as there may be many programs.
-        self.kept_alive = [inputs, values]
+        self.kept_alive = [lengths, inputs, values]
         if self.is_masked:
             observed = torch.ones_like(values) if part.observed is None else part.observed
             observed = as_rows(observed)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ctypes
+import math
+from collections.abc import Sequence
 from itertools import islice
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from seqfeat.compiled.layer_calls import Copy, LayerGradients, LayerWeights
+from seqfeat.compiled.layer_calls import LayerGradients, LayerWeights
 from seqfeat.compiled.linear_calls import ExactWeights, LinearGradients, LinearWeights
 from seqfeat.network import RecurrentAutoencoder
 from seqfeat.recurrence import LSTMLayer
@@ -82,47 +84,54 @@ class NetworkWeights:
 
 
 class NetworkGradients:
-    """Where the programs that run one after the other leave the gradients of the weights.
+    """Where programs that run one after the other leave the gradients of the weights.
 
     Parameters
     ----------
     weights : NetworkWeights
     into : list of Tensor
         Gradients of all parameters, in order, to `hand_over` to.
+    is_first : bool
+        Whether they are a batch's first and overwrite those of the one before. Then most need
+        no handing over, as they lie there from the beginning.
     """
 
-    def __init__(self, weights: NetworkWeights, into: list[Tensor]) -> None:
-        self.weights = weights
-        self.layers = list(map(LayerGradients, weights.layers))
-        self.output = LinearGradients(weights.output)
-        self.projection: LinearGradients | None = None
-        if weights.projection is not None:
-            self.projection = LinearGradients(weights.projection)
-        self.head: list[Tensor] = []
-        if weights.network.head is not None:
-            self.head = [torch.empty_like(weight) for weight in weights.network.head.parameters()]
-        left = iter(into)
-        copies = list(self._encoder_copies(left)), list(self._decoder_copies(left))
-        self.overwrite, self.add_up = ([Program(weights.kernels) for _ in HALVES] for _ in range(2))
-        for half in HALVES:
+    def __init__(self, weights: NetworkWeights, into: list[Tensor], is_first: bool) -> None:
+        self.weights, left = weights, iter(into)
+
+        def of_layers(layers: Sequence[LayerWeights]) -> list[LayerGradients]:
+            return [LayerGradients(layer, tuple(islice(left, 4)), is_first) for layer in layers]
+
+        def of_linear(linear: LinearWeights) -> LinearGradients:
+            return LinearGradients(linear, tuple(islice(left, 2)), is_first)
+
+        encoder = of_layers(weights.layers[:2])
+        self.projection = None if weights.projection is None else of_linear(weights.projection)
+        decoder = of_layers(weights.layers[2:])
+        self.layers, self.output = encoder + decoder, of_linear(weights.output)
+        of_head = list(left)
+        self.head = of_head if is_first else list(map(torch.empty_like, of_head))
+        linear = [] if self.projection is None else [self.projection]
+        halves: list[list[LayerGradients | LinearGradients]]
+        halves = [[*encoder, *linear], [*decoder, self.output]]
+        copies = [[pair for part in parts for pair in part.copies()] for parts in halves]
+        copies[DECODER] += zip(of_head, self.head, strict=True)
+        self.programs = Program(weights.kernels), Program(weights.kernels)
+        self.is_first = is_first
+        self.squares = [(ctypes.c_double * weights.kernels.double_lanes)() for _ in HALVES]
+        """Of what was added up to, for each half."""
+        for half, program in enumerate(self.programs):
             for target, found in copies[half]:
-                self.overwrite[half].copy(target, found)
-                self.add_up[half].add(target, found)
-            self.overwrite[half].finish()
-            self.add_up[half].finish()
+                if not is_first:
+                    squares = ctypes.addressof(self.squares[half])
+                    program.add_and_measure(target, found, squares)
+                elif target.data_ptr() != found.data_ptr():
+                    program.copy(target, found)
+            program.finish()
 
-    def hand_over(self, half: int, is_first: bool) -> None:
-        """Add those of a half to the batch's; the first overwrites those of one before."""
-        (self.overwrite if is_first else self.add_up)[half].run()
-
-    def _encoder_copies(self, left: Iterator[Tensor]) -> Iterator[Copy]:
-        for layer in self.layers[:2]:
-            yield from layer.copies(tuple(islice(left, 4)))
-        if self.projection is not None:
-            yield from self.projection.copies(tuple(islice(left, 2)))
-
-    def _decoder_copies(self, left: Iterator[Tensor]) -> Iterator[Copy]:
-        for layer in self.layers[2:]:
-            yield from layer.copies(tuple(islice(left, 4)))
-        yield from self.output.copies(tuple(islice(left, 2)))
-        yield from zip(left, self.head, strict=True)
+    def hand_over(self, half: int) -> float | None:
+        """Add those of a half to the batch's, and return how long these are; None for the first."""
+        squares = self.squares[half]
+        squares[:] = [0.0] * len(squares)
+        self.programs[half].run()
+        return None if self.is_first else math.sqrt(sum(squares))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from seqfeat.compiled.backpropagation import Backpropagation
 from seqfeat.compiled.network_weights import DECODER, ENCODER, HALVES
 from seqfeat.recurrence.program import Program
+from seqfeat.recurrence.update_code import N_SETTINGS
 from seqfeat.threads import SideBySide
 
 __all__ = ["CompiledAdamW"]
@@ -34,14 +36,14 @@ class CompiledAdamW:
         self.steps = torch.stack([state["step"] for state in optimizer.state.values()])
         for step, state in zip(self.steps, optimizer.state.values(), strict=True):
             state["step"] = step
-        self.settings = [torch.zeros(8) for _ in optimizer.param_groups]
+        self.settings = [(ctypes.c_float * N_SETTINGS)() for _ in optimizer.param_groups]
         for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
             for weight in group["params"]:
                 state = optimizer.state[weight]
                 arrays = weight, gradients[weight], state["exp_avg"], state["exp_avg_sq"]
                 places = [array.data_ptr() for array in arrays]
                 program = self.programs[ENCODER if weight in of_encoder else DECODER]
-                program.call("adamw", *places, weight.numel(), settings.data_ptr())
+                program.call("adamw", *places, weight.numel(), ctypes.addressof(settings))
         # Programs take the weights over at once, while they are in the cache.
         for program, taking_over in zip(
             self.programs, backpropagation.weights.programs, strict=True
@@ -59,20 +61,16 @@ class CompiledAdamW:
         n_steps = int(self.steps[0])
         for group, settings in zip(self.optimizer.param_groups, self.settings, strict=True):
             rate, (mean_share, square_share) = group["lr"], group["betas"]
-            settings.copy_(
-                torch.tensor(
-                    [
-                        clip,
-                        1 - rate * group["weight_decay"],
-                        1 - mean_share,
-                        square_share,
-                        1 - square_share,
-                        rate / (1 - mean_share**n_steps),
-                        1 / math.sqrt(1 - square_share**n_steps),
-                        group["eps"],
-                    ]
-                )
-            )
+            settings[:] = [
+                clip,
+                1 - rate * group["weight_decay"],
+                1 - mean_share,
+                square_share,
+                1 - square_share,
+                rate / (1 - mean_share**n_steps),
+                1 / math.sqrt(1 - square_share**n_steps),
+                group["eps"],
+            ]
         backpropagation = self.backpropagation
         backpropagation.on_halves(lambda half: self.programs[half].run(), side_by_side)
         torch.autograd.graph.increment_version(backpropagation.parameters)

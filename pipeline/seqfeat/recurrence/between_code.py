@@ -40,6 +40,7 @@ def declare_between(code: VectorCode) -> list[Any]:
         count_windows(code),
         row_by_row(code, "copy_rows", lambda builder, x, y: y),
         row_by_row(code, "add_rows", lambda builder, x, y: builder.fadd(x, y)),
+        add_and_measure(code),
     ]
 
 
@@ -82,6 +83,48 @@ def row_by_row(code: VectorCode, name: str, combine: Callable[..., Value]) -> An
         code.for_all(builder, n_columns, some_columns)
 
     loop(builder, n_rows, one_row)
+    builder.ret_void()
+    return function
+
+
+def add_and_measure(code: VectorCode) -> Any:
+    """Write ``x = x + y`` for matrices of any width, and add up the squares of the result.
+
+    Arguments: those of ``add_rows``, and ``squares``, as many float64 as a vector holds, the sum of
+    which is that of the squares if they were 0 before.
+    """
+    arguments = [POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, POINTER]
+    function, builder = begin_function(code, "add_and_measure", arguments)
+    x, x_row, y, y_row, n_rows, n_columns, squares = function.args
+    floats, doubles = code.half, code.double
+    whole = floats.whole(builder, n_columns)
+
+    def one_row(row: Value, total: Value) -> list[Value]:
+        left = code.place(builder, x, builder.mul(row, x_row))
+        right = code.place(builder, y, builder.mul(row, y_row))
+
+        def add(vectors: VectorCode, column: Value, wide: VectorCode, total: Value) -> Value:
+            into, source = (vectors.place(builder, side, column) for side in (left, right))
+            value = builder.fadd(vectors.load(builder, into), vectors.load(builder, source))
+            vectors.store(builder, value, into)
+            value = builder.fpext(value, wide.type)
+            return wide.multiply_add(builder, value, value, total)
+
+        def some_columns(column: Value, total: Value) -> list[Value]:
+            return [add(floats, column, doubles, total)]
+
+        def one_column(column: Value) -> None:
+            total = doubles.single.load(builder, squares)
+            total = add(code.single, column, doubles.single, total)
+            doubles.single.store(builder, total, squares)
+
+        (total,), _ = loop(builder, whole, some_columns, step=floats.lanes, carried=[total])
+        loop(builder, n_columns, one_column, start=whole)
+        return [total]
+
+    (total,), _ = loop(builder, n_rows, one_row, carried=[doubles.constant(0.0)])
+    total = builder.fadd(total, doubles.load(builder, squares))
+    doubles.store(builder, total, squares)
     builder.ret_void()
     return function
 

@@ -68,8 +68,7 @@ def widen(code: VectorCode) -> Any:
     """Write float32 as float64. Arguments: ``x, n_vectors, result``, `n_vectors` of float32."""
     function, builder = begin_function(code, "widen", [POINTER, INDEX, POINTER])
     x, n_vectors, result = function.args
-    doubles = code.double
-    floats = VectorCode(code.module, doubles.lanes)
+    floats, doubles = code.half, code.double
 
     def one_vector(number: Value) -> None:
         value = floats.load(builder, at(floats, builder, x, number))

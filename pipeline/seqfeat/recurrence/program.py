@@ -102,7 +102,11 @@ class Program:
         """Add calls that add such a tensor to another."""
         self._row_by_row("add_rows", into, source)
 
-    def _row_by_row(self, name: str, into: Tensor, source: Tensor) -> None:
+    def add_and_measure(self, into: Tensor, source: Tensor, squares: int) -> None:
+        """The same, and add up the squares of the sums, in so many float64 as fill a vector."""
+        self._row_by_row("add_and_measure", into, source, squares)
+
+    def _row_by_row(self, name: str, into: Tensor, source: Tensor, *more: int) -> None:
         assert into.shape == source.shape
         if into.is_contiguous() and source.is_contiguous():
             into, source = into.flatten(), source.flatten()
@@ -113,10 +117,10 @@ class Program:
                 into, source = into.flatten(0, 1), source.flatten(0, 1)
             else:
                 for one, other in zip(into, source, strict=True):
-                    self._row_by_row(name, one, other)
+                    self._row_by_row(name, one, other, *more)
                 return
         places = into.data_ptr(), into.stride(0), source.data_ptr(), source.stride(0)
-        self.call(name, *places, *into.shape)
+        self.call(name, *places, *into.shape, *more)
 
     def finish(self) -> None:
         """Bring it into the form in which it runs."""

@@ -14,7 +14,7 @@ from seqfeat.recurrence.vector_code import (
     loop,
 )
 
-__all__ = ["declare_adamw"]
+__all__ = ["N_SETTINGS", "declare_adamw"]
 
 N_SETTINGS = 8
 

@@ -98,6 +98,11 @@ class VectorCode:
         return VectorCode(self.module, 1, self.element)
 
     @cached_property
+    def half(self) -> VectorCode:
+        """Vectors of half as many, which become as many float64 as fill a register."""
+        return VectorCode(self.module, self.lanes // 2, self.element)
+
+    @cached_property
     def double(self) -> VectorCode:
         """Vectors of float64 in the same registers, half as many."""
         return VectorCode(self.module, self.lanes // 2, DOUBLE)
