@@ -68,7 +68,7 @@ class TrainingSet:
         """Return the given rows, cut to their longest series."""
         lengths = self.lengths[rows]
         n_timesteps = int(lengths.max()) if len(lengths) else 0
-        # A third of the time of an index.
+        # Indexing takes three times as long.
         return TrainingSet(
             self.values[:, :n_timesteps].index_select(0, rows),
             lengths,

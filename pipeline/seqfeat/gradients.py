@@ -30,7 +30,7 @@ def add_up_ranks(weights: Sequence[nn.Parameter], loss: Tensor | float, ranks: R
     gradients = [
         torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights
     ]
-    parts = [*gradients, torch.as_tensor(loss, device=weights[0].device)]
+    parts = [*gradients, torch.as_tensor(loss).to(weights[0])]
     sums = ranks.sum(torch.cat([part.flatten() for part in parts]))
     totals = torch.split(sums, [part.numel() for part in parts])
     for weight, gradient in zip(weights, totals, strict=False):
