@@ -330,12 +330,11 @@ class Trainer:
 
     def micro_batches(self, batch: TrainingSet) -> list[slice]:
         """Cut a batch into parts of equal size, as far as that goes; an empty one into none."""
-        if not len(batch):
-            return []
-        n_parts = -(-len(batch) // self.micro_batch)
+        n_samples = len(batch)
+        n_parts = -(-n_samples // self.micro_batch)
         if self.device.type == "cpu" and self._work(batch) >= LEAST_HALVED:
-            n_parts = max(min(2, len(batch)), n_parts)
-        edges = [len(batch) * part // n_parts for part in range(n_parts + 1)]
+            n_parts = max(min(2, n_samples), n_parts)
+        edges = [n_samples * part // max(1, n_parts) for part in range(n_parts + 1)]
         return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
     def _work(self, batch: TrainingSet) -> int:
