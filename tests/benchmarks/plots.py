@@ -1,5 +1,6 @@
 """The README's two pictures, from the CSV files: how well and how fast."""
 
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -210,7 +211,7 @@ def ratio_bars(axes: Axes, compared: dict[str, tuple[float, bool]]) -> None:
     for place, label in enumerate(labels):
         ratio, is_reached = compared[label]
         axes.barh(place, ratio, 0.6, color=BLUE, alpha=1.0 if is_reached else 0.45)
-        text = f"{ratio:.1f}" if is_reached else f"more than {ratio:.0f}, none got there"
+        text = f"{ratio:.1f}" if is_reached else f"more than {math.floor(ratio)}, none got there"
         axes.text(ratio, place, "  " + text, va="center", fontsize=9)
     axes.axvline(1, color=GREY, linewidth=1)
     axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.7)

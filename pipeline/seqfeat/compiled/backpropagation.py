@@ -22,7 +22,7 @@ from seqfeat.threads import SideBySide
 
 __all__ = ["Backpropagation"]
 
-LEAST_SHARED = 500_000
+LEAST_SHARED = 200_000
 """Weights that two threads update at once; fewer take less time than waking the other one."""
 
 Part = tuple[TrainingSet, Corruption]
