@@ -199,7 +199,8 @@ class Trainer:
         history = History(validation_loss_curve=None if validation is None else [])
         s = self.settings
         patience = Patience(s.n_iter_no_change, s.tol, s.max_iter)
-        current, best = self.network.state_dict(), _clone_weights(self.network)
+        current = self.network.state_dict()
+        best = {name: weight.clone() for name, weight in current.items()}
         if resumed is not None:
             best = restore(resumed, self, history, patience)
         try:
@@ -393,7 +394,3 @@ class Trainer:
             )
         self.micro_batch //= 2
         return True
-
-
-def _clone_weights(network: RecurrentAutoencoder) -> dict[str, Tensor]:
-    return {name: weight.detach().clone() for name, weight in network.state_dict().items()}

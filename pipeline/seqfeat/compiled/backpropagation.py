@@ -50,7 +50,7 @@ class Backpropagation:
         self.gradients = [part.view_as(weight) for part, weight in pairs]
         n_encoder = sum(weight.numel() for weight in network.encoder.parameters())
         self.halves = self.flat[:n_encoder], self.flat[n_encoder:]
-        self.norms = [0.0, 0.0]
+        self.norms: list[float | None] = [None, None]
         self.weights = NetworkWeights(network)
         self.places: list[WorkingPlace] = []
 
@@ -79,13 +79,10 @@ class Backpropagation:
         return loss
 
     def add_up(self, programs: Sequence[NetworkProgram], half: int) -> None:
-        """Add what was found for a half of the weights, and take note of how long it is now."""
-        norm = None
+        """Add what was found for a half of the weights; note how long it is now, if known."""
+        self.norms[half] = None
         for program in programs:
-            norm = program.found.hand_over(half)
-        if norm is None:
-            norm = float(torch.linalg.vector_norm(self.halves[half]))
-        self.norms[half] = norm
+            self.norms[half] = program.found.hand_over(half)
 
     def on_halves(self, function: Callable[[int], object], side_by_side: SideBySide) -> None:
         """Do something for each of `HALVES` of the weights, at once if there are many weights."""
@@ -98,7 +95,8 @@ class Backpropagation:
     @property
     def norm(self) -> float:
         """How long the gradients are, all together."""
-        return math.hypot(*self.norms)
+        pairs = zip(self.halves, self.norms, strict=True)
+        return math.hypot(*(torch.linalg.vector_norm(x) if n is None else n for x, n in pairs))
 
     def is_at(self, weights: Sequence[nn.Parameter]) -> bool:
         """Tell whether the gradients that the weights have are those in `flat`."""

@@ -92,8 +92,8 @@ class EncoderProgram:
         a, s, take = self.architecture, self.shape, self.memory.take
         n_steps = n_windows(s.n_timesteps, a.window_len, a.window_stride)
         sizes = a.window_len, a.window_stride, n_steps
-        address = self.n_steps.data_ptr()
-        self.count_windows = self.program.call("count_windows", 0, s.n_series, *sizes[:2], address)
+        counted = s.n_series, a.window_len, a.window_stride, self._n_steps
+        self.count_windows = self.program.call("count_windows", 0, *counted)
         self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
         self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
         first, second = self._layer(0, n_steps), self._layer(1, n_steps)
