@@ -253,6 +253,8 @@ class Trainer:
                     n_values = len(index) * data.values_per_series if data.is_dense else None
                     share = Share(places, len(index), int(lengths[index].max()), n_values)
                 total += self.step(batch, share) * len(index)
+            # Not two regions at once.
+            del loaded
         return float(total) / len(data)
 
     def step(self, batch: TrainingSet, share: Share | None = None) -> Tensor | float:
