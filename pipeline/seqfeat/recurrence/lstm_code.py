@@ -126,6 +126,7 @@ def declare_forward(code: VectorCode, products: Products) -> Any:
 
     def one_step(step: Value) -> None:
         now = code.place(builder, gates, builder.mul(step, gates_step))
+        next_gates = code.place(builder, now, gates_step)
         before = code.place(builder, outputs, builder.mul(step, outputs_step))
         cells_before = code.place(builder, cells, builder.mul(step, cells_step))
         begin = code.place(builder, start, builder.mul(step, start_step))
@@ -144,6 +145,9 @@ def declare_forward(code: VectorCode, products: Products) -> Any:
         def one_vector(series: Value, state: Value, vector: Value) -> None:
             places = gate_places(code, builder, now, size, series, vector)
             raw = [code.load(builder, place) for place in places]
+            # The next step's, behind each other in the cache when the product writes them.
+            for place in gate_places(code, builder, next_gates, size, series, vector):
+                code.prefetch(builder, place, to_write=True)
             gate, forget, out = (sigmoid(code, builder, raw[number]) for number in (0, 1, 3))
             update = tanh(code, builder, raw[2])
             for value, place in zip((gate, forget, update, out), places, strict=True):
@@ -188,10 +192,9 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
     zeros = code.place(builder, carried_cell, state_step)
     n_state_vectors = builder.mul(n_series, n_vectors)
     code.set_zero(builder, scratch, builder.mul(n_state_vectors, index(2)))
-    code.set_zero(builder, zeros, larger(builder, n_vectors, n_d_input_vectors))
+    n_columns = larger(builder, n_input_vectors, n_d_input_vectors)
+    code.set_zero(builder, zeros, larger(builder, n_vectors, n_columns))
     code.set_zero(builder, over_steps, builder.mul(n_state_vectors, index(4)))
-    code.set_zero(builder, d_hidden_weights, builder.mul(size.gates, n_vectors))
-    code.set_zero(builder, d_input_weights, builder.mul(size.gates, n_input_vectors))
 
     def at(matrix: Value, step: Value, distance: Value) -> Value:
         return code.place(builder, matrix, builder.mul(step, distance))
@@ -208,6 +211,9 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
 
             multiply, minus = builder.fmul, builder.fsub
             places = gate_places(code, builder, now, size, series, vector)
+            next_series = builder.add(series, index(1))
+            for place in gate_places(code, builder, now, size, next_series, vector):
+                code.prefetch(builder, place, to_write=True)
             gate, forget, update, out = (code.load(builder, place) for place in places)
             squashed = tanh(code, builder, load(cells_after))
             row = builder.mul(series, gradient_row)
@@ -244,9 +250,13 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
         depth = builder.mul(builder.sub(stop, first), n_series)
         rows = (at(right, first, builder.mul(n_series, width)), width, n_columns, depth)
         left = at(gates, first, gates_step)
+        # Nothing was written there before the last steps'.
+        is_first = builder.icmp_signed("==", stop, n_steps)
+        start = builder.select(is_first, zeros, to)
+        start_row = builder.select(is_first, index(0), width)
         builder.call(
             products.transposed,
-            [left, size.gates, *rows, to, width, to, width, size.gates],
+            [left, size.gates, *rows, start, start_row, to, width, size.gates],
         )
 
     def some_steps(number: Value) -> None:

@@ -32,6 +32,8 @@ PANEL_WIDTHS = (4, 2, 1)
 PANEL_WIDTH = PANEL_WIDTHS[0]
 """That of packed panels."""
 TILE_ROWS = (12, 6, 4, 3, 2, 1)
+COLUMNS_AHEAD = 32
+"""Columns of a transposed matrix that are fetched ahead: the CPU guesses rows, but no columns."""
 
 
 class Products(NamedTuple):
@@ -99,7 +101,12 @@ def panel_product(
                 sums = tile.load(begin, start_row, row)
                 lefts = tile.columns(left, row) if turned else tile.rows(left, left_row, row)
                 step = left_row if turned else index(1)
-                sums = tile.add_product(sums, lefts, step, panel, panel_row, depth)
+                ahead = None
+                if turned:
+                    # Results are many, and each tile is short.
+                    tile.prefetch(into, result_row, builder.add(row, index(height)))
+                    ahead = code.place(builder, lefts[0], index(COLUMNS_AHEAD))
+                sums = tile.add_product(sums, lefts, step, panel, panel_row, depth, ahead)
                 tile.store(sums, into, result_row, row)
 
             last = builder.sub(n_rows, index(height - 1))
@@ -160,6 +167,12 @@ class Tile:
         rows = self.rows(matrix, distance, first)
         return [self.code.load(self.builder, place) for row in rows for place in self.vectors(row)]
 
+    def prefetch(self, matrix: Value, distance: Value, first: Value) -> None:
+        """Have the cache fetch the tile, which is to be written."""
+        for row in self.rows(matrix, distance, first):
+            for place in self.vectors(row):
+                self.code.prefetch(self.builder, place, to_write=True)
+
     def store(self, sums: list[Value], matrix: Value, distance: Value, first: Value) -> None:
         """Write the tile."""
         rows = self.rows(matrix, distance, first)
@@ -175,14 +188,20 @@ class Tile:
         panel: Value,
         panel_row: Value,
         depth: Value,
+        ahead: Value | None = None,
     ) -> list[Value]:
-        """Add the product of a panel and what begins at `lefts`, values `left_step` apart."""
+        """Add the product of a panel and what begins at `lefts`, values `left_step` apart.
+
+        Have the cache fetch what begins at `ahead`.
+        """
         code, builder = self.code, self.builder
 
         def one_column(column: Value, *sums: Value) -> list[Value]:
             place = code.place(builder, panel, builder.mul(column, panel_row))
             weights = [code.load(builder, vector) for vector in self.vectors(place)]
             offset = builder.mul(column, left_step)
+            if ahead is not None:
+                code.prefetch(builder, code.place(builder, ahead, offset))
             results = []
             for number, left in enumerate(lefts):
                 value = code.load_repeated(builder, code.place(builder, left, offset))

@@ -135,6 +135,16 @@ class VectorCode:
         place = builder.bitcast(place, values.type.as_pointer())
         builder.store(values, place, align=self.align)
 
+    def prefetch(self, builder: Builder, place: Value, *, to_write: bool = False) -> None:
+        """Have the cache fetch what lies at a place; may be behind the end of an array."""
+        number = ir.IntType(32)
+        name, most_local, data = "llvm.prefetch.p0", number(3), number(1)
+        function = self.module.globals.get(name)
+        if function is None:
+            signature = ir.FunctionType(ir.VoidType(), [POINTER, number, number, number])
+            function = ir.Function(self.module, signature, name)
+        builder.call(function, [place, number(int(to_write)), most_local, data])
+
     def whole(self, builder: Builder, number: Value) -> Value:
         """Return how many of so many floats fill whole vectors."""
         return builder.mul(builder.sdiv(number, index(self.lanes)), index(self.lanes))
