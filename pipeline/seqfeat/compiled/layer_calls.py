@@ -170,13 +170,16 @@ class LayerCalls:
         assert found is not None
         width = rounded_up(weights.sequence_dim, self.lanes)
         scratch = take(2 * n_series * self.units + max(self.units, width))
-        self.over_steps = take(n_series, gates)
         self.d_sequences = take(self.n_steps, n_series, width) if wants_sequences else NOWHERE
+        # Of each series for what is constant; else the kernel finds the bias's gradient.
+        over_steps = NOWHERE if self.constant is None else take(n_series, gates)
+        sums = found.bias.data_ptr(), 1
         call(
             "lstm_backward",
             *(self.gates.address, self.cells.address),
             *(d_outputs.address, n_series * self.units, self.units),
-            *(weights.packed.hidden.data_ptr(), scratch.address, self.over_steps.address),
+            *(weights.packed.hidden.data_ptr(), scratch.address),
+            *(sums if self.constant is None else (over_steps.address, n_series)),
             *(self.all_outputs.address, found.hidden.data_ptr()),
             *(self.sequences.address, found.sequences.data_ptr()),
             0 if self.is_shared else width // self.lanes,
@@ -184,32 +187,33 @@ class LayerCalls:
             width // self.lanes if wants_sequences else 0,
             *(n_series, self.n_steps, n_vectors),
         )
-        sizes = 1, n_series, 4 * n_vectors
-        call("column_sums", self.over_steps.address, *sizes, found.bias.data_ptr())
         if self.is_shared and width:
-            sums = take(self.n_steps, gates)
+            of_steps = take(self.n_steps, gates)
             call(
                 "column_sums",
-                *(self.gates.address, self.n_steps, n_series, 4 * n_vectors, sums.address),
+                *(self.gates.address, self.n_steps, n_series, 4 * n_vectors, of_steps.address),
             )
-            self._transposed(program, sums, self.sequences, found.sequences, zeros)
-            self.memory.release(sums)
+            self._transposed(program, of_steps, self.sequences, found.sequences, zeros)
+            self.memory.release(of_steps)
         if self.constant is not None:
-            self._backward_of_constant(program, self.constant, found, zeros)
+            self._backward_of_constant(program, self.constant, over_steps, zeros)
         # All that the pass forward had kept; who wants the outputs has read them.
-        own = self.gates, self.all_outputs, self.cells, scratch, self.over_steps
+        own = self.gates, self.all_outputs, self.cells, scratch, over_steps
         self.memory.release(*own)
 
     def _backward_of_constant(
-        self, program: Program, constant: Place, found: LayerGradients, zeros: int
+        self, program: Program, constant: Place, over_steps: Place, zeros: int
     ) -> None:
-        width = constant.shape[1]
+        found, width = self.gradients, constant.shape[1]
+        assert found is not None
         self.d_constant = self.memory.take(self.n_series, width)
-        self._transposed(program, self.over_steps, constant, found.constant, zeros)
+        sizes = 1, self.n_series, 4 * self.units // self.lanes
+        program.call("column_sums", over_steps.address, *sizes, found.bias.data_ptr())
+        self._transposed(program, over_steps, constant, found.constant, zeros)
         right = self.weights.inputs
         program.call(
             "product",
-            *(self.over_steps.address, 4 * self.units),
+            *(over_steps.address, 4 * self.units),
             *(right.data_ptr(), right.stride(0), width // self.lanes, 4 * self.units),
             *(zeros, 0, self.d_constant.address, width, self.n_series),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from seqfeat.recurrence.activation_code import sigmoid, tanh
 from seqfeat.recurrence.product_code import PANEL_WIDTH, Products
 from seqfeat.recurrence.vector_code import (
     INDEX,
@@ -25,40 +26,6 @@ __all__ = ["declare_backward", "declare_forward"]
 
 ROWS_TOGETHER = 64
 """Rows of gates, series x steps, whose gradients become gradients of the weights together."""
-TANH_LIMIT = 7.90531110763549805
-"""Beyond it, tanh is 1 in float32."""
-TANH_NUMERATOR = (
-    4.89352455891786e-03,
-    6.37261928875436e-04,
-    1.48572235717979e-05,
-    5.12229709037114e-08,
-    -8.60467152213735e-11,
-    2.00018790482477e-13,
-    -2.76076847742355e-16,
-)
-TANH_DENOMINATOR = (
-    4.89352518554385e-03,
-    2.26843463243900e-03,
-    1.18534705686654e-04,
-    1.19825839466702e-06,
-)
-"""tanh(x) = x * numerator(x²) / denominator(x²), the minimax fraction that Eigen uses."""
-
-
-def tanh(code: VectorCode, builder: Builder, x: Value) -> Value:
-    """Return tanh to the last digit or two of float32; NaN stays NaN."""
-    for comparison, limit in ((">", TANH_LIMIT), ("<", -TANH_LIMIT)):
-        bound = code.constant(limit)
-        x = builder.select(builder.fcmp_ordered(comparison, x, bound), bound, x)
-    square = builder.fmul(x, x)
-    numerator = builder.fmul(x, code.polynomial(builder, square, TANH_NUMERATOR))
-    return builder.fdiv(numerator, code.polynomial(builder, square, TANH_DENOMINATOR))
-
-
-def sigmoid(code: VectorCode, builder: Builder, x: Value) -> Value:
-    """Return the logistic function."""
-    half = code.constant(0.5)
-    return code.multiply_add(builder, tanh(code, builder, builder.fmul(x, half)), half, half)
 
 
 class Sizes(NamedTuple):
@@ -169,20 +136,22 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
     """Write ``lstm_backward``, which puts the gradient of what entered the gates in their place.
 
     Arguments: ``gates``, ``cells``, ``gradient, gradient_step, gradient_row`` (of the outputs),
-    ``hidden_weights`` (4H, H), ``scratch`` (2 B H and as many as H or D) and ``over_steps``
-    (B, 4, H), which becomes the sum of the gates' gradients; then, for the other gradients,
-    ``outputs`` and ``d_hidden_weights`` (4H, H); ``inputs`` (L, B, D) and ``d_input_weights``
-    (4H, D), ``n_input_vectors`` in D or 0 to leave these out; ``input_weights`` (4H, D) and
-    ``d_inputs`` (L, B, D), ``n_d_input_vectors`` in D or 0; ``n_series, n_steps, n_vectors``.
+    ``hidden_weights`` (4H, H), ``scratch`` (2 B H and as many as H or D); ``over_steps`` (n_sums,
+    4, H), which becomes the sum of the gates' gradients over all steps, and ``n_sums``, B or 1,
+    which is the sum over all series as well; then, for the other gradients, ``outputs`` and
+    ``d_hidden_weights`` (4H, H); ``inputs`` (L, B, D) and ``d_input_weights`` (4H, D),
+    ``n_input_vectors`` in D or 0 to leave these out; ``input_weights`` (4H, D) and ``d_inputs``
+    (L, B, D), ``n_d_input_vectors`` in D or 0; ``n_series, n_steps, n_vectors``.
     """
     arguments = [POINTER, POINTER, POINTER, INDEX, INDEX]
-    arguments += [POINTER] * 5 + [POINTER, POINTER, INDEX] * 2 + [INDEX] * 3
+    arguments += [POINTER] * 3 + [INDEX] + [POINTER] * 2
+    arguments += [POINTER, POINTER, INDEX] * 2 + [INDEX] * 3
     function, builder = begin_function(code, "lstm_backward", arguments)
     gates, cells, gradient, gradient_step, gradient_row = function.args[:5]
-    hidden_weights, scratch, over_steps = function.args[5:8]
-    outputs, d_hidden_weights, inputs, d_input_weights, n_input_vectors = function.args[8:13]
-    input_weights, d_inputs, n_d_input_vectors = function.args[13:16]
-    n_series, n_steps, n_vectors = function.args[16:]
+    hidden_weights, scratch, over_steps, n_sums = function.args[5:9]
+    outputs, d_hidden_weights, inputs, d_input_weights, n_input_vectors = function.args[9:14]
+    input_weights, d_inputs, n_d_input_vectors = function.args[14:17]
+    n_series, n_steps, n_vectors = function.args[17:]
     size = sizes(code, builder, n_series, n_vectors)
     gates_step = builder.mul(n_series, size.gates)
     state_step = builder.mul(n_series, size.units)
@@ -194,7 +163,8 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
     code.set_zero(builder, scratch, builder.mul(n_state_vectors, index(2)))
     n_columns = larger(builder, n_input_vectors, n_d_input_vectors)
     code.set_zero(builder, zeros, larger(builder, n_vectors, n_columns))
-    code.set_zero(builder, over_steps, builder.mul(n_state_vectors, index(4)))
+    code.set_zero(builder, over_steps, builder.mul(builder.mul(n_sums, n_vectors), index(4)))
+    of_each = builder.icmp_signed(">", n_sums, index(1))
 
     def at(matrix: Value, step: Value, distance: Value) -> Value:
         return code.place(builder, matrix, builder.mul(step, distance))
@@ -202,7 +172,7 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
     def one_step(step: Value) -> None:
         now = at(gates, step, gates_step)
         cells_before = at(cells, step, state_step)
-        cells_after = code.place(builder, cells_before, state_step)
+        outputs_after = at(outputs, builder.add(step, index(1)), state_step)
         incoming = at(gradient, step, gradient_step)
 
         def one_vector(series: Value, state: Value, vector: Value) -> None:
@@ -215,20 +185,23 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
             for place in gate_places(code, builder, now, size, next_series, vector):
                 code.prefetch(builder, place, to_write=True)
             gate, forget, update, out = (code.load(builder, place) for place in places)
-            squashed = tanh(code, builder, load(cells_after))
+            # The cell's tanh, which takes longer once more; no gate is 0.
+            shown = load(outputs_after)
+            squashed = builder.fdiv(shown, out)
             row = builder.mul(series, gradient_row)
             hidden = code.load(builder, code.place(builder, incoming, row, vector))
             hidden = builder.fadd(hidden, load(carried_hidden))
-            through_out = multiply(hidden, out)
-            slope = minus(through_out, multiply(through_out, multiply(squashed, squashed)))
+            through_squashed = multiply(hidden, shown)
+            slope = minus(multiply(hidden, out), multiply(through_squashed, squashed))
             cell = builder.fadd(load(carried_cell), slope)
             gradients = (
                 multiply(multiply(cell, update), multiply(gate, minus(one, gate))),
                 multiply(multiply(cell, load(cells_before)), multiply(forget, minus(one, forget))),
                 multiply(multiply(cell, gate), minus(one, multiply(update, update))),
-                multiply(multiply(hidden, squashed), multiply(out, minus(one, out))),
+                multiply(through_squashed, minus(one, out)),
             )
-            totals = gate_places(code, builder, over_steps, size, series, vector)
+            which = builder.select(of_each, series, index(0))
+            totals = gate_places(code, builder, over_steps, size, which, vector)
             for value, place, total in zip(gradients, places, totals, strict=True):
                 code.store(builder, value, place)
                 code.store(builder, builder.fadd(code.load(builder, total), value), total)

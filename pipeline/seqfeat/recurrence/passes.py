@@ -50,7 +50,8 @@ class LayerPass(NamedTuple):
     ) -> LayerGradient:
         """Return the gradient, given the outputs' (B, L, H); can be taken once."""
         packed, constant, hidden_dim = self.packed, self.constant, self.hidden_dim
-        found = _backward(packed, self.states, self.sequences, d_outputs, wants_sequences)
+        n_sums = 1 if constant is None else len(constant)
+        found = _backward(packed, self.states, self.sequences, d_outputs, wants_sequences, n_sums)
         d_input_weights, d_constant = found.input_weights, None
         if constant is not None:
             d_input_weights = torch.cat([found.over_steps.T @ constant, d_input_weights], dim=1)
@@ -251,14 +252,20 @@ class Gradients(NamedTuple):
     hidden_weights: Tensor
     """(4U, U)"""
     over_steps: Tensor
-    """(B, 4U), of what entered the gates"""
+    """(B, 4U), or the sum (1, 4U), of what entered the gates"""
 
 
 def _backward(
-    packed: Packed, states: States, sequences: Tensor, gradient: Tensor, wants_sequences: bool
+    packed: Packed,
+    states: States,
+    sequences: Tensor,
+    gradient: Tensor,
+    wants_sequences: bool,
+    n_sums: int,
 ) -> Gradients:
     """Return the gradient, given the outputs'; the gates are overwritten.
 
+    `n_sums` over the steps: as many as series, or one over all of them.
     Shape: (B, L, D), or of `_time_first` the same filled up, and (B, L, H).
     """
     gates, outputs, cells = states
@@ -270,7 +277,7 @@ def _backward(
     gradient = gradient if gradient.stride(2) == 1 else gradient.contiguous()
     is_shared = _is_shared(sequences)
     scratch = torch.empty(2 * n_series * units + max(units, width))
-    over_steps = torch.empty(n_series, 4 * units)
+    over_steps = torch.empty(n_sums, 4 * units)
     d_hidden_weights = torch.empty(4 * units, units)
     d_input_weights = torch.empty(0 if is_shared else 4 * units, width)
     d_sequences, input_weights = None, packed.inputs[:, packed.inputs.shape[1] - depth :]
@@ -286,6 +293,7 @@ def _backward(
         packed.hidden.data_ptr(),
         scratch.data_ptr(),
         over_steps.data_ptr(),
+        n_sums,
         outputs.data_ptr(),
         d_hidden_weights.data_ptr(),
         sequences.data_ptr(),
