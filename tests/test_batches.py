@@ -106,6 +106,14 @@ def test_taking_rows_cuts_them_to_their_longest_series(ragged):
     assert taken.n_values == 12
 
 
+def test_series_of_one_length_are_cut_to_it():
+    """As in a region, which is as wide as the longest series of the set."""
+    values = torch.arange(40.0).reshape(4, 5, 2)
+    taken = TrainingSet(values, torch.full((4,), 3)).take(torch.tensor([2, 0]))
+    assert taken.lengths.tolist() == [3, 3]
+    assert torch.equal(taken.values, torch.stack([values[2, :3], values[0, :3]]))
+
+
 def test_taking_rows_keeps_what_is_not_there_not_there(dense):
     taken = dense.take(torch.tensor([2]))
     assert (taken.observed, taken.targets) == (None, None)

@@ -161,6 +161,16 @@ def test_gates_saturate(lanes):
         assert_close(made.run(sequences), made(sequences)[0])
 
 
+@pytest.mark.parametrize("size", [1e2, 1e4, 1e30])
+def test_gradients_of_saturated_gates(lanes, size):
+    """Also of output gates that are 0 to PyTorch: the kernels divide by them."""
+    made = make_layer(1, 16)
+    sequences = numbers(3, 9, 1)
+    sequences[0, 3], sequences[1, 2], sequences[2, 8] = size, -size, -size
+    sequences.requires_grad_()
+    assert_layers_agree(made, made.run(sequences), sequences, sequences)
+
+
 def test_changed_weights_count_at_once(lanes):
     made, sequences = make_layer(3, 8), numbers(2, 5, 3)
     made.run(sequences)

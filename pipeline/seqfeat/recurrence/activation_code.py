@@ -9,7 +9,7 @@ from seqfeat.recurrence.vector_code import Builder, Value, VectorCode
 __all__ = ["sigmoid", "tanh"]
 
 TANH_LIMIT = 7.90531110763549805
-"""Beyond it, tanh is 1 in float32."""
+"""Beyond it, tanh is 1 but for 3e-7."""
 TANH_NUMERATOR = (
     4.89352455891786e-03,
     6.37261928875436e-04,
@@ -37,25 +37,31 @@ POWER = (
     1.32764720e-03,
 )
 """2 ** x for x from -1/2 to 1/2, the minimax polynomial: wrong by at most 7.5e-8 of it."""
-LARGEST_POWER = 64.0
-"""Its 2 ** x is far beyond what float32 tells from 1 when it is added, and far from infinite."""
+LARGEST_POWER = 126.0
+"""For which neither 2 ** x nor its reciprocal leaves the range of float32."""
 ROUNDING = 1.5 * 2**23
 """Added to a small float32, it leaves the nearest integer in the last bits."""
 MANTISSA_BITS, BITS_OF_ONE = 23, 0x3F800000
 
 
 def tanh(code: VectorCode, builder: Builder, x: Value) -> Value:
-    """Return tanh to the last digit or two of float32; NaN stays NaN."""
-    x = between(code, builder, x, TANH_LIMIT)
+    """Return tanh to the last digits of float32; NaN stays NaN."""
     square = builder.fmul(x, x)
     numerator = builder.fmul(x, code.polynomial(builder, square, TANH_NUMERATOR))
-    return builder.fdiv(numerator, code.polynomial(builder, square, TANH_DENOMINATOR))
+    result = builder.fdiv(numerator, code.polynomial(builder, square, TANH_DENOMINATOR))
+    # Exactly 1, as its slope, which is exactly 0 then, may meet inputs of any size.
+    for comparison, sign in ((">", 1.0), ("<", -1.0)):
+        is_beyond = builder.fcmp_ordered(comparison, x, code.constant(sign * TANH_LIMIT))
+        result = builder.select(is_beyond, code.constant(sign), result)
+    return result
 
 
 def sigmoid(code: VectorCode, builder: Builder, x: Value) -> Value:
-    """Return the logistic function as exactly, at least 2 ** -64; NaN stays NaN."""
+    """Return the logistic function as exactly, at least 2 ** -126; NaN stays NaN."""
     x = builder.fmul(x, code.constant(MINUS_LOG2_E))
-    x = between(code, builder, x, LARGEST_POWER)
+    for comparison, sign in ((">", 1.0), ("<", -1.0)):
+        limit = code.constant(sign * LARGEST_POWER)
+        x = builder.select(builder.fcmp_ordered(comparison, x, limit), limit, x)
     rounding, one = code.constant(ROUNDING), code.constant(1.0)
     shifted = builder.fadd(x, rounding)
     rest = builder.fsub(x, builder.fsub(shifted, rounding))
@@ -65,14 +71,6 @@ def sigmoid(code: VectorCode, builder: Builder, x: Value) -> Value:
     power = builder.bitcast(builder.add(exponent, repeated(code, BITS_OF_ONE)), code.type)
     exponential = code.polynomial(builder, rest, POWER)
     return builder.fdiv(one, code.multiply_add(builder, exponential, power, one))
-
-
-def between(code: VectorCode, builder: Builder, x: Value, limit: float) -> Value:
-    """Return what is between a limit and its negative."""
-    for comparison, number in ((">", limit), ("<", -limit)):
-        bound = code.constant(number)
-        x = builder.select(builder.fcmp_ordered(comparison, x, bound), bound, x)
-    return x
 
 
 def integers(code: VectorCode) -> Value:
