@@ -34,9 +34,9 @@ class CompiledAdamW:
         gradients = dict(zip(backpropagation.parameters, backpropagation.gradients, strict=True))
         # One vector for all parameters, and written as plain floats: the first operation of torch
         # after the kernels takes 0.1 ms, as nothing of it is left in the cache.
-        steps = torch.stack([state["step"] for state in optimizer.state.values()])
-        self.steps = (ctypes.c_float * len(steps)).from_address(steps.data_ptr())
-        for step, state in zip(steps, optimizer.state.values(), strict=True):
+        self.steps = torch.stack([state["step"] for state in optimizer.state.values()])
+        self.written_steps = (ctypes.c_float * len(self.steps)).from_address(self.steps.data_ptr())
+        for step, state in zip(self.steps, optimizer.state.values(), strict=True):
             state["step"] = step
         self.settings = [(ctypes.c_float * N_SETTINGS)() for _ in optimizer.param_groups]
         for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
@@ -59,8 +59,8 @@ class CompiledAdamW:
         """Update the weights once, and return how long the gradients were."""
         norm = self.backpropagation.norm
         clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
-        n_steps = int(self.steps[0]) + 1
-        self.steps[:] = [n_steps] * len(self.steps)
+        n_steps = int(self.written_steps[0]) + 1
+        self.written_steps[:] = [n_steps] * len(self.written_steps)
         for group, settings in zip(self.optimizer.param_groups, self.settings, strict=True):
             rate, (mean_share, square_share) = group["lr"], group["betas"]
             settings[:] = [

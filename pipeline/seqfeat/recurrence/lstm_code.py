@@ -112,7 +112,7 @@ def declare_forward(code: VectorCode, products: Products) -> Any:
         def one_vector(series: Value, state: Value, vector: Value) -> None:
             places = gate_places(code, builder, now, size, series, vector)
             raw = [code.load(builder, place) for place in places]
-            # The next step's, behind each other in the cache when the product writes them.
+            # Fetched, so that the next step's products do not wait to write there.
             for place in gate_places(code, builder, next_gates, size, series, vector):
                 code.prefetch(builder, place, to_write=True)
             gate, forget, out = (sigmoid(code, builder, raw[number]) for number in (0, 1, 3))
@@ -181,11 +181,12 @@ def declare_backward(code: VectorCode, products: Products) -> Any:
 
             multiply, minus = builder.fmul, builder.fsub
             places = gate_places(code, builder, now, size, series, vector)
+            # In four places at once, which the CPU does not guess by itself.
             next_series = builder.add(series, index(1))
             for place in gate_places(code, builder, now, size, next_series, vector):
                 code.prefetch(builder, place, to_write=True)
             gate, forget, update, out = (code.load(builder, place) for place in places)
-            # The cell's tanh, which takes longer once more; no gate is 0.
+            # The cell's tanh, which would take longer to find again; no gate is 0.
             shown = load(outputs_after)
             squashed = builder.fdiv(shown, out)
             row = builder.mul(series, gradient_row)

@@ -103,7 +103,7 @@ def panel_product(
                 step = left_row if turned else index(1)
                 ahead = None
                 if turned:
-                    # Results are many, and each tile is short.
+                    # There are few products to each result, and reading it is a wait.
                     tile.prefetch(into, result_row, builder.add(row, index(height)))
                     ahead = code.place(builder, lefts[0], index(COLUMNS_AHEAD))
                 sums = tile.add_product(sums, lefts, step, panel, panel_row, depth, ahead)
