@@ -64,11 +64,8 @@ class TrainingSet:
 
     @cached_property
     def _common_length(self) -> int | None:
-        """That of all series, unless they differ."""
-        if not self.lengths.numel():
-            return None
-        shortest, longest = int(self.lengths.min()), int(self.lengths.max())
-        return longest if shortest == longest else None
+        """Found once, as every batch asks."""
+        return common_length(self.lengths)
 
     def load(self, rows: Tensor) -> Loaded:
         """Return itself, in memory as it is."""
@@ -178,7 +175,7 @@ def length_buckets(
     batches shuffled again: little padding, and another composition each epoch.
     """
     order = torch.randperm(len(lengths), generator=generator)
-    if int(lengths.min()) == int(lengths.max()):
+    if common_length(lengths) is not None:
         yield from torch.split(order, batch_size)
         return
     batches: list[Tensor] = []
@@ -187,3 +184,11 @@ def length_buckets(
         batches.extend(torch.split(bucket, batch_size))
     for index in torch.randperm(len(batches), generator=generator).tolist():
         yield batches[index]
+
+
+def common_length(lengths: Tensor) -> int | None:
+    """Return the length that all series have, or None if they differ or there are none."""
+    if not lengths.numel():
+        return None
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    return longest if shortest == longest else None

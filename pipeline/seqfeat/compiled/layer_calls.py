@@ -172,14 +172,17 @@ class LayerCalls:
         scratch = take(2 * n_series * self.units + max(self.units, width))
         self.d_sequences = take(self.n_steps, n_series, width) if wants_sequences else NOWHERE
         # Of each series for what is constant; else the kernel finds the bias's gradient.
-        over_steps = NOWHERE if self.constant is None else take(n_series, gates)
-        sums = found.bias.data_ptr(), 1
+        if self.constant is None:
+            over_steps, sums = NOWHERE, (found.bias.data_ptr(), 1)
+        else:
+            over_steps = take(n_series, gates)
+            sums = over_steps.address, n_series
         call(
             "lstm_backward",
             *(self.gates.address, self.cells.address),
             *(d_outputs.address, n_series * self.units, self.units),
             *(weights.packed.hidden.data_ptr(), scratch.address),
-            *(sums if self.constant is None else (over_steps.address, n_series)),
+            *sums,
             *(self.all_outputs.address, found.hidden.data_ptr()),
             *(self.sequences.address, found.sequences.data_ptr()),
             0 if self.is_shared else width // self.lanes,
@@ -196,16 +199,20 @@ class LayerCalls:
             self._transposed(program, of_steps, self.sequences, found.sequences, zeros)
             self.memory.release(of_steps)
         if self.constant is not None:
-            self._backward_of_constant(program, self.constant, over_steps, zeros)
+            self._backward_of_constant(program, self.constant, over_steps, found, zeros)
         # All that the pass forward had kept; who wants the outputs has read them.
         own = self.gates, self.all_outputs, self.cells, scratch, over_steps
         self.memory.release(*own)
 
     def _backward_of_constant(
-        self, program: Program, constant: Place, over_steps: Place, zeros: int
+        self,
+        program: Program,
+        constant: Place,
+        over_steps: Place,
+        found: LayerGradients,
+        zeros: int,
     ) -> None:
-        found, width = self.gradients, constant.shape[1]
-        assert found is not None
+        width = constant.shape[1]
         self.d_constant = self.memory.take(self.n_series, width)
         sizes = 1, self.n_series, 4 * self.units // self.lanes
         program.call("column_sums", over_steps.address, *sizes, found.bias.data_ptr())

@@ -162,21 +162,24 @@ class Tile:
         offsets = [index(vector * self.code.lanes) for vector in range(self.width)]
         return [self.code.place(self.builder, row, offset) for offset in offsets]
 
-    def load(self, matrix: Value, distance: Value, first: Value) -> list[Value]:
-        """Read the tile, row by row."""
+    def places(self, matrix: Value, distance: Value, first: Value) -> list[Value]:
+        """Return where the tile's vectors begin in a matrix, row by row."""
         rows = self.rows(matrix, distance, first)
-        return [self.code.load(self.builder, place) for row in rows for place in self.vectors(row)]
+        return [place for row in rows for place in self.vectors(row)]
+
+    def load(self, matrix: Value, distance: Value, first: Value) -> list[Value]:
+        """Read the tile."""
+        places = self.places(matrix, distance, first)
+        return [self.code.load(self.builder, place) for place in places]
 
     def prefetch(self, matrix: Value, distance: Value, first: Value) -> None:
         """Have the cache fetch the tile, which is to be written."""
-        for row in self.rows(matrix, distance, first):
-            for place in self.vectors(row):
-                self.code.prefetch(self.builder, place, to_write=True)
+        for place in self.places(matrix, distance, first):
+            self.code.prefetch(self.builder, place, to_write=True)
 
     def store(self, sums: list[Value], matrix: Value, distance: Value, first: Value) -> None:
         """Write the tile."""
-        rows = self.rows(matrix, distance, first)
-        places = [place for row in rows for place in self.vectors(row)]
+        places = self.places(matrix, distance, first)
         for vector, place in zip(sums, places, strict=True):
             self.code.store(self.builder, vector, place)
 

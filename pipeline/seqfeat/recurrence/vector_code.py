@@ -138,11 +138,9 @@ class VectorCode:
     def prefetch(self, builder: Builder, place: Value, *, to_write: bool = False) -> None:
         """Have the cache fetch what lies at a place; may be behind the end of an array."""
         number = ir.IntType(32)
-        name, most_local, data = "llvm.prefetch.p0", number(3), number(1)
-        function = self.module.globals.get(name)
-        if function is None:
-            signature = ir.FunctionType(ir.VoidType(), [POINTER, number, number, number])
-            function = ir.Function(self.module, signature, name)
+        signature = ir.FunctionType(ir.VoidType(), [POINTER, number, number, number])
+        function = self.module.declare_intrinsic("llvm.prefetch.p0", fnty=signature)
+        most_local, data = number(3), number(1)
         builder.call(function, [place, number(int(to_write)), most_local, data])
 
     def whole(self, builder: Builder, number: Value) -> Value:
