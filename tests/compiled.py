@@ -2,6 +2,6 @@
 
 from functools import cache
 
-from seqfeat.recurrence.kernels import compile_kernels
+from seqfeat.nn.kernels.ir.jit import compile_kernels
 
 compiled_kernels = cache(compile_kernels)

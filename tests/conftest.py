@@ -43,7 +43,7 @@ def lanes(request, monkeypatch):
     """Run with vectors of each length."""
     from tests.compiled import compiled_kernels
 
-    from seqfeat.recurrence import layer
+    from seqfeat.nn import lstm as layer
 
     monkeypatch.setattr(layer, "_kernels", lambda: compiled_kernels(request.param))
     return request.param

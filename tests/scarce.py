@@ -4,8 +4,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from seqfeat.compiled import compiled_embedder
-from seqfeat.compiled.backpropagation import WorkingPlace
+from seqfeat.nn.kernels import compiled_embedder
+from seqfeat.nn.kernels.backpropagation import WorkingPlace
 
 CHECKS = WeakKeyDictionary()
 _load = WorkingPlace.load

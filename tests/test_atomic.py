@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from seqfeat.atomic import atomic_write, replacing
+from seqfeat.runtime.atomic_files import atomic_write, replacing
 
 
 def test_a_file_is_written_and_replaced(tmp_path):

@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 
 from seqfeat import InputError, LSTMAutoencoder, TrainingError
 from seqfeat.datasets import load_japanese_vowels
-from seqfeat.network import Architecture, RecurrentAutoencoder
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 
 # Two or three epochs say whether things fit together, not whether they converge.
 pytestmark = [

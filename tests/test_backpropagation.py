@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat import LSTMAutoencoder, training
-from seqfeat.batches import TrainingSet
-from seqfeat.compiled import backpropagation as backpropagation_module
-from seqfeat.compiled import compiled_backpropagation, compiled_optimizer, desk
-from seqfeat.compiled.network_weights import HALVES
-from seqfeat.corruption import Corruption, draw_corruption
-from seqfeat.gradients import clip_gradients
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.objective import Objective
-from seqfeat.recurrence import layer
-from seqfeat.threads import SideBySide
-from seqfeat.training import Settings, train
+from seqfeat import LSTMAutoencoder
+from seqfeat.nn import lstm as layer
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.corruption import Corruption, draw_corruption
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.kernels import backpropagation as backpropagation_module
+from seqfeat.nn.kernels import compiled_backpropagation, compiled_optimizer
+from seqfeat.nn.kernels import program_cache as desk
+from seqfeat.nn.kernels.weights import HALVES
+from seqfeat.nn.loss import Objective
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.runtime.threads import SideBySide
+from seqfeat.training import trainer as training
+from seqfeat.training.trainer import Settings, clip_gradients, train
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from seqfeat import make_classifier
-from seqfeat.baselines import classifier_baselines, padded
+from seqfeat.cli.evaluation import classifier_baselines, padded
 from seqfeat.datasets import load_japanese_vowels
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat.batches import TrainingSet, length_buckets
-from seqfeat.corruption import Corruption
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.corruption import Corruption
+from seqfeat.training.sampler import length_buckets
 
 
 def generator(seed):

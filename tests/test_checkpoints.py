@@ -11,9 +11,11 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from seqfeat import CheckpointWarning, InputError, LSTMAutoencoder
-from seqfeat.checkpoints import Checkpoints, digest
-from seqfeat.fitting import carry_out, learned_attributes, weights_of
-from seqfeat.planning import plan_fit
+from seqfeat.autoencoder import learned_attributes
+from seqfeat.nn.network import weights_of
+from seqfeat.training.checkpoints import Checkpoints, digest
+from seqfeat.training.fit import carry_out
+from seqfeat.training.plan import plan_fit
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

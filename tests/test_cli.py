@@ -18,10 +18,10 @@ from tests.commands import LONG, QUICK, complaint, meters, ok, seqfeat
 
 from seqfeat import LayoutWarning
 from seqfeat.cli.console import Console, show_warnings_in_one_line, table
+from seqfeat.cli.errors import explained, in_options
 from seqfeat.cli.examples import DETAILS, EXAMPLES
 from seqfeat.cli.options import assignment, processes, step_length, whole_numbers
 from seqfeat.cli.parser import make_parser
-from seqfeat.cli.wording import explained, in_options
 from seqfeat.datasets import load_japanese_vowels
 
 COMMANDS = sorted(DETAILS)

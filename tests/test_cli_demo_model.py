@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from tests.commands import complaint, ok
 
-from seqfeat.cli.labels import as_classes
+from seqfeat.cli.training_sets import as_classes
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

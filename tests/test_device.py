@@ -10,8 +10,12 @@ import torch
 from tests.scarce import out_of_memory_beyond
 
 from seqfeat import DeviceError, DeviceMemoryError, DeviceWarning, LSTMAutoencoder, load, save
-from seqfeat.batches import TrainingSet
-from seqfeat.device import (
+from seqfeat.inference.batched import decode, embed
+from seqfeat.inference.evaluation import evaluate
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.runtime.device import (
     full_precision,
     halving_on_out_of_memory,
     is_out_of_memory,
@@ -20,12 +24,9 @@ from seqfeat.device import (
     single_threaded,
     to_device,
 )
-from seqfeat.inference import decode, embed, evaluate
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.scaling import channel_scaling
 from seqfeat.series import as_series
-from seqfeat.training import Settings, Trainer, train
+from seqfeat.series.scaling import channel_scaling
+from seqfeat.training.trainer import Settings, Trainer, train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 has_cuda = torch.cuda.is_available()

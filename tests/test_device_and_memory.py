@@ -11,8 +11,11 @@ import torch
 from tests.scarce import out_of_memory_beyond
 
 from seqfeat import DeviceError, DeviceMemoryError, LSTMAutoencoder
-from seqfeat.batches import TrainingSet
-from seqfeat.device import (
+from seqfeat.inference.batched import embed
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.runtime.device import (
     full_precision,
     halving_on_out_of_memory,
     is_out_of_memory,
@@ -21,12 +24,9 @@ from seqfeat.device import (
     single_threaded,
     to_device,
 )
-from seqfeat.inference import embed
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.scaling import channel_scaling
 from seqfeat.series import as_series
-from seqfeat.training import Settings, Trainer, train
+from seqfeat.series.scaling import channel_scaling
+from seqfeat.training.trainer import Settings, Trainer, train
 
 CPU = torch.device("cpu")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

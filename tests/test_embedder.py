@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat import LSTMAutoencoder, inference
-from seqfeat.compiled import compiled_embedder, embedder
+from seqfeat import LSTMAutoencoder
 from seqfeat.exceptions import InputError
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.recurrence import layer
-from seqfeat.scaling import channel_scaling, identity_scaling
+from seqfeat.inference import batched as inference
+from seqfeat.nn import lstm as layer
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.kernels import compiled_embedder, embedder
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 from seqfeat.series import as_series
+from seqfeat.series.scaling import channel_scaling, identity_scaling
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

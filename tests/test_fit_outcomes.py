@@ -10,15 +10,18 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
-from seqfeat import LayoutWarning, LSTMAutoencoder, inference
-from seqfeat.fitting import Plan, build_network, draw_seed, split_rows
-from seqfeat.inference import decode, embed, evaluate, rebuild
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture
-from seqfeat.network_cache import _entries, cached_network
-from seqfeat.scaling import channel_scaling
+from seqfeat import LayoutWarning, LSTMAutoencoder
+from seqfeat.inference import batched as inference
+from seqfeat.inference.batched import decode, embed, rebuild
+from seqfeat.inference.evaluation import evaluate
+from seqfeat.inference.fitted import _entries, cached_network
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.network import Architecture, build_network
 from seqfeat.series import as_series
-from seqfeat.training import Settings
+from seqfeat.series.scaling import channel_scaling
+from seqfeat.training.fit import split_rows
+from seqfeat.training.plan import Plan, draw_seed
+from seqfeat.training.trainer import Settings
 
 CPU = torch.device("cpu")
 

@@ -14,25 +14,16 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from seqfeat import LSTMAutoencoder
-from seqfeat.embedding import fitted_scaling
-from seqfeat.fitting import (
-    Outcome,
-    Plan,
-    build_network,
-    carry_out,
-    draw_seed,
-    split_rows,
-    warn_about,
-    weights_of,
-)
-from seqfeat.history import History
-from seqfeat.inference import Evaluation
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture
-from seqfeat.network_cache import cached_network
-from seqfeat.scaling import channel_scaling
+from seqfeat.inference.evaluation import Evaluation
+from seqfeat.inference.fitted import cached_network, fitted_scaling
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.network import Architecture, build_network, weights_of
 from seqfeat.series import as_series
-from seqfeat.training import Settings
+from seqfeat.series.scaling import channel_scaling
+from seqfeat.training.fit import Outcome, carry_out, split_rows, warn_about
+from seqfeat.training.history import History
+from seqfeat.training.plan import Plan, draw_seed
+from seqfeat.training.trainer import Settings
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(max_iter=3, batch_size=8, learning_rate=5e-3)

@@ -8,13 +8,14 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from seqfeat import inference
-from seqfeat.compiled.embedding_program import EmbeddingProgram
-from seqfeat.inference import decode, embed, evaluate, rebuild
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.scaling import channel_scaling, identity_scaling
+from seqfeat.inference import batched as inference
+from seqfeat.inference.batched import decode, embed, rebuild
+from seqfeat.inference.evaluation import evaluate
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.kernels.encoder import EmbeddingProgram
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 from seqfeat.series import Series, as_series
+from seqfeat.series.scaling import channel_scaling, identity_scaling
 
 CPU = torch.device("cpu")
 LENGTHS = (5, 9, 2, 7, 9, 4, 1, 8, 3, 6, 9)

@@ -6,12 +6,13 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
-from seqfeat import LSTMAutoencoder, initialization
-from seqfeat.batches import TrainingSet
-from seqfeat.fitting import split_rows
-from seqfeat.initialization import fit_encoder, initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.planning import plan_fit
+from seqfeat import LSTMAutoencoder
+from seqfeat.nn import initialization
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.initialization import fit_encoder, initialize
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.training.fit import split_rows
+from seqfeat.training.plan import plan_fit
 
 EMBEDDING_DIM = 6
 ARCHITECTURE = Architecture(

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat import LSTMAutoencoder, load, regions
-from seqfeat.batches import TrainingSet, length_buckets
-from seqfeat.fitting import carry_out, weights_of
-from seqfeat.planning import plan_fit
-from seqfeat.regions import is_one_region, regions_in_order, shuffled_regions
+from seqfeat import LSTMAutoencoder, load
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.network import weights_of
+from seqfeat.training import sampler as regions
+from seqfeat.training.fit import carry_out
+from seqfeat.training.plan import plan_fit
+from seqfeat.training.sampler import (
+    is_one_region,
+    length_buckets,
+    regions_in_order,
+    shuffled_regions,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -7,8 +7,8 @@ from scipy.fft import dct
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seqfeat.initialization import initialize
-from seqfeat.network import (
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.network import (
     Architecture,
     RecurrentAutoencoder,
     count_windows,
@@ -16,7 +16,7 @@ from seqfeat.network import (
     reverse_within_length,
     windows,
 )
-from seqfeat.pooling import LEAST_VARIANCE
+from seqfeat.nn.pooling import LEAST_VARIANCE
 
 N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
 LENGTHS = torch.tensor([7, 1, 4, 10, 2])

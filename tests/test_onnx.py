@@ -559,7 +559,7 @@ def register(classifier, above):
     from skl2onnx import update_registered_converter
     from skl2onnx.common.data_types import Int64TensorType
 
-    from seqfeat.onnx.graph import GraphWriter
+    from seqfeat.saving.onnx.graph import GraphWriter
 
     def set_shape(operator):
         operator.outputs[0].type = Int64TensorType([None])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqfeat.pooling import LEAST_VARIANCE, statistics
+from seqfeat.nn.pooling import LEAST_VARIANCE, statistics
 
 LENGTHS = {"equal": [9] * 6, "unequal": [9, 1, 4, 7, 2, 9]}
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tests.compiled import compiled_kernels
 
-from seqfeat.network import count_windows, windows
-from seqfeat.pooling import Summary, own_steps
-from seqfeat.recurrence.program import Memory, Program
+from seqfeat.nn.kernels.program import Memory, Program
+from seqfeat.nn.network import count_windows, windows
+from seqfeat.nn.pooling import Summary, own_steps
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from seqfeat import LSTMAutoencoder, training
-from seqfeat.recurrence import LSTMLayer, layer
-from seqfeat.recurrence import kernels as kernels_module
-from seqfeat.recurrence.kernels import compile_kernels, vector_shape
+from seqfeat import LSTMAutoencoder
+from seqfeat.nn import lstm as layer
+from seqfeat.nn.kernels.ir import jit as kernels_module
+from seqfeat.nn.kernels.ir.jit import compile_kernels, vector_shape
+from seqfeat.nn.lstm import LSTMLayer
+from seqfeat.training import trainer as training
 
 
 def make_layer(input_dim, hidden_dim, seed=0):

@@ -22,7 +22,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import seqfeat
-from seqfeat.atomic import pending_path, replace_pair
+from seqfeat.runtime.atomic_files import pending_path, replace_pair
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 is_root = hasattr(os, "geteuid") and os.geteuid() == 0

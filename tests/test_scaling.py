@@ -3,15 +3,15 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from seqfeat.exceptions import InputError
-from seqfeat.scaling import (
+from seqfeat.series import as_series
+from seqfeat.series import series as series_module
+from seqfeat.series.scaling import (
     ChannelScaling,
     block_statistics,
     channel_scaling,
     empty_statistics,
     identity_scaling,
 )
-from seqfeat.series import as_series
-from seqfeat.series import canonical as series_module
 
 NAN = np.nan
 EVERYTHING = slice(None)

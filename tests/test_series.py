@@ -7,7 +7,7 @@ import scipy.sparse
 
 from seqfeat.exceptions import InputError, InputTypeError, LayoutWarning, SeqfeatError
 from seqfeat.series import Series, as_series, warn_if_transposed
-from seqfeat.series import canonical as series_module
+from seqfeat.series import series as series_module
 
 NAN = np.nan
 

@@ -6,10 +6,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from seqfeat import InputError, LSTMAutoencoder, make_classifier, regions, transform_into
+from seqfeat import InputError, LSTMAutoencoder, make_classifier, transform_into
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series import as_series
-from seqfeat.series.stored import StoredArray
+from seqfeat.series.lazy_array import StoredArray
+from seqfeat.training import sampler as regions
 
 da = pytest.importorskip("dask.array")
 h5py = pytest.importorskip("h5py")

@@ -8,8 +8,8 @@ from tests.memory import peak_of
 
 from seqfeat import InputError, WholeTableWarning
 from seqfeat.series import from_long, read, read_batches
-from seqfeat.series.grid import EvenStep
 from seqfeat.series.streaming import even_step
+from seqfeat.series.time_grid import EvenStep
 
 COLUMNS = {"series_id": "meter", "time": "day", "label": "kind"}
 

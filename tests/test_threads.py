@@ -11,14 +11,15 @@ import torch
 from joblib import Parallel, delayed
 from tests.scarce import before_each_part
 
-from seqfeat import LSTMAutoencoder, training
-from seqfeat.batches import TrainingSet
-from seqfeat.compiled.backpropagation import WorkingPlace
-from seqfeat.device import single_threaded
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.threads import SideBySide
-from seqfeat.training import Settings, Trainer, train
+from seqfeat import LSTMAutoencoder
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.kernels.backpropagation import WorkingPlace
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.runtime.device import single_threaded
+from seqfeat.runtime.threads import SideBySide
+from seqfeat.training import trainer as training
+from seqfeat.training.trainer import Settings, Trainer, train
 
 
 def own_threads():

@@ -8,13 +8,14 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from seqfeat.batches import TrainingSet, length_buckets
-from seqfeat.corruption import Corruption
 from seqfeat.exceptions import TrainingError
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.schedule import one_cycle
-from seqfeat.training import Settings, Trainer, train
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.corruption import Corruption
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.training.sampler import length_buckets
+from seqfeat.training.schedule import one_cycle
+from seqfeat.training.trainer import Settings, Trainer, train
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(max_iter=6, batch_size=8, learning_rate=5e-3)

@@ -10,15 +10,15 @@ from sklearn.decomposition import PCA
 from tests.scarce import before_each_part
 from torch.nn.functional import cross_entropy
 
-from seqfeat import training
-from seqfeat.batches import TrainingSet
-from seqfeat.compiled.network_weights import DECODER
-from seqfeat.corruption import Corruption
 from seqfeat.exceptions import TrainingError
-from seqfeat.initialization import initialize
-from seqfeat.network import Architecture, RecurrentAutoencoder
-from seqfeat.schedule import one_cycle
-from seqfeat.training import Settings, Trainer, train
+from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.corruption import Corruption
+from seqfeat.nn.initialization import initialize
+from seqfeat.nn.kernels.weights import DECODER
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat.training import trainer as training
+from seqfeat.training.schedule import one_cycle
+from seqfeat.training.trainer import Settings, Trainer, train
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(max_iter=5, batch_size=8, learning_rate=1e-2)

@@ -58,12 +58,12 @@ from seqfeat.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from seqfeat.autoencoder import LSTMAutoencoder
-    from seqfeat.classifier import make_classifier
-    from seqfeat.onnx import export_onnx
-    from seqfeat.persistence import load, save
+    from seqfeat.inference.transform_into import transform_into
+    from seqfeat.pipeline import make_classifier
     from seqfeat.report import save_report
-    from seqfeat.storing import read_into
-    from seqfeat.writing import transform_into
+    from seqfeat.saving.onnx import export_onnx
+    from seqfeat.saving.persistence import load, save
+    from seqfeat.series.read_into import read_into
 
 __all__ = [
     "CheckpointWarning",
@@ -93,13 +93,13 @@ __all__ = [
 
 _MODULES = {
     "LSTMAutoencoder": "autoencoder",
-    "export_onnx": "onnx",
-    "load": "persistence",
-    "make_classifier": "classifier",
-    "read_into": "storing",
-    "save": "persistence",
+    "export_onnx": "saving.onnx",
+    "load": "saving.persistence",
+    "make_classifier": "pipeline",
+    "read_into": "series.read_into",
+    "save": "saving.persistence",
     "save_report": "report",
-    "transform_into": "writing",
+    "transform_into": "inference.transform_into",
 }
 """Where the names are that need PyTorch, whose import takes seconds: it waits for their use."""
 

@@ -10,28 +10,195 @@ import os
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_array
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from seqfeat.embedding import EmbeddingMixin
-from seqfeat.fitting import (
-    Plan,
-    carry_out,
-    is_learned,
-    learned_attributes,
-    planned_attributes,
-    stream_attributes,
-    warn_about,
-)
-from seqfeat.parameters import PARAMETER_CONSTRAINTS, can_stream, needs_labels
-from seqfeat.pickling import CheckedStateMixin
-from seqfeat.planning import plan_epoch, plan_fit
-from seqfeat.progress import EpochReporter
+from seqfeat.exceptions import InputError
+from seqfeat.inference.batched import decode, embed, rebuild
+from seqfeat.inference.evaluation import Evaluation, evaluate
+from seqfeat.inference.fitted import cached_network, fitted_scaling, series_like_fitted
+from seqfeat.nn.network import weights_of
+from seqfeat.runtime.checked_state import CheckedStateMixin
+from seqfeat.series import Series
+from seqfeat.training.fit import Outcome, carry_out, warn_about
+from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, can_stream, needs_labels
+from seqfeat.training.plan import Plan, plan_epoch, plan_fit
+from seqfeat.training.progress import EpochReporter
 
-__all__ = ["LSTMAutoencoder"]
+__all__ = [
+    "EmbeddingMixin",
+    "LSTMAutoencoder",
+    "is_learned",
+    "learned_attributes",
+    "planned_attributes",
+    "stream_attributes",
+]
+
+
+class EmbeddingMixin(TransformerMixin):
+    """The methods of `LSTMAutoencoder` that use what `fit` learned."""
+
+    embedding_dim_: int
+    n_channels_in_: int
+    n_timesteps_in_: int
+    is_table_: bool
+
+    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
+        """Embed each series.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes, with as many channels.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_samples, embedding_dim)
+            float32 for float32 input and else float64. Row i depends on series i
+            alone. With ``set_output(transform="pandas")`` a DataFrame, whose index
+            holds the ids of the series if `X` names them.
+        """
+        _refuse_unfitted(self)
+        series = series_like_fitted(self, X)
+        network, device = cached_network(self)
+        embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
+        for rows, batch in embed(network, series, fitted_scaling(self), device):
+            embeddings[rows] = batch
+        return self._with_ids(embeddings, series)
+
+    def _with_ids(
+        self, embeddings: NDArray[np.floating[Any]], series: Series
+    ) -> NDArray[np.floating[Any]]:
+        """Name the rows where `set_output` asks for pandas and the input names its series.
+
+        scikit-learn would take the index of the input itself, which in a frame of
+        many rows for each series is too long.
+        """
+        if series.form != "frame":
+            return embeddings
+        if _get_output_config("transform", self)["dense"] != "pandas":
+            return embeddings
+        frame: Any = pd.DataFrame(embeddings, index=series.ids)
+        return frame  # type: ignore[no-any-return]
+
+    def inverse_transform(
+        self, X: ArrayLike, n_timesteps: int | None = None
+    ) -> NDArray[np.floating[Any]]:
+        """Decode embeddings into series, in the units of the input.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, embedding_dim)
+            Embeddings.
+        n_timesteps : int, default=None
+            Length of the series; None is that of the longest training series.
+
+        Returns
+        -------
+        series : ndarray of shape (n_samples, n_timesteps, n_channels)
+            Or (n_samples, n_timesteps) if `fit` saw a table.
+        """
+        _refuse_unfitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if Z.shape[1] != self.embedding_dim_:
+            raise InputError(
+                f"X has {Z.shape[1]} columns, but the embeddings of this LSTMAutoencoder have "
+                f"{self.embedding_dim_}. Pass what transform returned."
+            )
+        n_timesteps = self.n_timesteps_in_ if n_timesteps is None else n_timesteps
+        if n_timesteps < 1:
+            raise InputError(f"n_timesteps={n_timesteps}; a series has at least 1 timestep.")
+        network, device = cached_network(self)
+        series = np.empty((len(Z), n_timesteps, self.n_channels_in_), dtype=Z.dtype)
+        for rows, scaled in decode(network, Z.astype(np.float32), n_timesteps, device):
+            series[rows] = fitted_scaling(self).invert(scaled)
+        return series[:, :, 0] if self.is_table_ else series
+
+    def reconstruct(self, X: Any) -> Any:
+        """Encode and decode each series.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes.
+
+        Returns
+        -------
+        reconstruction : ndarray, list of ndarray, Series or DataFrame
+            The form of `X`, in its units: missing values are filled with what the
+            network makes of them, and NaN remains only behind the end of a series.
+        """
+        _refuse_unfitted(self)
+        series = series_like_fitted(self, X)
+        network, device = cached_network(self)
+        result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
+        for batch in rebuild(network, series, fitted_scaling(self), device):
+            values = fitted_scaling(self).invert(batch.rebuilt)
+            steps = np.arange(values.shape[1])
+            values[steps >= series.lengths[batch.rows, None]] = np.nan
+            result[batch.rows, : values.shape[1]] = values
+        return series.like_input(result)
+
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+        """Return the share of the variance that the reconstruction explains.
+
+        R squared over all observed values, in scaled units, each channel about
+        its mean in `X`: 1 is a perfect reconstruction and 0 is no better than
+        predicting the mean. With it, `GridSearchCV` compares embedding sizes
+        without labels.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+        """
+        return self._evaluate(X).r_squared
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """Return the negative mean squared reconstruction error of each series.
+
+        The lower, the less the series is like those of `fit`: an anomaly score.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In scaled units, over the observed values.
+        """
+        quality = self._evaluate(X)
+        return -quality.squared_error / quality.n_values
+
+    def _evaluate(self, X: Any) -> Evaluation:
+        _refuse_unfitted(self)
+        series = series_like_fitted(self, X)
+        network, device = cached_network(self)
+        return evaluate(network, series, fitted_scaling(self), device)
+
+
+def _refuse_unfitted(estimator: Any) -> None:
+    # scikit-learn's check looks up the estimator's tags first, a tenth of embedding one series.
+    if not hasattr(estimator, "weights_"):
+        check_is_fitted(estimator)
+
+
+def _output_dtype(series: Series) -> np.dtype[Any]:
+    return np.dtype(np.float32 if series.values.dtype == np.float32 else np.float64)
 
 
 class LSTMAutoencoder(
@@ -395,3 +562,50 @@ class LSTMAutoencoder(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.target_tags.required = needs_labels(self.target_weight)
         return tags
+
+
+def planned_attributes(plan: Plan) -> dict[str, Any]:
+    """Return what an estimator keeps of a plan, by attribute name."""
+    a, scaling = plan.architecture, plan.scaling
+    return {
+        "architecture_": a.as_dict(),
+        "embedding_dim_": a.embedding_dim,
+        "hidden_dim_": a.hidden_dim,
+        "patch_len_": a.patch_len,
+        "window_len_": a.window_len,
+        "window_stride_": a.window_stride,
+        "n_observed_": scaling.count,
+        "mean_": scaling.mean,
+        "deviation_": scaling.deviation,
+        "scale_": scaling.scale,
+        **({} if plan.classes is None else {"classes_": plan.classes}),
+    }
+
+
+def learned_attributes(outcome: Outcome) -> dict[str, Any]:
+    """Return what an estimator keeps of its training, by attribute name."""
+    history = outcome.history
+    return {
+        "weights_": weights_of(outcome.network),
+        "loss_curve_": history.loss_curve,
+        "validation_loss_curve_": history.validation_loss_curve,
+        "n_iter_": history.n_iter,
+        "best_iter_": history.best_iter,
+        "best_score_": outcome.quality.r_squared,
+    }
+
+
+def stream_attributes(outcome: Outcome, earlier: list[float]) -> dict[str, Any]:
+    """Return what an estimator keeps of one epoch over a part of a stream."""
+    loss_curve = earlier + outcome.history.loss_curve
+    return {
+        "loss_curve_": loss_curve,
+        "n_iter_": len(loss_curve),
+        "best_iter_": len(loss_curve),
+        "_optimizer_state": outcome.history.optimizer_state,
+    }
+
+
+def is_learned(name: str) -> bool:
+    """Tell whether an attribute was set by a fit."""
+    return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))

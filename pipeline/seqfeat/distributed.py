@@ -36,7 +36,7 @@ from torch import distributed as dist
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import DistributedError, InputTypeError
-from seqfeat.ranks import GroupRanks, Ranks, first_words, working_as
+from seqfeat.runtime.ranks import GroupRanks, Ranks, first_words, working_as
 
 __all__ = ["Neighbours", "fit", "meeting", "processes"]
 

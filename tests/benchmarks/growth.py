@@ -23,7 +23,7 @@ from tests.benchmarks.measure import OURS, Row
 from tests.benchmarks.ours import EpochClock
 
 from seqfeat import LSTMAutoencoder
-from seqfeat.network import Architecture, RecurrentAutoencoder
+from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 
 ROOT = Path(__file__).parents[2]
 BASE = {"N": 2000, "T": 100, "C": 1, "E": 64}

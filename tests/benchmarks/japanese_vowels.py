@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tests.benchmarks.measure import Row
 
 from seqfeat import make_classifier
-from seqfeat.baselines import classifier_baselines
+from seqfeat.cli.evaluation import classifier_baselines
 from seqfeat.datasets import load_japanese_vowels
 
 EMBEDDING_DIM = 64

@@ -23,7 +23,7 @@ from tests.benchmarks.measure import Row, in_turn, seconds
 
 import seqfeat
 from seqfeat import distributed
-from seqfeat.ranks import GroupRanks, Ranks
+from seqfeat.runtime.ranks import GroupRanks, Ranks
 
 CASES = {
     "small": {"n_samples": 1024, "n_timesteps": 30, "embedding_dim": 16, "batch_size": 64},

@@ -5,7 +5,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seqfeat import LSTMAutoencoder, regions
+from seqfeat import LSTMAutoencoder
+from seqfeat.training import sampler as regions
 
 SMALL = {"embedding_dim": 4, "max_iter": 3, "batch_size": 16, "random_state": 0, "device": "cpu"}
 

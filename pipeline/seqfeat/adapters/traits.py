@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sklearn.utils._param_validation import InvalidParameterError
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.parameters import needs_labels
+from seqfeat.training.parameters import needs_labels
 
 __all__ = ["Traits", "traits_of"]
 

@@ -19,9 +19,9 @@ from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 
 from seqfeat.cli.console import Console, show_warnings_in_one_line
+from seqfeat.cli.errors import explained
 from seqfeat.cli.interrupts import Interrupted, Interrupts
 from seqfeat.cli.parser import make_parser
-from seqfeat.cli.wording import explained
 
 __all__ = ["main"]
 
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, console: Console, interrupts: Interrupts) 
     try:
         with interrupts:
             options.interrupts = interrupts
-            command = import_module(f"seqfeat.cli.{options.command}")
+            command = import_module(f"seqfeat.cli.commands.{options.command}")
             # Whatever else prints, such as a verbose training, must not come between JSON.
             with redirect_stdout(sys.stderr) if options.json else nullcontext():
                 result = command.run(options, console)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from seqfeat.cli.wording import advice_in_options
+from seqfeat.cli.errors import advice_in_options
 
-__all__ = ["Console", "show_warnings_in_one_line", "table"]
+__all__ = ["Console", "counted", "progress_bars", "show_warnings_in_one_line", "table"]
 
 FOR_DEVELOPERS = (
     DeprecationWarning,
@@ -104,3 +106,37 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+SECONDS_BETWEEN = 0.2
+"""Between two looks of a stream's count."""
+
+
+def progress_bars(console: Console, **parameters: Any) -> list[Any]:
+    """Return scikit-learn's progress bar, on stderr, if somebody watches and rich is installed."""
+    if not console.is_terminal:
+        return []
+    try:
+        import rich
+    except ImportError:
+        console.note("(For progress bars: pip install 'seqfeat[progress]')")
+        return []
+    from sklearn.callback import ProgressBar
+
+    rich.reconfigure(stderr=True)
+    return [ProgressBar(**parameters)]
+
+
+def counted(batches: Iterable[Any], console: Console) -> Iterator[Any]:
+    """Yield batches of series, and show how many there have been."""
+    n_series, shown = 0, 0.0
+    try:
+        for batch in batches:
+            yield batch
+            n_series += len(batch.X)
+            if console.is_terminal and time.monotonic() - shown > SECONDS_BETWEEN:
+                print(f"\r{n_series:,} series", end="", file=sys.stderr, flush=True)
+                shown = time.monotonic()
+    finally:
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -16,11 +16,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from seqfeat.cli.console import Console, table
-from seqfeat.cli.estimators import size_parameter
-from seqfeat.cli.measuring import folds
-from seqfeat.cli.progress import progress_bars
-from seqfeat.cli.wording import UserError
+from seqfeat.cli.console import Console, progress_bars, table
+from seqfeat.cli.errors import UserError
+from seqfeat.cli.evaluation import folds
+from seqfeat.cli.models import size_parameter
 from seqfeat.cluster import searching
 from seqfeat.series import LabelledSeries
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -12,15 +13,16 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from seqfeat.cli.wording import UserError
+from seqfeat.cli.console import Console, counted
+from seqfeat.cli.errors import UserError
 from seqfeat.exceptions import InputError
 from seqfeat.series import LabelledSeries, from_channels_first, read, read_batches
 from seqfeat.series.files import kind_of
-from seqfeat.series.grid import EvenStep
 from seqfeat.series.streaming import even_step, slices
 from seqfeat.series.tables import TABLES, open_table
+from seqfeat.series.time_grid import EvenStep
 
-__all__ = ["Reading", "Source", "ids_of", "open_source"]
+__all__ = ["Batch", "Reading", "Source", "ids_of", "naming_series", "open_source", "stream"]
 
 DEMO = "demo:"
 DEMOS = ("demo:japanese-vowels", "demo:japanese-vowels:train", "demo:japanese-vowels:test")
@@ -236,3 +238,78 @@ def _demo(name: str) -> LabelledSeries:
     is_test = name.endswith(":test")
     split: Literal["train", "test"] = "test" if is_test else "train"
     return LabelledSeries(*load_japanese_vowels(split=split, return_X_y=True))
+
+
+FIXED = {
+    "Pass missing='mask' to read NaN as not observed (and NaN at the end as a shorter series), or "
+    "fill it.": "Fill it, or train the model with --missing mask, which takes NaN as not observed.",
+    "Replace it, or set it to NaN and pass missing='mask'.": "Replace it.",
+}
+"""What the library advises before a training, and what can be done once there is a model."""
+ADVICE = {
+    " For one series pass X[None]; for one channel pass X[:, :, None].": (
+        " In a table with a row for each series and time, --id and --time name the columns that "
+        "say which; each row is a series otherwise."
+    ),
+    " as input: the last axis holds the channels.": (
+        " as input, its channels. --channels names the columns that are channels, --label one "
+        "that is none."
+    ),
+}
+"""What the library says for Python, and what to say instead."""
+OTHER_TABLE = ("X has ", "The feature names ")
+"""How scikit-learn's errors begin about a table unlike that of the training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some series, their labels or None, and what they are called."""
+
+    X: Any
+    y: Any
+    ids: pd.Index[Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def stream(source: Source, console: Console) -> Iterator[Batch]:
+    """Yield a source's series in batches, and show how many there have been."""
+    n_read = 0
+    for X, y in counted(source.batches(), console):
+        batch = Batch(X, y, ids_of(X, n_read))
+        with naming_series(batch.ids):
+            yield batch
+        n_read += len(batch)
+
+
+@contextmanager
+def naming_series(ids: pd.Index[Any], *, is_trained: bool = True) -> Iterator[None]:
+    """Call series in errors by their names, where the library knows their places only.
+
+    `is_trained` says whether there is a model already, which decides what can be done.
+    """
+    try:
+        yield
+    except InputError as error:
+        message = re.sub(r"\bseries (\d+)\b", lambda found: _named(found, ids), str(error))
+        for before, after in FIXED.items() if is_trained else ():
+            message = message.replace(before, after)
+        raise UserError(_without_python(message)) from error
+    except ValueError as error:
+        if not str(error).startswith(OTHER_TABLE):
+            raise
+        raise UserError(str(error)) from error
+
+
+def _without_python(message: str) -> str:
+    """Name the options, where the library names what to do in Python."""
+    for words, advice in ADVICE.items():
+        if message.endswith(words):
+            return message.removesuffix(words) + advice
+    return message
+
+
+def _named(found: re.Match[str], ids: pd.Index[Any]) -> str:
+    place = int(found[1])
+    return f"series {ids[place]}" if place < len(ids) else found[0]

@@ -14,10 +14,10 @@ import pandas as pd
 from seqfeat.cluster.extra import dask_module
 from seqfeat.cluster.models import SentModel, features_of
 from seqfeat.exceptions import InputError
+from seqfeat.pipeline import stages_of
 from seqfeat.series import from_long
-from seqfeat.series.grid import EvenStep, Step, shortest_gap
 from seqfeat.series.long import refuse_unknown
-from seqfeat.stages import stages_of
+from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
 
 __all__ = ["LongLayout", "transform_frame"]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.cluster.extra import dask_module
-from seqfeat.device import single_threaded
 from seqfeat.exceptions import InputError
-from seqfeat.stages import stages_of
+from seqfeat.pipeline import stages_of
+from seqfeat.runtime.device import single_threaded
 
 __all__ = ["SentModel", "features_of", "sent"]
 

@@ -9,7 +9,7 @@ from seqfeat.cluster.extra import dask_module
 from seqfeat.cluster.frames import LongLayout, transform_frame
 from seqfeat.cluster.models import sent
 from seqfeat.exceptions import InputError, InputTypeError
-from seqfeat.series.grid import Step
+from seqfeat.series.time_grid import Step
 
 __all__ = ["transform"]
 

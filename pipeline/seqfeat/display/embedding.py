@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 
 from seqfeat.display.drawing import axes_or_new, qualitative_colours
 from seqfeat.exceptions import InputError
-from seqfeat.stages import stages_of
+from seqfeat.pipeline import stages_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.display.drawing import axes_or_new
 from seqfeat.exceptions import InputError
-from seqfeat.stages import stages_of
+from seqfeat.pipeline import stages_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqfeat.display.drawing import axes_or_new, divided
+from seqfeat.display.reconstructions import rebuilt_rows, series_and_errors
 from seqfeat.exceptions import InputError
-from seqfeat.rebuilding import rebuilt_rows, series_and_errors
+from seqfeat.pipeline import stages_of
 from seqfeat.series import Series, as_series
-from seqfeat.stages import stages_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

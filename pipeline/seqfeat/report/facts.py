@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from seqfeat.cards import installed_versions
 from seqfeat.report.findings import Findings
 from seqfeat.report.sampling import MOST_CHANNELS
+from seqfeat.saving.cards import installed_versions
 
 __all__ = ["model_facts", "parameters", "remarks", "series_facts", "shortened", "versions"]
 

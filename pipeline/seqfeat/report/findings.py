@@ -15,13 +15,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.display.embedding import principal_plane
+from seqfeat.display.reconstructions import series_and_errors
 from seqfeat.exceptions import InputError
-from seqfeat.labels import refuse_foreign_labels
-from seqfeat.rebuilding import series_and_errors
+from seqfeat.pipeline import Stages, stages_of
 from seqfeat.report.sampling import Drawing, draw_series, drawable, sampled_rows
 from seqfeat.report.scores import Scores, score_predictions
 from seqfeat.series import Series
-from seqfeat.stages import Stages, stages_of
+from seqfeat.training.labels import refuse_foreign_labels
 
 __all__ = ["Findings", "find"]
 

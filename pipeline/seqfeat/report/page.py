@@ -11,14 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqfeat.report.facts import (
-    model_facts,
-    parameters,
-    remarks,
-    series_facts,
-    shortened,
-    versions,
-)
+from seqfeat.report.facts import model_facts, parameters, remarks, series_facts, shortened, versions
 from seqfeat.report.figures import embedding_map, loss_curves, series_plot
 from seqfeat.report.findings import Findings
 from seqfeat.report.sampling import MOST_CHANNELS

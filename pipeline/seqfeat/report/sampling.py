@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.rebuilding import rebuilt_rows
+from seqfeat.display.reconstructions import rebuilt_rows
 from seqfeat.series import Series
 
 __all__ = ["MOST_CHANNELS", "Drawing", "draw_series", "drawable", "sampled_rows", "thinned"]

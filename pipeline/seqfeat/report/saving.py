@@ -10,10 +10,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from seqfeat.atomic import atomic_write
 from seqfeat.exceptions import InputError
 from seqfeat.report.findings import find
 from seqfeat.report.page import render
+from seqfeat.runtime.atomic_files import atomic_write
 
 __all__ = ["save_report"]
 

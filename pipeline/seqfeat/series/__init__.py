@@ -6,11 +6,11 @@
 - `as_series`: any of these, arrays, tables and lists as the canonical `Series`
 """
 
-from seqfeat.series.canonical import Series
+from seqfeat.series.arrays import from_channels_first, warn_if_transposed
 from seqfeat.series.conversion import as_series
 from seqfeat.series.files import read
-from seqfeat.series.layout import from_channels_first, warn_if_transposed
 from seqfeat.series.long import LabelledSeries, from_long
+from seqfeat.series.series import Series
 from seqfeat.series.streaming import read_batches
 
 __all__ = [

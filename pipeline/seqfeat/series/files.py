@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
-from seqfeat.series.canonical import array_of_arrays
-from seqfeat.series.grid import Step
-from seqfeat.series.layout import from_channels_first
+from seqfeat.series.arrays import from_channels_first
 from seqfeat.series.long import LabelledSeries, from_long
 from seqfeat.series.numbers import numeric_columns
+from seqfeat.series.series import array_of_arrays
 from seqfeat.series.tables import TABLES, open_table, suffix_of
+from seqfeat.series.time_grid import Step
 
 __all__ = ["SERIES", "TIME", "from_wide", "kind_of", "named_levels", "read", "refuse_no_id"]
 

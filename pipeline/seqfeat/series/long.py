@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.arrays import padded
-from seqfeat.series.canonical import FrameRows, Series, series_of_arrays
-from seqfeat.series.grid import Step, refuse_sparse, steps_in_order, steps_of_times
 from seqfeat.series.numbers import numeric_columns
+from seqfeat.series.series import FrameRows, Series, series_of_arrays
+from seqfeat.series.time_grid import Step, refuse_sparse, steps_in_order, steps_of_times
 
 __all__ = ["LabelledSeries", "from_long", "from_multi_index", "refuse_unknown"]
 

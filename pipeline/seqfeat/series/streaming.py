@@ -14,9 +14,9 @@ import pandas as pd
 
 from seqfeat.exceptions import InputError, WholeTableWarning
 from seqfeat.series.files import SERIES, TIME, from_wide, kind_of, named_levels, read, refuse_no_id
-from seqfeat.series.grid import EvenStep, Step, shortest_gap
 from seqfeat.series.long import LabelledSeries, from_long, refuse_unknown
 from seqfeat.series.tables import TABLES, Table, open_table
+from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
 
 __all__ = ["even_step", "read_batches", "slices"]
 

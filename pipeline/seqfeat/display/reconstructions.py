@@ -1,0 +1,46 @@
+"""Errors of all series and reconstructions of some, a batch at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from seqfeat.autoencoder import LSTMAutoencoder
+from seqfeat.inference.batched import rebuild
+from seqfeat.inference.evaluation import Evaluation, evaluate
+from seqfeat.inference.fitted import cached_network, fitted_scaling, series_like_fitted
+from seqfeat.series import Series
+
+__all__ = ["rebuilt_rows", "series_and_errors"]
+
+
+def series_and_errors(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Series, Evaluation]:
+    """Convert series as the autoencoder does, and compare all of them with their reconstructions.
+
+    One pass; of what was rebuilt, only the errors are kept.
+    """
+    check_is_fitted(autoencoder)
+    series = series_like_fitted(autoencoder, X)
+    network, device = cached_network(autoencoder)
+    return series, evaluate(network, series, fitted_scaling(autoencoder), device)
+
+
+def rebuilt_rows(
+    autoencoder: LSTMAutoencoder, series: Series, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return what the network makes of some series, in their units, NaN behind each one's end.
+
+    Shape (len(rows), T, C), in the order of `rows`.
+    """
+    chosen = series.take(rows)
+    network, device = cached_network(autoencoder)
+    scaling = fitted_scaling(autoencoder)
+    result = np.full((len(rows), chosen.n_timesteps, chosen.n_channels), np.nan)
+    for batch in rebuild(network, chosen, scaling, device):
+        values = scaling.invert(batch.rebuilt)
+        values[np.arange(values.shape[1]) >= chosen.lengths[batch.rows, None]] = np.nan
+        result[batch.rows, : values.shape[1]] = values
+    return result

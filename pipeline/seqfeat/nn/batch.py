@@ -1,0 +1,148 @@
+"""What a training step is fed: series as tensors, in batches of like length.
+
+A `Source` is what training reads: a `TrainingSet`, which is in memory, or a set of
+which no more than a region is. Its series are counted over all processes that train
+together; each holds some, and a `Share` says where they stand in a batch. Torch only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from seqfeat.runtime.device import to_device
+
+__all__ = ["Loaded", "Share", "TrainingSet"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Scaled series as tensors on the CPU.
+
+    Attributes
+    ----------
+    values : Tensor of shape (N, T, C), float32
+        Scaled values, 0 where nothing was observed.
+    lengths : Tensor of shape (N,), int64
+    observed : Tensor of shape (N, T, C), bool, or None
+        None if everything was observed.
+    targets : Tensor of shape (N,), int64, or None
+        Class indices for the classification head.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    observed: Tensor | None = None
+    targets: Tensor | None = None
+
+    def __len__(self) -> int:
+        # A tensor's own len is a call of Python.
+        return self.values.shape[0]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether everything was observed."""
+        return self.observed is None
+
+    @property
+    def n_values(self) -> int:
+        """Observed values."""
+        return self.values.numel() if self.observed is None else int(self.observed.sum())
+
+    @property
+    def values_per_series(self) -> int:
+        """Values of the longest series."""
+        return self.values.shape[1] * self.values.shape[2]
+
+    @cached_property
+    def _common_length(self) -> int | None:
+        """Found once, as every batch asks."""
+        return common_length(self.lengths)
+
+    def load(self, rows: Tensor) -> Loaded:
+        """Return itself, in memory as it is."""
+        return Loaded(self)
+
+    def take(self, rows: Tensor) -> TrainingSet:
+        """Return the given rows, cut to their longest series."""
+        # Indexing takes three times as long as index_select.
+        n_timesteps = self._common_length
+        if n_timesteps is not None:
+            lengths = self.lengths[: len(rows)]
+        else:
+            lengths = self.lengths.index_select(0, rows)
+            n_timesteps = int(lengths.max()) if lengths.numel() else 0
+        return TrainingSet(
+            self.values[:, :n_timesteps].index_select(0, rows),
+            lengths,
+            None if self.observed is None else self.observed[:, :n_timesteps].index_select(0, rows),
+            None if self.targets is None else self.targets[rows],
+        )
+
+    def rows(self, rows: slice) -> TrainingSet:
+        """Return a slice of the rows, as views and without cutting."""
+        return self._map(lambda tensor: tensor[rows])
+
+    def on(self, device: torch.device) -> TrainingSet:
+        """Return the set on a device."""
+        return self._map(lambda tensor: to_device(tensor, device))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> TrainingSet:
+        parts = (self.values, self.lengths, self.observed, self.targets)
+        return TrainingSet(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """Series in memory, found by their rows in the set that they are of.
+
+    Attributes
+    ----------
+    series : TrainingSet
+    rows : Tensor of shape (N,), ascending, or None
+        Their rows; None if `series` is the set.
+    is_share : bool
+        Whether other processes hold series of these rows as well.
+    """
+
+    series: TrainingSet
+    rows: Tensor | None = None
+    is_share: bool = False
+
+    def take(self, rows: Tensor) -> tuple[TrainingSet, Tensor | None]:
+        """Return those of the rows that are here, and where in `rows` they stand.
+
+        The latter is None if all are here.
+        """
+        if self.rows is None:
+            return self.series.take(rows), None
+        if not self.is_share:
+            return self.series.take(torch.searchsorted(self.rows, rows)), None
+        places = torch.isin(rows, self.rows).nonzero()[:, 0]
+        return self.series.take(torch.searchsorted(self.rows, rows[places])), places
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Which series of a batch this process holds: those at `places` of `n_samples`.
+
+    `n_timesteps` is the length of the batch's longest series, and `n_values` the number
+    of the batch's observed values, if it is known without asking.
+    """
+
+    places: Tensor
+    n_samples: int
+    n_timesteps: int
+    n_values: int | None
+
+
+def common_length(lengths: Tensor) -> int | None:
+    """Return the length that all series have, or None if they differ or there are none."""
+    if not lengths.numel():
+        return None
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    return longest if shortest == longest else None

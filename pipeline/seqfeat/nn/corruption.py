@@ -1,0 +1,83 @@
+"""What training hides from the network: inputs masked and noised, units dropped. Torch only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from seqfeat.nn.batch import Share
+from seqfeat.nn.network import Architecture
+from seqfeat.runtime.device import to_device
+
+__all__ = ["Corruption", "draw_corruption"]
+
+
+@dataclass(frozen=True, eq=False)
+class Corruption:
+    """Masks and noise for one batch; None leaves that part alone."""
+
+    inputs: Tensor | None = None
+    noise: Tensor | None = None
+    encoder_units: Tensor | None = None
+    decoder_units: Tensor | None = None
+
+    def apply(self, values: Tensor) -> Tensor:
+        """Return the inputs as the encoder gets to see them."""
+        values = values if self.inputs is None else values * self.inputs
+        return values if self.noise is None else values + self.noise
+
+    def rows(self, rows: slice) -> Corruption:
+        """Return a slice of the rows."""
+        return self._map(lambda tensor: tensor[rows])
+
+    def share(self, share: Share, n_timesteps: int) -> Corruption:
+        """Return those of a process's own series, the longest of which has `n_timesteps`."""
+        own = self._map(lambda tensor: tensor[share.places])
+        inputs = None if own.inputs is None else own.inputs[:, :n_timesteps]
+        noise = None if own.noise is None else own.noise[:, :n_timesteps]
+        return Corruption(inputs, noise, own.encoder_units, own.decoder_units)
+
+    def where(self, observed: Tensor | None) -> Corruption:
+        """Return it without the noise on what was not observed."""
+        if self.noise is None or observed is None:
+            return self
+        return replace(self, noise=self.noise * observed)
+
+    def on(self, device: torch.device) -> Corruption:
+        """Return the masks on a device."""
+        return self._map(lambda tensor: to_device(tensor, device))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Corruption:
+        parts = (self.inputs, self.noise, self.encoder_units, self.decoder_units)
+        return Corruption(*(None if part is None else function(part) for part in parts))
+
+
+def draw_corruption(
+    architecture: Architecture,
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    *,
+    masking_ratio: float,
+    input_noise: float,
+    dropout: float,
+) -> Corruption:
+    """Draw masks and noise for a batch of shape (B, T, C)."""
+    a, (size, n_timesteps, _) = architecture, shape
+    inputs = noise = encoder_units = decoder_units = None
+
+    def keep(n_columns: int, rate: float) -> Tensor:
+        return (torch.rand((size, n_columns), generator=generator) >= rate).float()
+
+    if masking_ratio > 0:
+        steps = keep(-(-n_timesteps // a.patch_len), masking_ratio)
+        inputs = steps.repeat_interleave(a.patch_len, dim=1)[:, :n_timesteps, None]
+    if input_noise > 0:
+        noise = torch.randn(shape, generator=generator) * input_noise
+    if dropout > 0:
+        encoder_width = a.hidden_dim * (2 if a.bidirectional else 1)
+        encoder_units = keep(encoder_width, dropout) / (1 - dropout)
+        decoder_units = keep(a.embedding_dim, dropout) / (1 - dropout)
+    return Corruption(inputs, noise, encoder_units, decoder_units)

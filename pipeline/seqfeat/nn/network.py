@@ -1,0 +1,356 @@
+"""The recurrent autoencoder: windows in, one embedding per series, patches out.
+
+Modules in reading order, dependencies above users: `Encoder`, `Decoder`,
+`RecurrentAutoencoder`. Torch only; nothing here knows scikit-learn or pandas.
+
+Shapes use B series in a batch, T timesteps, C channels, W timesteps in a window and
+P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqfeat.nn.lstm import LSTMLayer
+from seqfeat.nn.pooling import statistics, steps_inside
+
+__all__ = [
+    "Architecture",
+    "Decoder",
+    "Encoder",
+    "RecurrentAutoencoder",
+    "Weights",
+    "build_network",
+    "weights_of",
+]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The dimensions that rebuild a network from its weights.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels C of a series.
+    embedding_dim : int
+        Length E of the embedding.
+    hidden_dim : int
+        Width H of the first encoder layer and the last decoder layer.
+    patch_len : int
+        Consecutive timesteps P that one recurrent step of the decoder rebuilds.
+    bidirectional : bool
+        Whether the encoder also reads each series backwards.
+    pooling : {"last", "mean", "max", "statistics"}
+        How the encoder's outputs over the steps become one vector.
+    n_time_features : int
+        Cosine features of the position beside the decoder's input.
+    time_period : int
+        Number of recurrent steps in half a period of the slowest time feature.
+    n_classes : int
+        Outputs of the classification head; 0 builds no head.
+    window_len, window_stride : int
+        Consecutive timesteps W that one recurrent step of the encoder reads, and
+        how far apart two steps begin. 0 becomes `patch_len`.
+    """
+
+    n_channels: int
+    embedding_dim: int
+    hidden_dim: int
+    patch_len: int = 1
+    bidirectional: bool = False
+    pooling: str = "last"
+    n_time_features: int = 0
+    time_period: int = 1
+    n_classes: int = 0
+    window_len: int = 0
+    window_stride: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("window_len", "window_stride"):
+            object.__setattr__(self, name, getattr(self, name) or self.patch_len)
+
+    def as_dict(self) -> dict[str, int | bool | str]:
+        """Return the fields as a plain dict."""
+        return asdict(self)
+
+
+def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
+    """Return a linear layer without drawing from torch's global generator."""
+    return nn.Linear(input_dim, output_dim, device="meta").to_empty(device="cpu")
+
+
+def run_layer(layer: nn.Module, sequences: Tensor, constant: Tensor | None = None) -> Tensor:
+    """Return an LSTM layer's outputs; see `LSTMLayer.run`."""
+    return cast(LSTMLayer, layer).run(sequences, constant)
+
+
+def along_memory(linear: nn.Module, sequences: Tensor) -> Tensor:
+    """Apply a linear map, step by step if sequences lie so in memory, which spares a copy.
+
+    Shape: (B, L, D) -> (B, L, E).
+    """
+    if sequences.is_contiguous():
+        return cast(Tensor, linear(sequences))
+    return cast(Tensor, linear(sequences.transpose(0, 1))).transpose(0, 1)
+
+
+def n_windows(n_timesteps: int, length: int, stride: int) -> int:
+    """Return how many windows cover so many timesteps."""
+    return -(-max(n_timesteps - length, 0) // stride) + 1
+
+
+def windows(values: Tensor, length: int, stride: int) -> Tensor:
+    """Stack windows of consecutive timesteps, with zeros behind the end of the last.
+
+    Shape: (B, T, C) -> (B, L, W * C).
+    """
+    batch, n_timesteps, n_channels = values.shape
+    n_steps = n_windows(n_timesteps, length, stride)
+    padding = (n_steps - 1) * stride + length - n_timesteps
+    if padding:
+        values = nn.functional.pad(values, (0, 0, 0, padding))
+    if stride != length:
+        values = values.unfold(1, length, stride).transpose(2, 3)
+    return values.reshape(batch, n_steps, length * n_channels)
+
+
+def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
+    """Return how many windows cover each series. Shape: (B,) -> (B,)."""
+    return ((lengths + (stride - 1 - length)) // stride).clamp_(min=0).add_(1)
+
+
+def from_patches(patches: Tensor, n_timesteps: int, n_channels: int) -> Tensor:
+    """Return the timesteps of patches that follow each other. Shape: (B, L, P * C) -> (B, T, C)."""
+    return patches.reshape(patches.shape[0], -1, n_channels)[:, :n_timesteps]
+
+
+def reverse_within_length(sequences: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse each series' own steps and leave its padding at the end.
+
+    Shape: (B, L, D), (B,) -> (B, L, D).
+    """
+    steps = torch.arange(sequences.shape[1], device=sequences.device)
+    last = lengths[:, None] - 1
+    index = torch.where(steps <= last, last - steps, steps)
+    return sequences.gather(1, index[:, :, None].expand_as(sequences))
+
+
+def drop_units(sequences: Tensor, keep: Tensor | None) -> Tensor:
+    """Drop the same units at every step of a series (Gal & Ghahramani, 2016).
+
+    `keep` holds 0 for a dropped unit and 1 / (1 - rate) for a kept one; None
+    drops nothing. The caller draws it, so that the network itself is a
+    function and a seed gives the same masks on every device.
+
+    Shape: (B, L, D), (B, D) -> (B, L, D).
+    """
+    return sequences if keep is None else sequences * keep[:, None, :]
+
+
+class Encoder(nn.Module):
+    """Two LSTM layers, a pooling and, where widths differ, a linear map: a vector per series.
+
+    No packed sequences: with padding on the right, a forward LSTM's state at a
+    series' last step cannot depend on the padding, so the padded batch runs
+    through the fused kernel and the state is gathered. The backward direction
+    is a second forward LSTM over each series reversed within its length.
+
+    Shape: (B, L, W * C), (B,) -> (B, E).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        directions = 2 if a.bidirectional else 1
+        self.pooling = a.pooling
+        self.forward_layers = nn.ModuleList(
+            [
+                LSTMLayer(a.window_len * a.n_channels, a.hidden_dim),
+                LSTMLayer(directions * a.hidden_dim, a.embedding_dim),
+            ]
+        )
+        self.backward_layers = nn.ModuleList()
+        if a.bidirectional:
+            self.backward_layers.append(LSTMLayer(a.window_len * a.n_channels, a.hidden_dim))
+            self.backward_layers.append(LSTMLayer(2 * a.hidden_dim, a.embedding_dim))
+        self.projection: nn.Module = nn.Identity()
+        pooled_dim = directions * a.embedding_dim
+        if a.pooling == "statistics":
+            pooled_dim = 4 * directions * (a.hidden_dim + a.embedding_dim)
+        if pooled_dim != a.embedding_dim:
+            self.projection = make_linear(pooled_dim, a.embedding_dim)
+
+    def forward(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Embed windows; `keep` (B, H) drops units between the layers."""
+        pooled = self.summarize(inputs, n_steps, keep)
+        if not isinstance(self.projection, nn.Linear):
+            return pooled
+        # In float64, so that the last bit of float32 is the same in a batch of any size.
+        weight, bias = self.projection.weight.double(), self.projection.bias.double()
+        return nn.functional.linear(pooled.double(), weight, bias).float()
+
+    def summarize(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Return what the linear map gets to see of each series. Shape: (B, L, W * C) -> (B, D)."""
+        hidden = drop_units(self._layer(0, inputs, n_steps), keep)
+        outputs = self._layer(1, hidden, n_steps)
+        if self.pooling == "last":
+            return self._last_states(outputs, n_steps)
+        if self.pooling == "statistics":
+            return statistics([hidden, outputs], n_steps)
+        inside = steps_inside(outputs, n_steps)
+        if self.pooling == "max":
+            return outputs.masked_fill(~inside, -math.inf).amax(dim=1)
+        return outputs.masked_fill(~inside, 0.0).sum(dim=1) / n_steps[:, None]
+
+    def _layer(self, index: int, sequences: Tensor, n_steps: Tensor) -> Tensor:
+        outputs = run_layer(self.forward_layers[index], sequences)
+        if not self.backward_layers:
+            return outputs
+        backwards = reverse_within_length(sequences, n_steps)
+        reversed_outputs = run_layer(self.backward_layers[index], backwards)
+        return torch.cat([outputs, reverse_within_length(reversed_outputs, n_steps)], dim=2)
+
+    def _last_states(self, outputs: Tensor, n_steps: Tensor) -> Tensor:
+        last = outputs[torch.arange(len(outputs), device=outputs.device), n_steps - 1]
+        if not self.backward_layers:
+            return last
+        # The backward direction ends at the series' first step.
+        width = outputs.shape[2] // 2
+        return torch.cat([last[:, :width], outputs[:, 0, width:]], dim=1)
+
+
+class Decoder(nn.Module):
+    """The embedding repeated over the steps, two LSTM layers and a linear map.
+
+    Shape: (B, E), L -> (B, L, P * C).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        self.n_time_features = a.n_time_features
+        self.time_period = a.time_period
+        self.layers = nn.ModuleList(
+            [
+                LSTMLayer(a.embedding_dim + a.n_time_features, a.embedding_dim),
+                LSTMLayer(a.embedding_dim, a.hidden_dim),
+            ]
+        )
+        self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels)
+
+    def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
+        """Rebuild patches; `keep` (B, E) drops units between the layers."""
+        times = self.time_features(n_steps, embeddings).expand(len(embeddings), -1, -1)
+        hidden = drop_units(run_layer(self.layers[0], times, embeddings), keep)
+        return along_memory(self.output, run_layer(self.layers[1], hidden))
+
+    def time_features(self, n_steps: int, like: Tensor) -> Tensor:
+        """Return cosines of the position with 1, 2, ... half periods. Shape: (L, F).
+
+        These are the first waves of a discrete cosine transform over
+        `time_period` steps; behind that many steps they go on.
+        """
+        steps = torch.arange(n_steps, device=like.device, dtype=torch.float32)
+        waves = torch.arange(1, self.n_time_features + 1, device=like.device, dtype=torch.float32)
+        return torch.cos(math.pi / self.time_period * (steps[:, None] + 0.5) * waves)
+
+
+class RecurrentAutoencoder(nn.Module):
+    """Encoder, decoder and, with classes, a linear classification head.
+
+    Shape: (B, T, C), (B,) -> (B, T, C).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.embedder: Any = None
+        self.is_settled = False
+        self.encoder = Encoder(architecture)
+        self.decoder = Decoder(architecture)
+        self.head: nn.Linear | None = None
+        if architecture.n_classes:
+            self.head = make_linear(architecture.embedding_dim, architecture.n_classes)
+
+    @cached_property
+    def layers(self) -> list[LSTMLayer]:
+        """All LSTM layers; looking for them takes as long as one of them takes to run."""
+        return [layer for layer in self.modules() if isinstance(layer, LSTMLayer)]
+
+    @cached_property
+    def parts(self) -> list[nn.Module]:
+        """All modules."""
+        return list(self.modules())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled programs belong to a process, and a copy, which may be trained, writes its own.
+        return {**self.__dict__, "embedder": None, "is_settled": False}
+
+    def prepare(self) -> None:
+        """Make ready to run in several threads; see `LSTMLayer.prepare`."""
+        for layer in self.layers:
+            layer.prepare()
+
+    def settle(self) -> None:
+        """Make ready for inference. The weights must not change any more; only copies may."""
+        self.eval().requires_grad_(False)
+        self.prepare()
+        self.is_settled = True
+
+    def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Return one embedding per series.
+
+        Shape: (B, T, C), (B,) in timesteps -> (B, E). Values behind a series'
+        length have to be 0, as the last window may reach over its end.
+        """
+        embeddings: Tensor = self.encoder(*self.encoder_inputs(values, lengths), keep)
+        return embeddings
+
+    def encoder_inputs(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return windows and their number. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""
+        a = self.architecture
+        return windows(values, a.window_len, a.window_stride), self.n_steps(lengths)
+
+    def n_steps(self, lengths: Tensor) -> Tensor:
+        """Return how many recurrent steps the encoder takes over series. Shape: (B,) -> (B,)."""
+        return count_windows(lengths, self.architecture.window_len, self.architecture.window_stride)
+
+    def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
+        """Rebuild series of `n_timesteps`. Shape: (B, E) -> (B, T, C)."""
+        patch_len = self.architecture.patch_len
+        patches = self.decoder(embeddings, -(-n_timesteps // patch_len), keep)
+        return from_patches(patches, n_timesteps, self.architecture.n_channels)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Reconstruct. Shape: (B, T, C), (B,) -> (B, T, C)."""
+        return self.decode(self.encode(values, lengths), values.shape[1])
+
+
+def build_network(
+    architecture: Architecture, weights: Weights | None = None
+) -> RecurrentAutoencoder:
+    """Return a network on the CPU, with the given weights or with undefined ones."""
+    network = RecurrentAutoencoder(architecture).requires_grad_(True)
+    if weights is not None:
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return network
+
+
+def weights_of(network: RecurrentAutoencoder) -> dict[str, NDArray[np.float32]]:
+    """Return copies of the weights as NumPy arrays on the CPU."""
+    return {
+        name: weight.detach().cpu().numpy().copy() for name, weight in network.state_dict().items()
+    }
+
+
+Weights = Mapping[str, NDArray[np.float32]]

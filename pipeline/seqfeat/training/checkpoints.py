@@ -1,0 +1,150 @@
+"""What a training needs to go on after its process was killed, as files. NumPy only.
+
+A file is written whole or not at all, says when it was damaged, and holds no pickle.
+Each fit has a folder of its own, named by what decides the fit: its series, its
+parameters and what it starts from. So the next fit of the same goes on, and another
+one, of a search say, does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqfeat.exceptions import CheckpointWarning, InputError
+from seqfeat.runtime.atomic_files import atomic_write
+
+__all__ = ["Checkpoints", "digest"]
+
+N_KEPT = 2
+"""Newest files that are kept: one, and one for the case that it was damaged."""
+FORMAT = 1
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one fit.
+
+    Attributes
+    ----------
+    folder : Path
+    every : int
+        Epochs from one to the next.
+    """
+
+    folder: Path
+    every: int
+
+    @classmethod
+    def of_fit(cls, directory: str | os.PathLike[str], every: int, fingerprint: str) -> Checkpoints:
+        """Return those of the fit with this fingerprint; its folder is made."""
+        folder = Path(directory) / f"fit-{fingerprint[:16]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"checkpoint_dir={os.fspath(directory)!r} cannot be used: {error}. Pass a folder "
+                "that this process may write to, or None."
+            ) from error
+        return cls(folder, every)
+
+    def newest(self) -> State | None:
+        """Return the newest state that is whole; None if there is none."""
+        for path in reversed(self._paths()):
+            try:
+                return _unpacked(path.read_bytes())
+            except (OSError, BadZipFile, KeyError, ValueError, EOFError) as error:
+                warnings.warn(
+                    f"the checkpoint {path} is damaged ({error}); the one before it is used.",
+                    CheckpointWarning,
+                    stacklevel=2,
+                )
+        return None
+
+    def write(self, n_iter: int, state: State) -> None:
+        """Keep the state after an epoch; a training outlives a full disk, with a warning."""
+        try:
+            atomic_write(self.folder / f"epoch-{n_iter:08d}.npz", _packed(state))
+            for path in self._paths()[:-N_KEPT]:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            warnings.warn(
+                f"no checkpoint could be written after epoch {n_iter}: {error}. Training goes on; "
+                "if it is cut short, the next one starts from an earlier checkpoint.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch-*.npz"))
+
+
+def digest(parts: Any) -> str:
+    """Return the SHA-256 of nested dicts and lists of numbers, texts and arrays."""
+    sha = hashlib.sha256()
+    arrays: dict[str, NDArray[Any]] = {}
+    sha.update(json.dumps(_without_arrays(parts, "", arrays), sort_keys=True).encode())
+    for name, array in arrays.items():
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def _packed(state: State) -> bytes:
+    arrays: dict[str, NDArray[Any]] = {}
+    rest = _without_arrays(state, "", arrays)
+    header = json.dumps({"format": FORMAT, "state": rest, "sha256": digest(state)})
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, header=np.array(header), **arrays)
+    return file.getvalue()
+
+
+def _unpacked(content: bytes) -> State:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        header = json.loads(str(file["header"]))
+        if header["format"] != FORMAT:
+            raise ValueError(f"its format is {header['format']}, and this is {FORMAT}")
+        arrays = {name: file[name] for name in file.files if name != "header"}
+    state: State = _with_arrays(header["state"], arrays)
+    if digest(state) != header["sha256"]:
+        raise ValueError("its checksum differs")
+    return state
+
+
+ARRAY = "__array__"
+
+
+def _without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return a value for JSON; its arrays go into `arrays`, by their paths in it."""
+    if isinstance(value, np.ndarray):
+        arrays[path] = value
+        return {ARRAY: path}
+    if isinstance(value, Mapping):
+        return {
+            str(key): _without_arrays(item, f"{path}/{key}", arrays) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_without_arrays(item, f"{path}/{at}", arrays) for at, item in enumerate(value)]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _with_arrays(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Undo `_without_arrays`; tuples became lists, and keys text."""
+    if isinstance(value, dict):
+        if set(value) == {ARRAY}:
+            return arrays[value[ARRAY]]
+        return {key: _with_arrays(item, arrays) for key, item in value.items()}
+    return [_with_arrays(item, arrays) for item in value] if isinstance(value, list) else value
