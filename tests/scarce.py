@@ -5,10 +5,10 @@ from weakref import WeakKeyDictionary
 import torch
 
 from seqfeat.nn.kernels import compiled_embedder
-from seqfeat.nn.kernels.backpropagation import WorkingPlace
+from seqfeat.nn.kernels.backpropagation import Workspace
 
 CHECKS = WeakKeyDictionary()
-_load = WorkingPlace.load
+_load = Workspace.load
 
 
 def _checked_load(place, part, *others, **named):
@@ -17,7 +17,7 @@ def _checked_load(place, part, *others, **named):
 
 
 # Training makes these itself, and the network is not asked once they have their programs.
-WorkingPlace.load = _checked_load
+Workspace.load = _checked_load
 
 
 def before_each_part(network, check):

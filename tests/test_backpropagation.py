@@ -11,16 +11,16 @@ import torch
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.nn import lstm as layer
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption, draw_corruption
 from seqfeat.nn.initialization import initialize
 from seqfeat.nn.kernels import backpropagation as backpropagation_module
 from seqfeat.nn.kernels import compiled_backpropagation, compiled_optimizer
 from seqfeat.nn.kernels import program_cache as desk
 from seqfeat.nn.kernels.weights import HALVES
-from seqfeat.nn.loss import Objective
+from seqfeat.nn.loss import Loss
 from seqfeat.nn.network import Architecture, RecurrentAutoencoder
-from seqfeat.runtime.threads import SideBySide
+from seqfeat.runtime.threads import WorkerPool
 from seqfeat.training import trainer as training
 from seqfeat.training.trainer import Settings, clip_gradients, train
 
@@ -51,7 +51,7 @@ def make_batch(network, n_timesteps=23, is_ragged=False, seed=1):
         observed = inside & (torch.rand(values.shape, generator=source) > 0.1)
         values = values * observed
     targets = torch.arange(n_series) % a.n_classes if a.n_classes else None
-    return TrainingSet(values, lengths, observed, targets)
+    return Batch(values, lengths, observed, targets)
 
 
 def make_corruption(network, batch, dropout=0.0, input_noise=0.5, masking_ratio=0.2, seed=2):
@@ -67,14 +67,14 @@ def in_parts(batch, corruption, *edges):
 
 def by_kernels(network, batch, corruption, edges=(3,), n_threads=1, backpropagation=None):
     backpropagation = backpropagation or compiled_backpropagation(network)
-    weighting = Objective(network, 0.4, CPU).weighting(batch, batch.n_values, len(batch))
-    with SideBySide(n_threads) as side_by_side:
-        loss = backpropagation.run(in_parts(batch, corruption, *edges), weighting, side_by_side)
+    weighting = Loss(network, 0.4, CPU).weighting(batch, batch.n_values, len(batch))
+    with WorkerPool(n_threads) as pool:
+        loss = backpropagation.run(in_parts(batch, corruption, *edges), weighting, pool)
     return loss, [gradient.clone() for gradient in backpropagation.gradients]
 
 
 def by_autograd(network, batch, corruption):
-    objective = Objective(network, 0.4, CPU)
+    objective = Loss(network, 0.4, CPU)
     return objective.gradients((batch, corruption), batch.n_values, len(batch))
 
 
@@ -314,7 +314,7 @@ def test_adamw_is_that_of_pytorch(n_groups, n_threads, monkeypatch):
             gradient.copy_(weight.grad)
         for half in HALVES:
             backpropagation.add_up([], half)
-        assert step(SideBySide(n_threads)) == pytest.approx(float(norm), rel=1e-5)
+        assert step(WorkerPool(n_threads)) == pytest.approx(float(norm), rel=1e-5)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
     states = [optimizer.state_dict()["state"] for optimizer in optimizers]
@@ -334,7 +334,7 @@ def test_a_gradient_that_is_not_finite_is_told():
     step = compiled_optimizer(optimizer, backpropagation, 1.0).step
     for half in HALVES:
         backpropagation.add_up([], half)
-    assert not np.isfinite(step(SideBySide(1)))
+    assert not np.isfinite(step(WorkerPool(1)))
 
 
 # Whole fits

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
-from seqfeat.training.sampler import length_buckets
+from seqfeat.training.sampler import bucket_batches
 
 
 def generator(seed):
@@ -21,14 +21,14 @@ def as_lists(batches):
     return [batch.tolist() for batch in batches]
 
 
-# length_buckets
+# bucket_batches
 
 
 @pytest.mark.parametrize("longest", [1, 60])
 @pytest.mark.parametrize(("n_samples", "batch_size"), [(1, 4), (3, 4), (8, 4), (301, 4), (301, 7)])
 def test_every_row_comes_exactly_once(longest, n_samples, batch_size):
     lengths = lengths_up_to(longest, n_samples)
-    batches = as_lists(length_buckets(lengths, batch_size, generator(1)))
+    batches = as_lists(bucket_batches(lengths, batch_size, generator(1)))
     assert sorted(row for batch in batches for row in batch) == list(range(n_samples))
     assert max(len(batch) for batch in batches) <= batch_size
 
@@ -41,13 +41,13 @@ def padding(lengths, batches):
 def test_batches_hold_series_of_like_length():
     lengths = lengths_up_to(60, 1000)
     at_random = torch.randperm(1000, generator=generator(2)).split(10)
-    in_buckets = list(length_buckets(lengths, 10, generator(3)))
+    in_buckets = list(bucket_batches(lengths, 10, generator(3)))
     assert padding(lengths, in_buckets) < 0.1 * padding(lengths, at_random)
 
 
 def test_long_and_short_batches_take_turns():
     lengths = torch.arange(1, 321)
-    longest = [int(lengths[b].max()) for b in length_buckets(lengths, 10, generator(4))]
+    longest = [int(lengths[b].max()) for b in bucket_batches(lengths, 10, generator(4))]
     assert len(longest) == 32
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
 
@@ -55,30 +55,30 @@ def test_long_and_short_batches_take_turns():
 @pytest.mark.parametrize("longest", [1, 60])
 def test_epochs_differ_in_the_composition_of_their_batches(longest):
     lengths, source = lengths_up_to(longest, 1000), generator(5)
-    first, second = (as_lists(length_buckets(lengths, 10, source)) for _ in range(2))
+    first, second = (as_lists(bucket_batches(lengths, 10, source)) for _ in range(2))
     assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
 
 
 @pytest.mark.parametrize("longest", [1, 60])
 def test_the_generator_decides_the_batches(longest):
     lengths = lengths_up_to(longest, 50)
-    first, second = (as_lists(length_buckets(lengths, 8, generator(6))) for _ in range(2))
+    first, second = (as_lists(bucket_batches(lengths, 8, generator(6))) for _ in range(2))
     assert first == second
-    assert first != as_lists(length_buckets(lengths, 8, generator(7)))
+    assert first != as_lists(bucket_batches(lengths, 8, generator(7)))
 
 
 def test_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    list(length_buckets(lengths_up_to(9, 40), 8, generator(8)))
+    list(bucket_batches(lengths_up_to(9, 40), 8, generator(8)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-# TrainingSet
+# Batch
 
 
 @pytest.fixture
 def dense():
-    return TrainingSet(torch.arange(24.0).reshape(4, 3, 2), torch.full((4,), 3))
+    return Batch(torch.arange(24.0).reshape(4, 3, 2), torch.full((4,), 3))
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def ragged():
     observed = (torch.arange(5) < lengths[:, None])[:, :, None].repeat(1, 1, 2)
     observed[1, 2, 0] = False
     values = torch.arange(1.0, 41.0).reshape(4, 5, 2) * observed
-    return TrainingSet(values, lengths, observed, torch.tensor([0, 1, 2, 0]))
+    return Batch(values, lengths, observed, torch.tensor([0, 1, 2, 0]))
 
 
 def test_the_number_of_values_counts_what_was_observed(dense, ragged):
@@ -110,7 +110,7 @@ def test_taking_rows_cuts_them_to_their_longest_series(ragged):
 def test_series_of_one_length_are_cut_to_it():
     """As in a region, which is as wide as the longest series of the set."""
     values = torch.arange(40.0).reshape(4, 5, 2)
-    taken = TrainingSet(values, torch.full((4,), 3)).take(torch.tensor([2, 0]))
+    taken = Batch(values, torch.full((4,), 3)).take(torch.tensor([2, 0]))
     assert taken.lengths.tolist() == [3, 3]
     assert torch.equal(taken.values, torch.stack([values[2, :3], values[0, :3]]))
 

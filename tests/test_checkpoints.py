@@ -14,7 +14,7 @@ from seqfeat import CheckpointWarning, InputError, LSTMAutoencoder
 from seqfeat.autoencoder import learned_attributes
 from seqfeat.nn.network import weights_of
 from seqfeat.training.checkpoints import Checkpoints, digest
-from seqfeat.training.fit import carry_out
+from seqfeat.training.fit import run_fit
 from seqfeat.training.plan import plan_fit
 
 pytestmark = [
@@ -83,7 +83,7 @@ def cut_short(model, epoch, X=None):
     plan.checkpoints.folder.mkdir(exist_ok=True)
     before = set(plan.checkpoints.folder.iterdir())
     with pytest.raises(Killed):
-        carry_out(plan, KilledIn(epoch))
+        run_fit(plan, KilledIn(epoch))
     return plan, before
 
 
@@ -133,7 +133,7 @@ def test_without_a_seed_the_checkpoint_has_it(tmp_path):
     model.fit(waves(), labels())
     assert model.loss_curve_[:3] == state["history"]["loss_curve"]
     seeded = replace(plan_fit(autoencoder(None), waves(), labels())[0], seed=state["seed"])
-    network = carry_out(seeded, KilledIn(None)).network
+    network = run_fit(seeded, KilledIn(None)).network
     assert_equal_weights(model.weights_, weights_of(network))
 
 
@@ -264,5 +264,5 @@ def newest_epoch(folder):
 
 def test_learned_attributes_say_nothing_of_checkpoints(tmp_path):
     plan, _ = plan_fit(autoencoder(tmp_path), waves(), None)
-    outcome = carry_out(plan, KilledIn(None))
+    outcome = run_fit(plan, KilledIn(None))
     assert not [name for name in learned_attributes(outcome) if "checkpoint" in name]

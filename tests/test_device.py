@@ -12,7 +12,7 @@ from tests.scarce import out_of_memory_beyond
 from seqfeat import DeviceError, DeviceMemoryError, DeviceWarning, LSTMAutoencoder, load, save
 from seqfeat.inference.batched import decode, embed
 from seqfeat.inference.evaluation import evaluate
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import initialize
 from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 from seqfeat.runtime.device import (
@@ -229,7 +229,7 @@ def data():
     lengths = torch.tensor([6, 3, 5, 4] * 8)
     observed = (torch.arange(6) < lengths[:, None])[:, :, None].repeat(1, 1, 2)
     values = torch.randn((32, 6, 2), generator=torch.Generator().manual_seed(1))
-    return TrainingSet(values * observed, lengths, observed)
+    return Batch(values * observed, lengths, observed)
 
 
 SETTINGS = Settings(3, 16, 1e-2, dropout=0.2, masking_ratio=0.2, input_noise=0.3)

@@ -12,7 +12,7 @@ from tests.scarce import out_of_memory_beyond
 
 from seqfeat import DeviceError, DeviceMemoryError, LSTMAutoencoder
 from seqfeat.inference.batched import embed
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import initialize
 from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 from seqfeat.runtime.device import (
@@ -118,7 +118,7 @@ def small_network():
 @pytest.fixture
 def data():
     values = torch.randn((24, 6, 2), generator=torch.Generator().manual_seed(1))
-    return TrainingSet(values, torch.full((24,), 6))
+    return Batch(values, torch.full((24,), 6))
 
 
 SETTINGS = Settings(3, 12, 1e-2, dropout=0.2, input_noise=0.3, masking_ratio=0.2)

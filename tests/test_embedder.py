@@ -154,7 +154,7 @@ def test_weights_that_changed_count_at_once(is_moved):
 
 def test_weights_of_a_settled_network_are_not_looked_at_again():
     network, batch = make_network(), make_values()
-    network.settle()
+    network.freeze()
     before, embedder = embed(network, *batch), network.embedder
     assert compiled_embedder(network) is embedder
     weight = next(network.parameters())

@@ -20,7 +20,7 @@ from seqfeat.nn.initialization import initialize
 from seqfeat.nn.network import Architecture, build_network, weights_of
 from seqfeat.series import as_series
 from seqfeat.series.scaling import channel_scaling
-from seqfeat.training.fit import Outcome, carry_out, split_rows, warn_about
+from seqfeat.training.fit import FitResult, run_fit, split_rows, warn_about
 from seqfeat.training.history import History
 from seqfeat.training.plan import Plan, draw_seed
 from seqfeat.training.trainer import Settings
@@ -196,7 +196,7 @@ class Silent:
 def test_a_plan_is_carried_out_the_same_way_twice_and_left_alone():
     plan = plan_of(sines(), validation_fraction=0.25)
     observer = Silent()
-    first, second = carry_out(plan, observer), carry_out(plan, observer)
+    first, second = run_fit(plan, observer), run_fit(plan, observer)
     assert observer.events == ["begin", "end"] * 6
     assert first.history.loss_curve == second.history.loss_curve
     assert len(first.history.validation_loss_curve) == 3
@@ -204,16 +204,16 @@ def test_a_plan_is_carried_out_the_same_way_twice_and_left_alone():
 
 
 def test_the_quality_is_that_of_the_watched_series():
-    outcome = carry_out(plan_of(sines(), validation_fraction=0.25), Silent())
+    outcome = run_fit(plan_of(sines(), validation_fraction=0.25), Silent())
     mean_error = outcome.quality.squared_error.sum() / outcome.quality.n_values.sum()
     assert mean_error == pytest.approx(min(outcome.history.validation_loss_curve), rel=1e-5)
 
 
 def test_start_weights_are_where_training_starts():
     plan = plan_of(sines())
-    start = weights_of(carry_out(plan, Silent()).network)
+    start = weights_of(run_fit(plan, Silent()).network)
     still = replace(SETTINGS, learning_rate=1e-12)
-    outcome = carry_out(replace(plan, start_weights=start, settings=still), Silent())
+    outcome = run_fit(replace(plan, start_weights=start, settings=still), Silent())
     for name, value in weights_of(outcome.network).items():
         np.testing.assert_allclose(value, start[name], atol=1e-8)
 
@@ -234,7 +234,7 @@ def test_weights_travel_as_copies():
 
 def outcome_with(r_squared=0.9, spread=0.5, n_samples=3, **history):
     quality = Evaluation(np.ones(n_samples), np.full(n_samples, 5), r_squared, spread)
-    return Outcome(build_network(Architecture(1, 2, 4)), History(**history), quality)
+    return FitResult(build_network(Architecture(1, 2, 4)), History(**history), quality)
 
 
 def complaints(outcome):

@@ -8,7 +8,7 @@ from sklearn.metrics import pairwise_distances
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.nn import initialization
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 from seqfeat.training.fit import split_rows
@@ -29,9 +29,7 @@ def walks(n_series, n_timesteps=40, seed=0):
 def training_set(values, lengths=None):
     values = torch.tensor(values, dtype=torch.float32)
     lengths = torch.full((len(values),), values.shape[1]) if lengths is None else lengths
-    return TrainingSet(
-        values * (torch.arange(values.shape[1]) < lengths[:, None])[..., None], lengths
-    )
+    return Batch(values * (torch.arange(values.shape[1]) < lengths[:, None])[..., None], lengths)
 
 
 def fitted(data, seed=0, architecture=ARCHITECTURE):
@@ -119,7 +117,7 @@ def test_padding_does_not_matter():
     padded = torch.nn.functional.pad(short.values, (0, 0, 0, 30))
     for one, other in zip(
         fitted(short).parameters(),
-        fitted(TrainingSet(padded, lengths)).parameters(),
+        fitted(Batch(padded, lengths)).parameters(),
         strict=True,
     ):
         torch.testing.assert_close(one, other)

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from seqfeat import LSTMAutoencoder, load
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.network import weights_of
 from seqfeat.training import sampler as regions
-from seqfeat.training.fit import carry_out
+from seqfeat.training.fit import run_fit
 from seqfeat.training.plan import plan_fit
 from seqfeat.training.sampler import (
+    bucket_batches,
     is_one_region,
-    length_buckets,
     regions_in_order,
     shuffled_regions,
 )
@@ -60,7 +60,7 @@ def test_there_are_as_many_batches_as_in_one_region(monkeypatch):
     lengths = torch.full((1003,), 16)
     monkeypatch.setattr(regions, "REGION_BYTES", 2**13)
     n_batches = sum(
-        len(list(length_buckets(lengths[rows], 8, generator())))
+        len(list(bucket_batches(lengths[rows], 8, generator())))
         for rows in shuffled_regions(1003, 16, 8, generator())
     )
     # Each region's last batch may be smaller, but blocks hold whole batches.
@@ -98,11 +98,11 @@ def test_reading_region_by_region_trains_as_if_all_were_in_memory(params):
     model = LSTMAutoencoder(4, max_iter=2, batch_size=32, random_state=0, **params)
     plan, _ = plan_fit(model, waves(600), np.arange(600) % 3)
     assert len(list(regions_in_order(600, 32))) > 4
-    found = carry_out(plan, Silent())
+    found = run_fit(plan, Silent())
     source = type(plan).source
     try:
         type(plan).source = lambda self, chosen=None: whole(source(self, chosen))
-        expected = carry_out(plan, Silent())
+        expected = run_fit(plan, Silent())
     finally:
         type(plan).source = source
     assert found.history.loss_curve == expected.history.loss_curve
@@ -115,7 +115,7 @@ def whole(source):
     """Return the same set, read at once."""
     parts = [source.load(rows).take(rows)[0] for rows in regions_in_order(len(source), 32)]
     targets = None if source.targets is None else torch.cat([part.targets for part in parts])
-    data = TrainingSet(
+    data = Batch(
         torch.cat([part.values for part in parts]),
         torch.cat([part.lengths for part in parts]),
         None,

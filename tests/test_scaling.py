@@ -45,7 +45,7 @@ def two_valued(low, high):
 def assert_same(left, right, rtol=1e-12):
     np.testing.assert_array_equal(left.count, right.count)
     np.testing.assert_allclose(left.mean, right.mean, rtol=rtol, atol=rtol)
-    np.testing.assert_allclose(left.deviation, right.deviation, rtol=rtol)
+    np.testing.assert_allclose(left.std, right.std, rtol=rtol)
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_statistics_are_numpys():
     scaling = channel_scaling(as_series(X))
     np.testing.assert_array_equal(scaling.count, 140)
     np.testing.assert_allclose(scaling.mean, X.mean(axis=(0, 1)), rtol=1e-13)
-    np.testing.assert_allclose(scaling.deviation, X.std(axis=(0, 1)), rtol=1e-13)
-    np.testing.assert_array_equal(scaling.scale, scaling.deviation)
+    np.testing.assert_allclose(scaling.std, X.std(axis=(0, 1)), rtol=1e-13)
+    np.testing.assert_array_equal(scaling.scale, scaling.std)
 
 
 def test_statistics_leave_missing_values_out():
@@ -70,7 +70,7 @@ def test_statistics_leave_missing_values_out():
     scaling = channel_scaling(masked(X))
     np.testing.assert_array_equal(scaling.count, (~np.isnan(X)).sum(axis=(0, 1)))
     np.testing.assert_allclose(scaling.mean, np.nanmean(X, axis=(0, 1)), rtol=1e-13)
-    np.testing.assert_allclose(scaling.deviation, np.nanstd(X, axis=(0, 1)), rtol=1e-13)
+    np.testing.assert_allclose(scaling.std, np.nanstd(X, axis=(0, 1)), rtol=1e-13)
 
 
 def test_statistics_of_several_blocks_are_numpys(small_blocks):
@@ -80,7 +80,7 @@ def test_statistics_of_several_blocks_are_numpys(small_blocks):
     scaling = channel_scaling(series)
     np.testing.assert_array_equal(scaling.count, (~np.isnan(X)).sum(axis=(0, 1)))
     np.testing.assert_allclose(scaling.mean, np.nanmean(X, axis=(0, 1)), rtol=1e-12)
-    np.testing.assert_allclose(scaling.deviation, np.nanstd(X, axis=(0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(scaling.std, np.nanstd(X, axis=(0, 1)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
@@ -144,9 +144,9 @@ def test_merging_with_nothing_changes_nothing():
 
 def test_merging_leaves_both_as_they_were():
     left, right = block_statistics(signal(4, 5, 2)), block_statistics(signal(3, 5, 2, seed=1))
-    before = [array.copy() for array in (left.mean, left.deviation, right.mean, right.deviation)]
+    before = [array.copy() for array in (left.mean, left.std, right.mean, right.std)]
     left.merge(right)
-    after = [left.mean, left.deviation, right.mean, right.deviation]
+    after = [left.mean, left.std, right.mean, right.std]
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -157,7 +157,7 @@ def test_a_channel_observed_in_one_part_only():
     merged = block_statistics(first).merge(block_statistics(second))
     np.testing.assert_array_equal(merged.count, [40, 20])
     np.testing.assert_allclose(merged.mean[1], second[:, :, 1].mean(), rtol=1e-13)
-    np.testing.assert_allclose(merged.deviation[1], second[:, :, 1].std(), rtol=1e-13)
+    np.testing.assert_allclose(merged.std[1], second[:, :, 1].std(), rtol=1e-13)
 
 
 @pytest.mark.parametrize("magnitude", [1e200, 1e30, 1e-30, 1e-200])
@@ -166,14 +166,14 @@ def test_merging_neither_overflows_nor_vanishes(magnitude):
     expected = block_statistics(X)
     merged = block_statistics(X[:5] * magnitude).merge(block_statistics(X[5:] * magnitude))
     np.testing.assert_allclose(merged.mean / magnitude, expected.mean, rtol=1e-12)
-    np.testing.assert_allclose(merged.deviation / magnitude, expected.deviation, rtol=1e-12)
+    np.testing.assert_allclose(merged.std / magnitude, expected.std, rtol=1e-12)
 
 
 def test_merging_parts_of_very_different_magnitude():
     large, small = two_valued(-1e200, 1e200), two_valued(-1e-200, 1e-200)
     merged = block_statistics(large).merge(block_statistics(small))
     np.testing.assert_allclose(merged.mean, 0.0, atol=1e185)
-    np.testing.assert_allclose(merged.deviation, 1e200 / np.sqrt(2), rtol=1e-12)
+    np.testing.assert_allclose(merged.std, 1e200 / np.sqrt(2), rtol=1e-12)
 
 
 # Extremes
@@ -237,7 +237,7 @@ def test_float32_input_is_scaled_in_float64():
 def test_the_largest_numbers_there_are():
     X = two_valued(-1.7e308, 1.7e308)
     scaling = channel_scaling(as_series(X))
-    np.testing.assert_allclose(scaling.deviation, 1.7e308)
+    np.testing.assert_allclose(scaling.std, 1.7e308)
     np.testing.assert_allclose(scaling.apply(as_series(X), EVERYTHING), np.sign(X))
 
 
@@ -272,7 +272,7 @@ def test_what_rounding_leaves_of_a_constant_counts_as_none():
 
 def test_a_single_value_is_a_constant():
     scaling = channel_scaling(as_series(np.array([[7.0]])))
-    assert (scaling.count, scaling.mean, scaling.deviation, scaling.scale) == (1, 7, 0, 1)
+    assert (scaling.count, scaling.mean, scaling.std, scaling.scale) == (1, 7, 0, 1)
 
 
 def test_a_channel_never_observed_is_left_alone():

@@ -9,7 +9,7 @@ from sklearn.svm import SVC
 from seqfeat import InputError, LSTMAutoencoder, make_classifier, transform_into
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series import as_series
-from seqfeat.series.lazy_array import StoredArray
+from seqfeat.series.lazy_array import LazyArray
 from seqfeat.training import sampler as regions
 
 da = pytest.importorskip("dask.array")
@@ -67,7 +67,7 @@ every_store = pytest.mark.parametrize("store", STORES)
 def test_rows_come_as_from_memory(store, dtype, tmp_path):
     X = waves(dtype=dtype)
     expected = as_series(X).values
-    stored = StoredArray(store(X, tmp_path))
+    stored = LazyArray(store(X, tmp_path))
     assert (stored.shape, stored.dtype, len(stored)) == (X.shape, expected.dtype, N_SAMPLES)
     rows = np.random.default_rng(2).permutation(N_SAMPLES)[:40]
     for key in (
@@ -119,7 +119,7 @@ def test_a_set_of_many_regions_is_never_read_whole(store, tmp_path, monkeypatch)
     monkeypatch.setattr("seqfeat.scaled.BLOCK_BYTES", 16 * 2 * 8 * 12)
     monkeypatch.setattr("seqfeat.series.canonical.BLOCK_BYTES", 16 * 2 * 8 * 12)
     X, largest = waves(), 0
-    read = StoredArray._read
+    read = LazyArray._read
 
     def watched(self, start, stop):
         nonlocal largest
@@ -128,7 +128,7 @@ def test_a_set_of_many_regions_is_never_read_whole(store, tmp_path, monkeypatch)
 
     model = LSTMAutoencoder(4, max_iter=2, batch_size=4, random_state=0)
     expected = model.fit(X).loss_curve_
-    monkeypatch.setattr(StoredArray, "_read", watched)
+    monkeypatch.setattr(LazyArray, "_read", watched)
     assert model.fit(store(X, tmp_path)).loss_curve_ == expected
     assert 0 < largest <= 64  # as in a batch of the evaluation
 

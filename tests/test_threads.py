@@ -12,12 +12,12 @@ from joblib import Parallel, delayed
 from tests.scarce import before_each_part
 
 from seqfeat import LSTMAutoencoder
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import initialize
-from seqfeat.nn.kernels.backpropagation import WorkingPlace
+from seqfeat.nn.kernels.backpropagation import Workspace
 from seqfeat.nn.network import Architecture, RecurrentAutoencoder
 from seqfeat.runtime.device import single_threaded
-from seqfeat.runtime.threads import SideBySide
+from seqfeat.runtime.threads import WorkerPool
 from seqfeat.training import trainer as training
 from seqfeat.training.trainer import Settings, Trainer, train
 
@@ -33,17 +33,17 @@ def test_results_come_in_the_order_of_the_inputs(n_threads, n_inputs):
         time.sleep(0.01 / (number + 1))
         return number * number
 
-    with SideBySide(n_threads) as side_by_side:
-        results = list(side_by_side.map(slow_at_first, range(n_inputs)))
+    with WorkerPool(n_threads) as pool:
+        results = list(pool.map(slow_at_first, range(n_inputs)))
     assert results == [number * number for number in range(n_inputs)]
 
 
 def test_threads_end_with_their_owner_if_nobody_enters_its_context():
-    side_by_side = SideBySide(3)
-    assert list(side_by_side.map(abs, [-1, -2, -3])) == [1, 2, 3]
+    pool = WorkerPool(3)
+    assert list(pool.map(abs, [-1, -2, -3])) == [1, 2, 3]
     threads = own_threads()
     assert len(threads) >= 2
-    del side_by_side
+    del pool
     gc.collect()
     for thread in threads:
         thread.join(timeout=10)
@@ -52,9 +52,9 @@ def test_threads_end_with_their_owner_if_nobody_enters_its_context():
 
 def test_as_many_run_at_once_as_there_are_threads():
     meeting = threading.Barrier(3, timeout=10)
-    with SideBySide(3) as side_by_side:
+    with WorkerPool(3) as pool:
         # Three that wait for each other get past only together.
-        assert len(list(side_by_side.map(lambda _: meeting.wait(), range(6)))) == 6
+        assert len(list(pool.map(lambda _: meeting.wait(), range(6)))) == 6
 
 
 @pytest.mark.parametrize("bad", [0, 1])
@@ -67,16 +67,16 @@ def test_an_error_comes_when_those_beside_it_have_ended(bad):
         time.sleep(0.05)
         ended.append(number)
 
-    with SideBySide(3) as side_by_side:
+    with WorkerPool(3) as pool:
         with pytest.raises(ValueError, match=f"input {bad}"):
-            list(side_by_side.map(fail_or_end, range(3)))
+            list(pool.map(fail_or_end, range(3)))
         assert sorted(ended) == sorted({0, 1, 2} - {bad})
-        assert list(side_by_side.map(str, range(3))) == ["0", "1", "2"]
+        assert list(pool.map(str, range(3))) == ["0", "1", "2"]
 
 
 def test_threads_end_with_the_context():
-    with SideBySide(4) as side_by_side:
-        list(side_by_side.map(str, range(4)))
+    with WorkerPool(4) as pool:
+        list(pool.map(str, range(4)))
         assert 1 <= len(own_threads()) <= 3
     assert not own_threads()
 
@@ -125,7 +125,7 @@ def test_threads_end_with_a_fit_that_fails():
 
     network = RecurrentAutoencoder(Architecture(2, 32, 64))
     initialize(network, torch.Generator().manual_seed(0))
-    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
+    data = Batch(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
     with pytest.raises(Stop):
         train(network, data, Settings(2, 35, 1e-3), torch.Generator(), on_epoch_end=refuse)
     assert not own_threads()
@@ -152,7 +152,7 @@ def test_all_threads_of_a_fit_have_one_torch_thread_whenever_another_fit_ends():
     network.encoder.register_forward_pre_hook(
         lambda *_: seen.add((threading.get_ident(), torch.get_num_threads()))
     )
-    data = TrainingSet(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
+    data = Batch(torch.tensor(series(), dtype=torch.float32), torch.full((70,), 80))
     settings = Settings(1, 70, 1e-3)
     train(network, data, settings, torch.Generator(), on_epoch_begin=another_fit_ends)
     assert len(seen) == 2
@@ -168,7 +168,7 @@ def wide_network():
 def walks():
     """Two batches of 35 series, each of which comes in two parts."""
     values = torch.randn((70, 60, 2), generator=torch.Generator().manual_seed(1)).cumsum(dim=1)
-    return TrainingSet(0.1 * values, torch.full((70,), 60))
+    return Batch(0.1 * values, torch.full((70,), 60))
 
 
 SETTINGS = Settings(4, 35, 1e-3, dropout=0.2, input_noise=0.3)
@@ -200,14 +200,14 @@ def test_fault_20_an_interrupt_amid_the_parts_of_a_batch(n_threads, is_compiled,
             time.sleep(0.05)
 
     if is_compiled:
-        run = WorkingPlace.run
+        run = Workspace.run
 
         def interrupted(place):
             press_ctrl_c_in_the_third_epoch()
             ended.append(run(place))
             return place
 
-        monkeypatch.setattr(WorkingPlace, "run", interrupted)
+        monkeypatch.setattr(Workspace, "run", interrupted)
     else:
         network.encoder.register_forward_pre_hook(press_ctrl_c_in_the_third_epoch)
         network.decoder.register_forward_hook(lambda *_: ended.append(1) and None)
@@ -271,7 +271,7 @@ def parts_of(n_series, n_timesteps, embedding_dim):
     network = RecurrentAutoencoder(Architecture(2, embedding_dim, 2 * embedding_dim))
     trainer = Trainer(network, Settings(1, 8, 1e-3), torch.Generator(), torch.device("cpu"))
     lengths = torch.full((n_series,), n_timesteps)
-    parts = trainer.micro_batches(TrainingSet(torch.zeros(n_series, n_timesteps, 2), lengths))
+    parts = trainer.micro_batches(Batch(torch.zeros(n_series, n_timesteps, 2), lengths))
     return [part.stop - part.start for part in parts]
 
 

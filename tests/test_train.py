@@ -9,11 +9,11 @@ import torch
 from sklearn.decomposition import PCA
 
 from seqfeat.exceptions import TrainingError
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
 from seqfeat.nn.initialization import initialize
 from seqfeat.nn.network import Architecture, RecurrentAutoencoder
-from seqfeat.training.sampler import length_buckets
+from seqfeat.training.sampler import bucket_batches
 from seqfeat.training.schedule import one_cycle
 from seqfeat.training.trainer import Settings, Trainer, train
 
@@ -39,7 +39,7 @@ def ragged():
     values = torch.randn((20, 7, 2), generator=generator(1))
     observed = (torch.arange(7) < lengths[:, None])[:, :, None].expand(20, 7, 2).clone()
     observed[3, 1, 0] = False
-    return TrainingSet(values * observed, lengths, observed, torch.tensor([0, 1] * 10))
+    return Batch(values * observed, lengths, observed, torch.tensor([0, 1] * 10))
 
 
 def gradients(network):
@@ -111,7 +111,7 @@ def test_it_explains_most_of_what_pca_explains():
     values = (values / values.std()).astype(np.float32)
     pca = PCA(2).fit(values).explained_variance_ratio_.sum()
     model = network(embedding_dim=8, n_channels=1)
-    data = TrainingSet(torch.from_numpy(values)[:, :, None], torch.full((64,), 10))
+    data = Batch(torch.from_numpy(values)[:, :, None], torch.full((64,), 10))
     settings = replace(SETTINGS, max_iter=150, learning_rate=1e-2, n_iter_no_change=150)
     history = train(model, data, settings, generator())
     assert 1 - history.best_loss / values.var() > 0.9 * pca
@@ -242,14 +242,14 @@ def test_the_learning_rate_rises_for_a_fifth_and_falls_to_nothing():
 
 def test_buckets_hold_every_row_once_and_like_lengths():
     lengths = torch.randint(1, 50, (203,), generator=generator(5))
-    batches = list(length_buckets(lengths, 8, generator(6)))
+    batches = list(bucket_batches(lengths, 8, generator(6)))
     assert sorted(torch.cat(batches).tolist()) == list(range(203))
     assert all(len(batch) <= 8 for batch in batches)
     spread = np.mean([np.ptp(lengths[batch].numpy()) for batch in batches])
     assert spread < 5
-    again = list(length_buckets(lengths, 8, generator(6)))
+    again = list(bucket_batches(lengths, 8, generator(6)))
     assert all(torch.equal(a, b) for a, b in zip(batches, again, strict=True))
-    assert not torch.equal(batches[0], next(length_buckets(lengths, 8, generator(9))))
+    assert not torch.equal(batches[0], next(bucket_batches(lengths, 8, generator(9))))
 
 
 def test_corruption_hides_whole_patches_and_leaves_padding_alone(ragged):

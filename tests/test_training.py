@@ -11,7 +11,7 @@ from tests.scarce import before_each_part
 from torch.nn.functional import cross_entropy
 
 from seqfeat.exceptions import TrainingError
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
 from seqfeat.nn.initialization import initialize
 from seqfeat.nn.kernels.weights import DECODER
@@ -62,7 +62,7 @@ def ragged():
     kept = torch.rand((18, 9, 2), generator=generator(1)) > 0.1
     observed = inside & kept
     values = torch.randn((18, 9, 2), generator=generator(2)) * observed
-    return TrainingSet(values, lengths, observed, torch.tensor([0, 1, 2] * 6))
+    return Batch(values, lengths, observed, torch.tensor([0, 1, 2] * 6))
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def waves():
     """Thirty-two sines of one length, in two channels."""
     phase = 6 * torch.rand((32, 1, 1), generator=generator(3))
     values = torch.sin(phase + torch.linspace(0, 5, 8)[:, None] * torch.tensor([1.0, 2.0]))
-    return TrainingSet(values, torch.full((32,), 8))
+    return Batch(values, torch.full((32,), 8))
 
 
 @pytest.fixture
 def noise():
     """Series that cannot be learned, only learned by heart."""
-    return TrainingSet(torch.randn((24, 4, 2), generator=generator(4)), torch.full((24,), 4))
+    return Batch(torch.randn((24, 4, 2), generator=generator(4)), torch.full((24,), 4))
 
 
 # The loss
@@ -254,7 +254,7 @@ def low_rank_set():
     rng = np.random.default_rng(5)
     flat = rng.normal(size=(64, 2)) @ rng.normal(size=(2, 12))
     flat = ((flat - flat.mean(axis=0)) / flat.std()).astype(np.float32)
-    return flat, TrainingSet(torch.from_numpy(flat.reshape(64, 6, 2)), torch.full((64,), 6))
+    return flat, Batch(torch.from_numpy(flat.reshape(64, 6, 2)), torch.full((64,), 6))
 
 
 def test_it_explains_most_of_what_a_linear_method_explains():
@@ -368,7 +368,7 @@ def test_the_same_seed_gives_the_same_bits(ragged):
 
 def test_the_number_of_threads_does_not_change_a_bit():
     # Matrices large enough that torch may divide their products among threads.
-    data = TrainingSet(torch.randn((64, 12, 2), generator=generator(6)), torch.full((64,), 12))
+    data = Batch(torch.randn((64, 12, 2), generator=generator(6)), torch.full((64,), 12))
     settings = replace(SETTINGS, max_iter=2, batch_size=32)
     start = RecurrentAutoencoder(Architecture(2, 32, 64))
     initialize(start, generator())

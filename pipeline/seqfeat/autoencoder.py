@@ -22,11 +22,11 @@ from sklearn.utils.validation import check_is_fitted
 from seqfeat.exceptions import InputError
 from seqfeat.inference.batched import decode, embed, rebuild
 from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.inference.fitted import cached_network, fitted_scaling, series_like_fitted
+from seqfeat.inference.fitted import cached_network, fitted_scaling, validate_series
 from seqfeat.nn.network import weights_of
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.series import Series
-from seqfeat.training.fit import Outcome, carry_out, warn_about
+from seqfeat.training.fit import FitResult, run_fit, warn_about
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, can_stream, needs_labels
 from seqfeat.training.plan import Plan, plan_epoch, plan_fit
 from seqfeat.training.progress import EpochReporter
@@ -65,7 +65,7 @@ class EmbeddingMixin(TransformerMixin):
             holds the ids of the series if `X` names them.
         """
         _refuse_unfitted(self)
-        series = series_like_fitted(self, X)
+        series = validate_series(self, X)
         network, device = cached_network(self)
         embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
         for rows, batch in embed(network, series, fitted_scaling(self), device):
@@ -135,7 +135,7 @@ class EmbeddingMixin(TransformerMixin):
             network makes of them, and NaN remains only behind the end of a series.
         """
         _refuse_unfitted(self)
-        series = series_like_fitted(self, X)
+        series = validate_series(self, X)
         network, device = cached_network(self)
         result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
         for batch in rebuild(network, series, fitted_scaling(self), device):
@@ -186,7 +186,7 @@ class EmbeddingMixin(TransformerMixin):
 
     def _evaluate(self, X: Any) -> Evaluation:
         _refuse_unfitted(self)
-        series = series_like_fitted(self, X)
+        series = validate_series(self, X)
         network, device = cached_network(self)
         return evaluate(network, series, fitted_scaling(self), device)
 
@@ -539,7 +539,7 @@ class LSTMAutoencoder(
         context = self._init_callback_context(max_subtasks=plan.settings.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         learned = learned | planned_attributes(plan)
-        outcome = carry_out(plan, EpochReporter(self, context, learned, X, y))
+        outcome = run_fit(plan, EpochReporter(self, context, learned, X, y))
         learned |= learned_attributes(outcome)
         if is_stream:
             learned |= stream_attributes(outcome, getattr(self, "loss_curve_", []))
@@ -576,13 +576,13 @@ def planned_attributes(plan: Plan) -> dict[str, Any]:
         "window_stride_": a.window_stride,
         "n_observed_": scaling.count,
         "mean_": scaling.mean,
-        "deviation_": scaling.deviation,
+        "deviation_": scaling.std,
         "scale_": scaling.scale,
         **({} if plan.classes is None else {"classes_": plan.classes}),
     }
 
 
-def learned_attributes(outcome: Outcome) -> dict[str, Any]:
+def learned_attributes(outcome: FitResult) -> dict[str, Any]:
     """Return what an estimator keeps of its training, by attribute name."""
     history = outcome.history
     return {
@@ -595,7 +595,7 @@ def learned_attributes(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def stream_attributes(outcome: Outcome, earlier: list[float]) -> dict[str, Any]:
+def stream_attributes(outcome: FitResult, earlier: list[float]) -> dict[str, Any]:
     """Return what an estimator keeps of one epoch over a part of a stream."""
     loss_curve = earlier + outcome.history.loss_curve
     return {

@@ -1,4 +1,4 @@
-"""A fitted model as its stages: what comes before the autoencoder, it, and what comes behind."""
+"""A fitted model as its parts: what comes before the autoencoder, it, and what comes behind."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sklearn.preprocessing import StandardScaler
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import InputError
 
-__all__ = ["Stages", "make_classifier", "stages_of"]
+__all__ = ["PipelineParts", "make_classifier", "pipeline_parts"]
 
 
 @dataclass(frozen=True)
-class Stages:
+class PipelineParts:
     """The steps of a model, in order.
 
     Attributes
@@ -47,7 +47,7 @@ class Stages:
         return _through(self.after, embeddings)
 
 
-def stages_of(model: Any) -> Stages:
+def pipeline_parts(model: Any) -> PipelineParts:
     """Take a model apart; nothing is copied.
 
     Parameters
@@ -79,7 +79,7 @@ def stages_of(model: Any) -> Stages:
             f"the last step is {type(classifier).__name__}, which predicts no classes; pass "
             "the pipeline without it, model[:-1]."
         )
-    return Stages(before, autoencoder, after, classifier)
+    return PipelineParts(before, autoencoder, after, classifier)
 
 
 def _steps(model: Any) -> Iterator[Any]:

@@ -66,7 +66,7 @@ def until_good(peer: Any, limit: float) -> tuple[float, float]:
         if left <= ENOUGH or seconds >= limit:
             return seconds, left
         # A twentieth of the limit between two looks; an optimizer made anew by each
-        # call, as sequitur's, then has time to settle.
+        # call, as sequitur's, then has time to freeze.
         time_left = min(limit / 20, limit - seconds)
         seconds += sum(peer.train(max(1, round(time_left / first))))
 

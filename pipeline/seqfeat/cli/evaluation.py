@@ -374,7 +374,7 @@ class RunningScore:
     def r_squared(self) -> float:
         """The share of the variance that the reconstruction explains."""
         scale = fitted_scaling(self._autoencoder).scale
-        total = float((self._spread.count * (self._spread.deviation / scale) ** 2).sum())
+        total = float((self._spread.count * (self._spread.std / scale) ** 2).sum())
         if total > 0.0:
             return 1.0 - self._squared_error / total
         return 1.0 if self._squared_error == 0.0 else 0.0

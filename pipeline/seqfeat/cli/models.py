@@ -21,7 +21,7 @@ from sklearn.utils.multiclass import type_of_target
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.outputs import check_suffix
-from seqfeat.pipeline import Stages, make_classifier, stages_of
+from seqfeat.pipeline import PipelineParts, make_classifier, pipeline_parts
 from seqfeat.runtime.device import resolve_device
 from seqfeat.saving.cards import Card
 from seqfeat.saving.persistence import checked_card, load
@@ -33,12 +33,12 @@ MODELS = (".joblib", ".skops")
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was loaded, with its card and its stages."""
+    """A model that was loaded, with its card and its parts."""
 
     path: Path
     card: Card
     estimator: Any
-    stages: Stages
+    parts: PipelineParts
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -48,11 +48,11 @@ class Model:
     @property
     def predicts(self) -> bool:
         """Whether there is a classifier."""
-        return self.stages.classifier is not None
+        return self.parts.classifier is not None
 
     def embed(self, X: Any) -> NDArray[Any]:
         """Return the embeddings of series."""
-        return np.asarray(self.stages.autoencoder.transform(self.stages.series(X)))
+        return np.asarray(self.parts.autoencoder.transform(self.parts.series(X)))
 
     def need_predictions(self) -> None:
         """Refuse a model that has learned features only."""
@@ -68,10 +68,10 @@ def open_model(options: argparse.Namespace) -> Model:
     path = Path(options.model)
     check_suffix(options.model, MODELS, "MODEL")
     estimator = load(path, trusted=options.trusted)
-    model = Model(path, checked_card(path), estimator, stages_of(estimator))
+    model = Model(path, checked_card(path), estimator, pipeline_parts(estimator))
     if options.device is not None:
         resolve_device(options.device)  # of a model's own device, absent, the CPU takes the place
-        model.stages.autoencoder.set_params(device=options.device)
+        model.parts.autoencoder.set_params(device=options.device)
     return model
 
 

@@ -13,7 +13,7 @@ from seqfeat.cli.console import Console
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.models import check_labels
 from seqfeat.cli.sources import Source, ids_of, naming_series
-from seqfeat.inference.fitted import input_attributes, series_like_fitted
+from seqfeat.inference.fitted import input_attributes, validate_series
 from seqfeat.series import LabelledSeries, as_series
 
 __all__ = ["as_classes", "comparable", "read_labelled", "read_test", "without_gaps"]
@@ -53,7 +53,7 @@ def read_test(source: Source, labelled: LabelledSeries, alike: LSTMAutoencoder) 
     ids = ids_of(X, 0)
     try:
         with naming_series(ids, is_trained=False):
-            series_like_fitted(alike, X)
+            validate_series(alike, X)
         return LabelledSeries(X, _test_labels(y, labelled, ids))
     except UserError as error:
         raise UserError(f"--test {source.name}: {error}") from error

@@ -14,7 +14,7 @@ import pandas as pd
 from seqfeat.cluster.extra import dask_module
 from seqfeat.cluster.models import SentModel, features_of
 from seqfeat.exceptions import InputError
-from seqfeat.pipeline import stages_of
+from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import from_long
 from seqfeat.series.long import refuse_unknown
 from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
@@ -104,7 +104,7 @@ def _columns(frame: Any, names: list[str]) -> Any:
 def _meta(model: Any, frame: Any, layout: LongLayout) -> pd.DataFrame:
     """Return the features of no series; what does not suit the model is found on the way."""
     X = layout.read(_one_row(frame))
-    length = stages_of(model).autoencoder.n_timesteps_in_
+    length = pipeline_parts(model).autoencoder.n_timesteps_in_
     zeros = np.zeros((length, X.iloc[0].shape[1]), dtype=X.iloc[0].dtype)
     X.iloc[0] = zeros
     features = features_of(model, X)

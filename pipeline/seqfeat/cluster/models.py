@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.cluster.extra import dask_module
 from seqfeat.exceptions import InputError
-from seqfeat.pipeline import stages_of
+from seqfeat.pipeline import pipeline_parts
 from seqfeat.runtime.device import single_threaded
 
 __all__ = ["SentModel", "features_of", "sent"]
@@ -41,7 +41,7 @@ def sent(model: Any) -> SentModel:
     NotFittedError
         If it is not fitted.
     """
-    autoencoder = stages_of(model).autoencoder
+    autoencoder = pipeline_parts(model).autoencoder
     if not hasattr(model, "transform"):
         raise InputError(
             "the model's last step does not transform. Pass the pipeline without it, model[:-1], "
@@ -54,7 +54,7 @@ def sent(model: Any) -> SentModel:
     key = dask_module("dask").delayed(pickle.loads)(pickled, dask_key_name=name)
     copy = pickle.loads(pickled)
     # Whatever runs here must not begin with CUDA, nor complain that there is none.
-    stages_of(copy).autoencoder.set_params(device="cpu")
+    pipeline_parts(copy).autoencoder.set_params(device="cpu")
     return SentModel(key, copy)
 
 

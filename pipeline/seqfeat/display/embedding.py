@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 
 from seqfeat.display.drawing import axes_or_new, qualitative_colours
 from seqfeat.exceptions import InputError
-from seqfeat.pipeline import stages_of
+from seqfeat.pipeline import pipeline_parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,8 +112,8 @@ class EmbeddingDisplay:
         ImportError
             If matplotlib or, for UMAP, umap-learn is missing.
         """
-        stages = stages_of(estimator)
-        embeddings = stages.features(stages.autoencoder.transform(stages.series(X)))
+        parts = pipeline_parts(estimator)
+        embeddings = parts.features(parts.autoencoder.transform(parts.series(X)))
         return cls.from_embeddings(
             embeddings, y, projection=projection, random_state=random_state, ax=ax
         )

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.display.drawing import axes_or_new
 from seqfeat.exceptions import InputError
-from seqfeat.pipeline import stages_of
+from seqfeat.pipeline import pipeline_parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ class LossCurveDisplay:
         ImportError
             If matplotlib is missing.
         """
-        autoencoder = stages_of(estimator).autoencoder
+        autoencoder = pipeline_parts(estimator).autoencoder
         check_is_fitted(autoencoder)
         has_head = autoencoder.target_weight > 0
         return cls.from_curves(

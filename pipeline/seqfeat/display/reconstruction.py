@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqfeat.display.drawing import axes_or_new, divided
-from seqfeat.display.reconstructions import rebuilt_rows, series_and_errors
+from seqfeat.display.reconstructions import reconstructed_rows, series_and_errors
 from seqfeat.exceptions import InputError
-from seqfeat.pipeline import stages_of
+from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import Series, as_series
 
 if TYPE_CHECKING:
@@ -131,11 +131,11 @@ class ReconstructionDisplay:
         ImportError
             If matplotlib is missing.
         """
-        stages = stages_of(estimator)
-        series, evaluation = series_and_errors(stages.autoencoder, stages.series(X))
+        parts = pipeline_parts(estimator)
+        series, evaluation = series_and_errors(parts.autoencoder, parts.series(X))
         errors = evaluation.squared_error / evaluation.n_values
         rows, kinds = _worst_and_typical(errors, n_series)
-        rebuilt = rebuilt_rows(stages.autoencoder, series, rows)
+        rebuilt = reconstructed_rows(parts.autoencoder, series, rows)
         names = _names(series, ids)
         display = cls(
             series.take(rows),

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.inference.batched import rebuild
 from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.inference.fitted import cached_network, fitted_scaling, series_like_fitted
+from seqfeat.inference.fitted import cached_network, fitted_scaling, validate_series
 from seqfeat.series import Series
 
-__all__ = ["rebuilt_rows", "series_and_errors"]
+__all__ = ["reconstructed_rows", "series_and_errors"]
 
 
 def series_and_errors(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Series, Evaluation]:
@@ -23,12 +23,12 @@ def series_and_errors(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Series, Eva
     One pass; of what was rebuilt, only the errors are kept.
     """
     check_is_fitted(autoencoder)
-    series = series_like_fitted(autoencoder, X)
+    series = validate_series(autoencoder, X)
     network, device = cached_network(autoencoder)
     return series, evaluate(network, series, fitted_scaling(autoencoder), device)
 
 
-def rebuilt_rows(
+def reconstructed_rows(
     autoencoder: LSTMAutoencoder, series: Series, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return what the network makes of some series, in their units, NaN behind each one's end.

@@ -27,14 +27,14 @@ from seqfeat.runtime.device import (
     to_device,
     use_one_thread,
 )
-from seqfeat.runtime.threads import SideBySide
+from seqfeat.runtime.threads import WorkerPool
 from seqfeat.series import Series
 from seqfeat.series.scaling import ChannelScaling
 
 if TYPE_CHECKING:
     from seqfeat.nn.kernels.embedder import Embedder
 
-__all__ = ["Rebuilt", "decode", "embed", "rebuild"]
+__all__ = ["Reconstruction", "decode", "embed", "rebuild"]
 
 BATCH_SERIES = {"cpu": 256, "cuda": 1024}
 """Series in a batch, at most."""
@@ -56,7 +56,7 @@ Floats = NDArray[np.float32]
 T = TypeVar("T")
 
 
-class Rebuilt(NamedTuple):
+class Reconstruction(NamedTuple):
     """A batch of series and what the network makes of them, both scaled.
 
     ``scaled`` and ``rebuilt`` have shape (B, T, C), ``observed`` the same or is
@@ -93,11 +93,11 @@ def rebuild(
     scaling: ChannelScaling,
     device: torch.device,
     rows: NDArray[np.int64] | None = None,
-) -> Iterator[Rebuilt]:
+) -> Iterator[Reconstruction]:
     """Yield batches of series, or of some rows, beside their reconstructions, by length."""
     embedder = compiled_embedder(network) if device.type == "cpu" else None
 
-    def run(rows: NDArray[np.int64]) -> Rebuilt:
+    def run(rows: NDArray[np.int64]) -> Reconstruction:
         scaled = scaling.apply(series, rows)
         n_timesteps = scaled.shape[1]
         if embedder is not None:
@@ -106,7 +106,7 @@ def rebuild(
             embeddings = _encode(network, scaled, series, rows, device)
         rebuilt = network.decode(embeddings, n_timesteps).cpu().numpy()
         observed = None if series.is_dense else ~np.isnan(series.values[rows, :n_timesteps])
-        return Rebuilt(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
+        return Reconstruction(rows, scaled, observed, rebuilt, embeddings.cpu().numpy())
 
     size = _batch_size(series.values.shape, device, _most_timesteps(network, embedder))
     return _batched(run, _order_of_length(series, rows), size, device)
@@ -189,14 +189,14 @@ def _batched(
     run_one = run_in_torch if in_torch else run
     mode: Callable[[], AbstractContextManager[None]] = single_threaded if in_torch else nullcontext
     start, n_side_by_side = 0, _batches_side_by_side(len(order), size, device)
-    threads = SideBySide(n_side_by_side, use_one_thread) if in_torch else SideBySide(n_side_by_side)
-    with threads as side_by_side:
+    threads = WorkerPool(n_side_by_side, use_one_thread) if in_torch else WorkerPool(n_side_by_side)
+    with threads as pool:
         while start < len(order):
             stop = min(start + n_side_by_side * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
             results: list[T] = []
             with halving_on_out_of_memory(halve, device), mode():
-                results = list(side_by_side.map(run_one, batches))
+                results = list(pool.map(run_one, batches))
             yield from results
             start = stop if results else start
 
@@ -213,7 +213,7 @@ def _batches_side_by_side(n_series: int, size: int, device: torch.device) -> int
 
 def _order_of_length(series: Series, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     rows = np.arange(len(series)) if rows is None else rows
-    if series.is_stored:
+    if series.is_lazy:
         order = np.lexsort((series.lengths[rows], rows // STORED_ROWS))
     else:
         order = np.argsort(series.lengths[rows], kind="stable")

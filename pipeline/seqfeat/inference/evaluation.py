@@ -100,12 +100,12 @@ class _Tally(NamedTuple):
         )
 
     def evaluation(self) -> Evaluation:
-        total = float((self.values.count * self.values.deviation**2).sum())
+        total = float((self.values.count * self.values.std**2).sum())
         return Evaluation(
             self.squared_error,
             self.n_values,
             _r_squared(float(self.squared_error.sum()), total),
-            float(self.embeddings.deviation.max()),
+            float(self.embeddings.std.max()),
         )
 
 

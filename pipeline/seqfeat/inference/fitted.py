@@ -26,7 +26,7 @@ __all__ = [
     "cached_network",
     "fitted_scaling",
     "input_attributes",
-    "series_like_fitted",
+    "validate_series",
 ]
 
 _Entry = tuple[Weights, torch.device, RecurrentAutoencoder]
@@ -41,7 +41,7 @@ def cached_network(estimator: Any) -> tuple[RecurrentAutoencoder, torch.device]:
         entry = _entries.get(estimator)
         if entry is None or entry[0] is not estimator.weights_ or entry[1] != device:
             network = build_network(Architecture(**estimator.architecture_), estimator.weights_)
-            network.to(device).settle()
+            network.to(device).freeze()
             entry = (estimator.weights_, device, network)
             _entries[estimator] = entry
     return entry[2], device
@@ -81,7 +81,7 @@ def _width(series: Series) -> int:
     return int(series.values.shape[1]) if series.form == "table" else series.n_timesteps
 
 
-def series_like_fitted(estimator: Any, X: Any) -> Series:
+def validate_series(estimator: Any, X: Any) -> Series:
     """Convert `X` and refuse what differs from the input of `fit`.
 
     Raises

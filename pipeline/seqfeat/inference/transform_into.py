@@ -11,7 +11,7 @@ import numpy as np
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.atomic_files import replacing
-from seqfeat.series.lazy_array import StoredArray, is_stored
+from seqfeat.series.lazy_array import LazyArray, is_lazy
 
 __all__ = ["transform_into"]
 
@@ -65,7 +65,7 @@ def transform_into(model: Any, X: Any, target: Any) -> Any:
             f"model is {type(model).__name__}, which has no transform; pass an LSTMAutoencoder, or "
             "a Pipeline without its classifier: model[:-1]."
         )
-    series = StoredArray(X) if is_stored(X) else X
+    series = LazyArray(X) if is_lazy(X) else X
     n_samples = len(series)
     first = _part(series, slice(0, min(n_samples, _part_size(series))))
     features = np.asarray(model.transform(first))

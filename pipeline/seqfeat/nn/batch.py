@@ -1,6 +1,6 @@
 """What a training step is fed: series as tensors, in batches of like length.
 
-A `Source` is what training reads: a `TrainingSet`, which is in memory, or a set of
+A `Source` is what training reads: a `Batch`, which is in memory, or a set of
 which no more than a region is. Its series are counted over all processes that train
 together; each holds some, and a `Share` says where they stand in a batch. Torch only.
 """
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from seqfeat.runtime.device import to_device
 
-__all__ = ["Loaded", "Share", "TrainingSet"]
+__all__ = ["Batch", "Chunk", "Share"]
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingSet:
+class Batch:
     """Scaled series as tensors on the CPU.
 
     Attributes
@@ -63,11 +63,11 @@ class TrainingSet:
         """Found once, as every batch asks."""
         return common_length(self.lengths)
 
-    def load(self, rows: Tensor) -> Loaded:
+    def load(self, rows: Tensor) -> Chunk:
         """Return itself, in memory as it is."""
-        return Loaded(self)
+        return Chunk(self)
 
-    def take(self, rows: Tensor) -> TrainingSet:
+    def take(self, rows: Tensor) -> Batch:
         """Return the given rows, cut to their longest series."""
         # Indexing takes three times as long as index_select.
         n_timesteps = self._common_length
@@ -76,44 +76,44 @@ class TrainingSet:
         else:
             lengths = self.lengths.index_select(0, rows)
             n_timesteps = int(lengths.max()) if lengths.numel() else 0
-        return TrainingSet(
+        return Batch(
             self.values[:, :n_timesteps].index_select(0, rows),
             lengths,
             None if self.observed is None else self.observed[:, :n_timesteps].index_select(0, rows),
             None if self.targets is None else self.targets[rows],
         )
 
-    def rows(self, rows: slice) -> TrainingSet:
+    def rows(self, rows: slice) -> Batch:
         """Return a slice of the rows, as views and without cutting."""
         return self._map(lambda tensor: tensor[rows])
 
-    def on(self, device: torch.device) -> TrainingSet:
+    def on(self, device: torch.device) -> Batch:
         """Return the set on a device."""
         return self._map(lambda tensor: to_device(tensor, device))
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> TrainingSet:
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         parts = (self.values, self.lengths, self.observed, self.targets)
-        return TrainingSet(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
+        return Batch(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class Chunk:
     """Series in memory, found by their rows in the set that they are of.
 
     Attributes
     ----------
-    series : TrainingSet
+    series : Batch
     rows : Tensor of shape (N,), ascending, or None
         Their rows; None if `series` is the set.
     is_share : bool
         Whether other processes hold series of these rows as well.
     """
 
-    series: TrainingSet
+    series: Batch
     rows: Tensor | None = None
     is_share: bool = False
 
-    def take(self, rows: Tensor) -> tuple[TrainingSet, Tensor | None]:
+    def take(self, rows: Tensor) -> tuple[Batch, Tensor | None]:
         """Return those of the rows that are here, and where in `rows` they stand.
 
         The latter is None if all are here.

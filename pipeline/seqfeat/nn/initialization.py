@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.nn.pooling import steps_inside
 
@@ -46,9 +46,7 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def fit_encoder(
-    network: RecurrentAutoencoder, data: TrainingSet, generator: torch.Generator
-) -> None:
+def fit_encoder(network: RecurrentAutoencoder, data: Batch, generator: torch.Generator) -> None:
     """Set the first and the last of the encoder's maps by what the series in `data` are like.
 
     For an encoder with statistics pooling (Krähenbühl et al., 2016, fit a
@@ -69,9 +67,7 @@ def fit_encoder(
     _project_on_components(projection, summaries, generator)
 
 
-def _encoder_inputs(
-    network: RecurrentAutoencoder, data: TrainingSet
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _encoder_inputs(network: RecurrentAutoencoder, data: Batch) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield windows and their number, for a batch of the series after the other."""
     a, (_, n_timesteps, n_channels) = network.architecture, data.values.shape
     values_per_series = max(1, n_timesteps // a.window_stride) * a.window_len * n_channels
@@ -81,9 +77,7 @@ def _encoder_inputs(
         yield network.encoder_inputs(part.values, part.lengths)
 
 
-def _whiten_inputs(
-    network: RecurrentAutoencoder, data: TrainingSet, generator: torch.Generator
-) -> None:
+def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.Generator) -> None:
     """Draw input weights that see each direction in a window about equally.
 
     Consecutive values are much alike: drawn independently, weights see little
@@ -99,7 +93,7 @@ def _whiten_inputs(
         layer.weight_ih_l0.copy_(weights.reshape_as(layer.weight_ih_l0))
 
 
-def _window_covariance(network: RecurrentAutoencoder, data: TrainingSet) -> Tensor:
+def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
     """Return the mean product of any two timesteps in a window. Shape: (W, W)."""
     length = network.architecture.window_len
     total, count = torch.zeros(length, length, dtype=torch.float64), 0

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.runtime.device import mixed_precision
 
-__all__ = ["Objective", "Weighting"]
+__all__ = ["Loss", "LossWeights"]
 
 
-class Weighting(NamedTuple):
+class LossWeights(NamedTuple):
     """What a squared error and a cross-entropy count in the loss."""
 
     squared_error: float
     entropy: float
 
 
-class Objective:
+class Loss:
     """The training loss of a network.
 
     Squared error per observed value; with labels and a head for them also
@@ -39,7 +39,7 @@ class Objective:
         self.device = device
 
     def gradients(
-        self, corrupted: tuple[TrainingSet, Corruption], n_values: int, n_samples: int
+        self, corrupted: tuple[Batch, Corruption], n_values: int, n_samples: int
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
         """Return what a part adds to a loss over `n_values` values of `n_samples` series.
 
@@ -55,13 +55,13 @@ class Objective:
         gradients = torch.autograd.grad(loss, list(self.network.parameters()), allow_unused=True)
         return loss.detach(), gradients
 
-    def weighting(self, part: TrainingSet, n_values: int, n_samples: int) -> Weighting:
+    def weighting(self, part: Batch, n_values: int, n_samples: int) -> LossWeights:
         """Return what counts how much in a loss over `n_values` values of `n_samples` series."""
         is_labelled = part.targets is not None and self.network.head is not None
         share = self.target_weight if is_labelled else 0.0
-        return Weighting((1 - share) / n_values, share / n_samples)
+        return LossWeights((1 - share) / n_values, share / n_samples)
 
-    def sums(self, part: TrainingSet) -> Tensor:
+    def sums(self, part: Batch) -> Tensor:
         """Return what `loss_of_sums` takes, which may be added up over parts. Shape: (4,)."""
         squared_error, entropy = self._errors(part, Corruption())
         n_labelled = 0 if entropy is None else len(part)
@@ -77,7 +77,7 @@ class Objective:
         weight = self.target_weight
         return (1 - weight) * squared_error / n_values + weight * entropy / n_labelled
 
-    def _errors(self, part: TrainingSet, corruption: Corruption) -> tuple[Tensor, Tensor | None]:
+    def _errors(self, part: Batch, corruption: Corruption) -> tuple[Tensor, Tensor | None]:
         """Return squared error and cross-entropy, both summed; the latter may be None."""
         part, corruption = part.on(self.device), corruption.on(self.device)
         with mixed_precision(self.device):

@@ -275,7 +275,7 @@ class RecurrentAutoencoder(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.embedder: Any = None
-        self.is_settled = False
+        self.is_frozen = False
         self.encoder = Encoder(architecture)
         self.decoder = Decoder(architecture)
         self.head: nn.Linear | None = None
@@ -294,18 +294,18 @@ class RecurrentAutoencoder(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled programs belong to a process, and a copy, which may be trained, writes its own.
-        return {**self.__dict__, "embedder": None, "is_settled": False}
+        return {**self.__dict__, "embedder": None, "is_frozen": False}
 
     def prepare(self) -> None:
         """Make ready to run in several threads; see `LSTMLayer.prepare`."""
         for layer in self.layers:
             layer.prepare()
 
-    def settle(self) -> None:
+    def freeze(self) -> None:
         """Make ready for inference. The weights must not change any more; only copies may."""
         self.eval().requires_grad_(False)
         self.prepare()
-        self.is_settled = True
+        self.is_frozen = True
 
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.

@@ -29,8 +29,8 @@ def shortened(name: Any, longest: int = LONGEST_NAME) -> str:
 
 def model_facts(findings: Findings) -> Facts:
     """Return what was trained on what."""
-    stages, autoencoder = findings.stages, findings.stages.autoencoder
-    steps = [*stages.before, autoencoder, *stages.after, stages.classifier]
+    parts, autoencoder = findings.parts, findings.parts.autoencoder
+    steps = [*parts.before, autoencoder, *parts.after, parts.classifier]
     n_weights = sum(weights.size for weights in autoencoder.weights_.values())
     observed = autoencoder.n_observed_
     facts = [
@@ -49,8 +49,8 @@ def model_facts(findings: Findings) -> Facts:
         ),
         ("Training", _training(autoencoder)),
     ]
-    if stages.classifier is not None:
-        classes = stages.classifier.classes_
+    if parts.classifier is not None:
+        classes = parts.classifier.classes_
         shown = ", ".join(shortened(name, 40) for name in classes[:20])
         more = f" and {len(classes) - 20:,} more" if len(classes) > 20 else ""
         facts.append(("Classes", f"{len(classes):,}: {shown}{more}"))

@@ -153,7 +153,7 @@ def series_plot(channel_names: list[str], height: int) -> Any:
 
 def loss_curves(findings: Findings) -> Any | None:
     """Return the losses of the fit, or None if there was no epoch."""
-    autoencoder = findings.stages.autoencoder
+    autoencoder = findings.parts.autoencoder
     if not autoencoder.loss_curve_:
         return None
     from bokeh.models import BasicTickFormatter, FixedTicker

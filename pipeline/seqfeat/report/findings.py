@@ -17,11 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from seqfeat.display.embedding import principal_plane
 from seqfeat.display.reconstructions import series_and_errors
 from seqfeat.exceptions import InputError
-from seqfeat.pipeline import Stages, stages_of
+from seqfeat.pipeline import PipelineParts, pipeline_parts
 from seqfeat.report.sampling import Drawing, draw_series, drawable, sampled_rows
 from seqfeat.report.scores import Scores, score_predictions
 from seqfeat.series import Series
-from seqfeat.training.labels import refuse_foreign_labels
+from seqfeat.training.labels import check_labels
 
 __all__ = ["Findings", "find"]
 
@@ -36,7 +36,7 @@ class Findings:
     ----------
     model : estimator
         What was asked about.
-    stages : Stages
+    parts : PipelineParts
         Its parts.
     series : Series
         All series.
@@ -65,7 +65,7 @@ class Findings:
     """
 
     model: Any
-    stages: Stages
+    parts: PipelineParts
     series: Series
     names: list[str]
     channel_names: list[str]
@@ -99,19 +99,19 @@ def find(
 ) -> Findings:
     """Run a model over series; see `seqfeat.report.save_report` for the parameters."""
     check_is_fitted(model)
-    stages = stages_of(model)
+    parts = pipeline_parts(model)
     seconds: dict[str, float] = {}
-    X = stages.series(X)
+    X = parts.series(X)
     series, evaluation = _timed(
-        seconds, "reconstructing", lambda: series_and_errors(stages.autoencoder, X)
+        seconds, "reconstructing", lambda: series_and_errors(parts.autoencoder, X)
     )
     labels, all_names = _labels(y, series), _names(ids, series)
     channels = _channel_names(channel_names, series)
-    embeddings = _timed(seconds, "embedding", lambda: stages.autoencoder.transform(X))
-    features = stages.features(embeddings)
+    embeddings = _timed(seconds, "embedding", lambda: parts.autoencoder.transform(X))
+    features = parts.features(embeddings)
     predictions = None
-    if stages.classifier is not None:
-        classifier = stages.classifier
+    if parts.classifier is not None:
+        classifier = parts.classifier
         predictions = _timed(
             seconds, "classifying", lambda: np.asarray(classifier.predict(features))
         )
@@ -125,19 +125,19 @@ def find(
     positions, explained = principal_plane(np.asarray(features, dtype=np.float64))
     return Findings(
         model=model,
-        stages=stages,
+        parts=parts,
         series=series,
         names=[all_names[row] for row in rows],
         channel_names=channels,
         labels=labels,
         predictions=predictions,
-        confidences=_confidences(stages.classifier, features, predictions, rows),
+        confidences=_confidences(parts.classifier, features, predictions, rows),
         scores=scores,
         errors=errors,
         r_squared=evaluation.r_squared,
         positions=positions[rows],
         explained=explained,
-        drawing=draw_series(stages.autoencoder, series, rows, n_steps),
+        drawing=draw_series(parts.autoencoder, series, rows, n_steps),
         seconds=seconds,
     )
 
@@ -152,7 +152,7 @@ def _timed(seconds: dict[str, float], name: str, run: Callable[[], T]) -> T:
 def _labels(y: Any, series: Series) -> NDArray[Any] | None:
     if y is None:
         return None
-    refuse_foreign_labels(y, series)
+    check_labels(y, series)
     missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object).ravel()))
     if len(missing):
         raise InputError(

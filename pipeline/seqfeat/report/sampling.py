@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.display.reconstructions import rebuilt_rows
+from seqfeat.display.reconstructions import reconstructed_rows
 from seqfeat.series import Series
 
 __all__ = ["MOST_CHANNELS", "Drawing", "draw_series", "drawable", "sampled_rows", "thinned"]
@@ -99,7 +99,7 @@ def draw_series(autoencoder: LSTMAutoencoder, series: Series, rows: Ints, n_step
     pairs: list[Floats] = []
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
-        rebuilt = rebuilt_rows(autoencoder, series, part)[:, :, :MOST_CHANNELS]
+        rebuilt = reconstructed_rows(autoencoder, series, part)[:, :, :MOST_CHANNELS]
         for row, other in zip(part, rebuilt, strict=True):
             length = int(series.lengths[row])
             values = series.values[row, :length, :MOST_CHANNELS].astype(np.float64)

@@ -16,7 +16,7 @@ import numpy as np
 from seqfeat.exceptions import ModelFileError, ModelVersionError
 from seqfeat.version import __version__, release
 
-__all__ = ["CheckedStateMixin", "refuse_newer"]
+__all__ = ["CheckedStateMixin", "check_version"]
 
 VERSION_KEY = "_seqfeat_version"
 CHECKSUM_KEY = "_checksum"
@@ -33,7 +33,7 @@ class CheckedStateMixin:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        refuse_newer(f"this {type(self).__name__}", state.pop(VERSION_KEY, None))
+        check_version(f"this {type(self).__name__}", state.pop(VERSION_KEY, None))
         expected = state.pop(CHECKSUM_KEY, None)
         if expected is not None and expected != _checksum(state):
             raise ModelFileError(
@@ -49,7 +49,7 @@ def _later_parameters(kind: type) -> dict[str, Any]:
     return {one.name: one.default for one in parameters if one.default is not one.empty}
 
 
-def refuse_newer(what: str, version: str | None) -> None:
+def check_version(what: str, version: str | None) -> None:
     """Refuse what a newer seqfeat saved."""
     if version is not None and release(version) > release(__version__):
         raise ModelVersionError(

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import finalize
 
-__all__ = ["SideBySide"]
+__all__ = ["WorkerPool"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def _end(workers: list[Worker]) -> None:
     workers.clear()
 
 
-class SideBySide:
+class WorkerPool:
     """Runs a function on several inputs at once and keeps their order.
 
     A context manager: its threads start with the first call that needs them and

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, ModelVersionWarning
 from seqfeat.runtime.atomic_files import pending_path, promote, replace_pair
-from seqfeat.runtime.checked_state import refuse_newer
+from seqfeat.runtime.checked_state import check_version
 from seqfeat.saving.cards import (
     CARD_VERSION,
     Card,
@@ -331,7 +331,7 @@ def _complete(card: Card, target: Path) -> Card:
 
 def _check_versions(target: Path, card: Card) -> None:
     saved, here = card["versions"], installed_versions()
-    refuse_newer(str(target), saved["seqfeat"])
+    check_version(str(target), saved["seqfeat"])
     if card["card_version"] > CARD_VERSION:
         raise ModelVersionError(
             f"{target} has a card of version {card['card_version']}, saved by seqfeat "

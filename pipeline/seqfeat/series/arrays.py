@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError, LayoutWarning
-from seqfeat.series.lazy_array import StoredArray
+from seqfeat.series.lazy_array import LazyArray
 from seqfeat.series.numbers import as_numbers
 from seqfeat.series.series import Series, array_of_arrays
 
@@ -116,7 +116,7 @@ def _as_item(index: int, item: Any) -> NDArray[Any]:
     return array
 
 
-def from_array(array: NDArray[Any] | StoredArray, ids: pd.Index[Any] | None = None) -> Series:
+def from_array(array: NDArray[Any] | LazyArray, ids: pd.Index[Any] | None = None) -> Series:
     """Return an array of shape (N, T, C) or (N, T) as `Series`, unchecked."""
     if array.ndim > 0 and len(array) == 0:
         raise InputError(
@@ -130,15 +130,15 @@ def from_array(array: NDArray[Any] | StoredArray, ids: pd.Index[Any] | None = No
             "required: every series needs at least 1 timestep and 1 channel."
         )
     lengths = np.full(len(array), array.shape[1], dtype=np.int64)
-    if isinstance(array, StoredArray):
+    if isinstance(array, LazyArray):
         form: Literal["table", "array"] = "table" if array.ndim == 2 else "array"
-        return Series(StoredArray(array.array, array.ndim == 2), lengths, form=form)
+        return Series(LazyArray(array.array, array.ndim == 2), lengths, form=form)
     if array.ndim == 2:
         return Series(array[:, :, None], lengths, form="table", ids=ids)
     return Series(array, lengths)
 
 
-def _wrong_dimensions(array: NDArray[Any] | StoredArray) -> str:
+def _wrong_dimensions(array: NDArray[Any] | LazyArray) -> str:
     expected = (
         f"Expected 2D or 3D array, got {array.ndim}D array instead (shape={array.shape}): seqfeat "
         "reads (n_samples, n_timesteps, n_channels), or (n_samples, n_timesteps) for one channel. "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
 from seqfeat.series.arrays import as_items, from_array, from_items
-from seqfeat.series.lazy_array import StoredArray, is_stored
+from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import from_multi_index
 from seqfeat.series.numbers import as_numbers, numeric_columns
 from seqfeat.series.series import Series
@@ -72,8 +72,8 @@ def _unchecked(X: Any) -> Series:
         if isinstance(X.index, pd.MultiIndex):
             return from_multi_index(X)
         return from_array(numeric_columns(X), ids=X.index)
-    if is_stored(X):
-        return from_array(StoredArray(X))
+    if is_lazy(X):
+        return from_array(LazyArray(X))
     items = as_items(X)
     if items is None:
         return from_array(as_numbers(X))
@@ -111,7 +111,7 @@ def _is_finite(series: Series) -> bool:
     A finite sum has neither NaN nor an infinity in it, and takes a look at each value only.
     """
     values = series.values
-    if isinstance(values, StoredArray):
+    if isinstance(values, LazyArray):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(np.add.reduce(values, axis=None))

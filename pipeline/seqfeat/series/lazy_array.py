@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.numbers import as_numbers
 
-__all__ = ["StoredArray", "is_stored"]
+__all__ = ["LazyArray", "is_lazy"]
 
 LIBRARIES = {"zarr", "h5py", "dask"}
 
 
-def is_stored(X: Any) -> bool:
+def is_lazy(X: Any) -> bool:
     """Tell whether `X` is an array of Zarr, h5py or Dask."""
     return type(X).__module__.partition(".")[0] in LIBRARIES and hasattr(X, "shape")
 
 
-class StoredArray:
+class LazyArray:
     """A view of a stored array that gives NumPy arrays, of the rows that are asked for.
 
     Parameters

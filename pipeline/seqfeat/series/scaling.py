@@ -43,13 +43,13 @@ class ChannelScaling:
         Observed values.
     mean : ndarray of shape (C,)
         Their mean; 0 where nothing was observed.
-    deviation : ndarray of shape (C,)
+    std : ndarray of shape (C,)
         Their standard deviation, 0 for a constant channel.
     """
 
     count: Floats
     mean: Floats
-    deviation: Floats
+    std: Floats
 
     @cached_property
     def scale(self) -> Floats:
@@ -58,7 +58,7 @@ class ChannelScaling:
         A spread no larger than what rounding leaves of a constant counts as none.
         """
         rounding = ROUNDING * np.abs(self.mean)
-        return np.where(self.deviation > rounding, self.deviation, 1.0)
+        return np.where(self.std > rounding, self.std, 1.0)
 
     @cached_property
     def mean_and_scale(self) -> Floats:
@@ -70,11 +70,11 @@ class ChannelScaling:
         count = self.count + other.count
         share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)
         shift = other.mean - self.mean
-        unit = np.maximum(np.maximum(self.deviation, other.deviation), np.abs(shift))
+        unit = np.maximum(np.maximum(self.std, other.std), np.abs(shift))
         unit = np.where(unit > 0, unit, 1.0)
         variance = (
-            (1 - share) * (self.deviation / unit) ** 2
-            + share * (other.deviation / unit) ** 2
+            (1 - share) * (self.std / unit) ** 2
+            + share * (other.std / unit) ** 2
             + share * (1 - share) * (shift / unit) ** 2
         )
         return ChannelScaling(count, self.mean + share * shift, unit * np.sqrt(variance))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqfeat.series.lazy_array import StoredArray
+from seqfeat.series.lazy_array import LazyArray
 
 __all__ = ["FrameRows", "Series"]
 
@@ -37,7 +37,7 @@ class Series:
 
     Attributes
     ----------
-    values : ndarray or StoredArray of shape (N, T, C)
+    values : ndarray or LazyArray of shape (N, T, C)
         The numbers, in the dtype they came in. NaN marks what was not observed:
         the padding behind a shorter series and missing values inside it.
     lengths : ndarray of shape (N,), int64
@@ -54,7 +54,7 @@ class Series:
         For a frame, where its rows went.
     """
 
-    values: NDArray[Any] | StoredArray
+    values: NDArray[Any] | LazyArray
     lengths: NDArray[np.int64]
     is_complete: bool = True
     form: Form = "array"
@@ -75,9 +75,9 @@ class Series:
         return int(self.values.shape[2])
 
     @property
-    def is_stored(self) -> bool:
+    def is_lazy(self) -> bool:
         """Whether `values` is somewhere else, so that reading in order is quicker."""
-        return isinstance(self.values, StoredArray)
+        return isinstance(self.values, LazyArray)
 
     @cached_property
     def is_dense(self) -> bool:

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqfeat.exceptions import InputError
-from seqfeat.nn.batch import Loaded, TrainingSet
+from seqfeat.nn.batch import Batch, Chunk
 from seqfeat.runtime.ranks import Ranks
 from seqfeat.series import Series
 from seqfeat.series.scaling import ChannelScaling
 from seqfeat.training.sampler import is_one_region
 
-__all__ = ["ScaledSeries", "Shard"]
+__all__ = ["Dataset", "Shard"]
 
 BLOCK_BYTES = 2**20
 """Bytes of values, float64, that are scaled together."""
 
 
 @dataclass(frozen=True, eq=False)
-class ScaledSeries:
+class Dataset:
     """Some of the series of all processes, as training reads them.
 
     A set of one region is scaled once and stays in memory.
@@ -46,7 +46,7 @@ class ScaledSeries:
     shard: Shard
     targets: NDArray[np.int64] | None = None
     chosen: NDArray[np.int64] | None = None
-    _kept: list[Loaded] = field(default_factory=list)
+    _kept: list[Chunk] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.shard) if self.chosen is None else len(self.chosen)
@@ -87,7 +87,7 @@ class ScaledSeries:
         own = np.arange(start, stop) if self.chosen is None else self.chosen[start:stop]
         return own - self.shard.first
 
-    def load(self, rows: Tensor) -> Loaded:
+    def load(self, rows: Tensor) -> Chunk:
         """Return those of the rows, ascending, that this process holds, or more."""
         if not is_one_region(len(self), self.values_per_series):
             return self._read(rows)
@@ -95,15 +95,15 @@ class ScaledSeries:
             self._kept.append(self._read(torch.arange(len(self))))
         return self._kept[0]
 
-    def _read(self, rows: Tensor) -> Loaded:
+    def _read(self, rows: Tensor) -> Chunk:
         start, stop = self._own
         own = rows[(rows >= start) & (rows < stop)]
         places = own.numpy() if self.chosen is None else self.chosen[own.numpy()]
         scaled = self._scaled(places - self.shard.first)
         is_whole = len(own) == len(self)
-        return Loaded(scaled, None if is_whole else own, self._is_share)
+        return Chunk(scaled, None if is_whole else own, self._is_share)
 
-    def _scaled(self, rows: NDArray[np.int64]) -> TrainingSet:
+    def _scaled(self, rows: NDArray[np.int64]) -> Batch:
         """Return rows of `series`, scaled block by block."""
         series, n_timesteps = self.series, self.shard.n_timesteps
         shape = (len(rows), n_timesteps, series.n_channels)
@@ -116,7 +116,7 @@ class ScaledSeries:
             values[block, : scaled.shape[1]] = scaled
             if observed is not None:
                 observed[block, : scaled.shape[1]] = True if seen is None else seen
-        return TrainingSet(
+        return Batch(
             torch.from_numpy(values),
             torch.from_numpy(series.lengths[rows]),
             None if observed is None else torch.from_numpy(observed),

@@ -1,6 +1,6 @@
-"""One fit from beginning to end: a `Plan` in, an `Outcome` out.
+"""One fit from beginning to end: a `Plan` in, an `FitResult` out.
 
-`carry_out` scales the series, splits off the validation set, builds and trains
+`run_fit` scales the series, splits off the validation set, builds and trains
 the network and measures the result. It changes nothing but what it returns, so
 that a fit which fails leaves its estimator as it was.
 """
@@ -27,7 +27,7 @@ from seqfeat.training.plan import Plan
 from seqfeat.training.sampler import sample
 from seqfeat.training.trainer import Settings, train
 
-__all__ = ["Outcome", "carry_out", "warn_about"]
+__all__ = ["FitResult", "run_fit", "warn_about"]
 
 LEAST_R_SQUARED = 0.05
 """A reconstruction that explains less is reported as a collapse."""
@@ -36,7 +36,7 @@ LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class FitResult:
     """A trained network, how it came about and how well it rebuilds the watched series.
 
     ``quality`` is measured on the validation set, or else on the training set.
@@ -57,7 +57,7 @@ class Observer(Protocol):
         """Take note that an epoch ended; return whether to stop."""
 
 
-def carry_out(plan: Plan, observer: Observer) -> Outcome:
+def run_fit(plan: Plan, observer: Observer) -> FitResult:
     """Fit as planned. `observer` sees every epoch and may stop the training."""
     resumed = plan.ranks.first(plan.checkpoints.newest() if plan.checkpoints else None)
     if resumed is not None:
@@ -93,7 +93,7 @@ def carry_out(plan: Plan, observer: Observer) -> Outcome:
     quality = evaluate(
         network, plan.series, plan.scaling, plan.device, rows=watched, ranks=plan.ranks
     )
-    return Outcome(network, history, quality)
+    return FitResult(network, history, quality)
 
 
 def split_rows(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -127,13 +127,13 @@ def _can_stratify(targets: NDArray[np.int64] | None, n_held_out: int) -> bool:
     return bool(counts.min() >= 2 and len(counts) <= min(n_held_out, len(targets) - n_held_out))
 
 
-def warn_about(outcome: Outcome, settings: Settings) -> None:
+def warn_about(outcome: FitResult, settings: Settings) -> None:
     """Warn of a fit that ended badly, and say what to change."""
     for message in _complaints(outcome, settings):
         warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
 
-def _complaints(outcome: Outcome, settings: Settings) -> Iterator[str]:
+def _complaints(outcome: FitResult, settings: Settings) -> Iterator[str]:
     history, quality = outcome.history, outcome.quality
     if history.stop_reason == "diverged":
         yield (

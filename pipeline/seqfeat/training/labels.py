@@ -15,10 +15,10 @@ from seqfeat.exceptions import InputError
 from seqfeat.runtime.ranks import Ranks
 from seqfeat.series import Series
 
-__all__ = ["encode_labels", "encode_labels_of_all", "refuse_foreign_labels"]
+__all__ = ["check_labels", "encode_labels", "encode_labels_of_all"]
 
 
-def refuse_foreign_labels(y: Any, series: Series) -> None:
+def check_labels(y: Any, series: Series) -> None:
     """Refuse labels that cannot belong to the series, also where they are not used.
 
     A classifier behind the autoencoder would do so after the training. And labels

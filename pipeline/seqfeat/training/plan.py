@@ -19,7 +19,7 @@ from seqfeat.inference.fitted import (
     INPUT_ATTRIBUTES,
     fitted_scaling,
     input_attributes,
-    series_like_fitted,
+    validate_series,
 )
 from seqfeat.nn.network import Architecture, Weights
 from seqfeat.runtime.device import resolve_device
@@ -27,8 +27,8 @@ from seqfeat.runtime.ranks import ALONE, Ranks, current_ranks
 from seqfeat.series import Series, as_series, warn_if_transposed
 from seqfeat.series.scaling import ChannelScaling, channel_scaling, identity_scaling
 from seqfeat.training.checkpoints import Checkpoints, digest
-from seqfeat.training.dataset import ScaledSeries, Shard
-from seqfeat.training.labels import encode_labels_of_all, refuse_foreign_labels
+from seqfeat.training.dataset import Dataset, Shard
+from seqfeat.training.labels import check_labels, encode_labels_of_all
 from seqfeat.training.parameters import needs_labels
 from seqfeat.training.trainer import Settings
 from seqfeat.version import __version__
@@ -125,7 +125,7 @@ def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tup
 
 def _labelled(series: Series, y: Any) -> Series:
     """Return series whose labels these can be, used or not."""
-    refuse_foreign_labels(y, series)
+    check_labels(y, series)
     return series
 
 
@@ -135,7 +135,7 @@ def _common_scaling(ranks: Ranks, series: Series) -> ChannelScaling:
 
 def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
     ranks = current_ranks()
-    series = ranks.attempt(lambda: _labelled(series_like_fitted(estimator, X), y))
+    series = ranks.attempt(lambda: _labelled(validate_series(estimator, X), y))
     shard = Shard.among(ranks, series)
     known, targets = getattr(estimator, "classes_", None), None
     if known is not None:
@@ -313,10 +313,10 @@ class Plan:
     shard: Shard | None = None
     ranks: Ranks = ALONE
 
-    def source(self, chosen: NDArray[np.int64] | None = None) -> ScaledSeries:
+    def source(self, chosen: NDArray[np.int64] | None = None) -> Dataset:
         """Return the series that the processes have together, or some, as training reads them."""
         shard = Shard.whole(self.series) if self.shard is None else self.shard
-        return ScaledSeries(self.series, self.scaling, shard, self.targets, chosen)
+        return Dataset(self.series, self.scaling, shard, self.targets, chosen)
 
     def keep(self, n_iter: int, state: Callable[[], dict[str, Any]]) -> None:
         """Write a checkpoint where one is due."""

@@ -16,15 +16,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seqfeat.nn.batch import Loaded, TrainingSet, common_length
+from seqfeat.nn.batch import Batch, Chunk, common_length
 from seqfeat.runtime.ranks import Ranks
 
 __all__ = [
     "MAX_SERIES",
     "REGION_BYTES",
     "Source",
+    "bucket_batches",
     "is_one_region",
-    "length_buckets",
     "regions_in_order",
     "sample",
     "shuffled_regions",
@@ -74,9 +74,7 @@ MAX_SERIES = 1024
 """Enough for what initial weights need to know."""
 
 
-def sample(
-    source: Source, batch_size: int, generator: torch.Generator, ranks: Ranks
-) -> TrainingSet:
+def sample(source: Source, batch_size: int, generator: torch.Generator, ranks: Ranks) -> Batch:
     """Return up to `MAX_SERIES` series of one region, the same ones in every process."""
     region = next(shuffled_regions(len(source), source.values_per_series, batch_size, generator))
     rows = region[torch.randperm(len(region), generator=generator)[:MAX_SERIES]]
@@ -86,9 +84,7 @@ def sample(
     return _assembled(ranks.gather((places, own)), len(rows), source.is_dense)
 
 
-def _assembled(
-    parts: list[tuple[Tensor, TrainingSet]], n_series: int, is_dense: bool
-) -> TrainingSet:
+def _assembled(parts: list[tuple[Tensor, Batch]], n_series: int, is_dense: bool) -> Batch:
     """Return what several processes hold of one set, as one."""
     n_timesteps = max(part.values.shape[1] for _, part in parts)
     shape = (n_series, n_timesteps, parts[0][1].values.shape[2])
@@ -100,7 +96,7 @@ def _assembled(
         lengths[places] = part.lengths
         if part.observed is not None:
             observed[places, :own] = part.observed
-    return TrainingSet(values, lengths, None if is_dense else observed)
+    return Batch(values, lengths, None if is_dense else observed)
 
 
 class Source(Protocol):
@@ -121,11 +117,11 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Return the number of series of all processes."""
 
-    def load(self, rows: Tensor) -> Loaded:
+    def load(self, rows: Tensor) -> Chunk:
         """Return those of the rows, ascending, that this process holds, or more."""
 
 
-def length_buckets(
+def bucket_batches(
     lengths: Tensor, batch_size: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
     """Yield shuffled batches of row indices in which series are about equally long.

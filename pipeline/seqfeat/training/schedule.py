@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["Patience", "one_cycle"]
+__all__ = ["EarlyStopping", "one_cycle"]
 
 WARM_UP_SHARE = 0.2
 """Share of the steps over which the learning rate rises to its peak."""
@@ -12,7 +12,7 @@ FIRST_RATE = 0.04
 """Learning rate at the first step, as a share of the peak."""
 
 
-class Patience:
+class EarlyStopping:
     """Counts epochs without progress, `tol` at least, in the watched loss.
 
     The epochs of the warm-up do not count: before the learning rate has peaked,

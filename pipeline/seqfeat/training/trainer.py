@@ -19,17 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
-from seqfeat.nn.batch import Share, TrainingSet
+from seqfeat.nn.batch import Batch, Share
 from seqfeat.nn.corruption import Corruption, draw_corruption
 from seqfeat.nn.kernels import compiled_backpropagation, compiled_optimizer
-from seqfeat.nn.loss import Objective
+from seqfeat.nn.loss import Loss
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.runtime.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.runtime.ranks import ALONE, Ranks
-from seqfeat.runtime.threads import SideBySide
+from seqfeat.runtime.threads import WorkerPool
 from seqfeat.training.history import History, as_arrays, as_tensors
-from seqfeat.training.sampler import Source, length_buckets, regions_in_order, shuffled_regions
-from seqfeat.training.schedule import Patience, one_cycle
+from seqfeat.training.sampler import Source, bucket_batches, regions_in_order, shuffled_regions
+from seqfeat.training.schedule import EarlyStopping, one_cycle
 
 if TYPE_CHECKING:
     from seqfeat.nn.kernels.adamw import CompiledAdamW
@@ -135,7 +135,7 @@ def train(
     """
     trainer = Trainer(network, settings, generator, device or torch.device("cpu"), ranks)
     trainer.prepare(len(data), optimizer_state)
-    with single_threaded(), trainer.side_by_side:
+    with single_threaded(), trainer.pool:
         return trainer.run(data, validation, on_epoch_begin, on_epoch_end, resumed, keep)
 
 
@@ -155,13 +155,13 @@ class Trainer:
         self.settings = settings
         self.generator = generator
         self.device = device
-        self.objective = Objective(network, settings.target_weight, device)
+        self.objective = Loss(network, settings.target_weight, device)
         self.micro_batch = CPU_MICRO_BATCH if device.type == "cpu" else settings.batch_size
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         self.backpropagation = compiled_backpropagation(self.network)
         self.compiled_optimizer: CompiledAdamW | None = None
         n_threads = torch.get_num_threads() if device.type == "cpu" else 1
-        self.side_by_side = SideBySide(n_threads, use_one_thread)
+        self.pool = WorkerPool(n_threads, use_one_thread)
 
     def prepare(self, n_samples: int, optimizer_state: Mapping[str, Any] | None) -> None:
         """Set up the optimizer and its schedule."""
@@ -207,7 +207,7 @@ class Trainer:
         """Train until the end of the epochs, or until something says stop."""
         history = History(validation_loss_curve=None if validation is None else [])
         s = self.settings
-        patience = Patience(s.n_iter_no_change, s.tol, s.max_iter)
+        patience = EarlyStopping(s.n_iter_no_change, s.tol, s.max_iter)
         current = self.network.state_dict()
         best = {name: weight.clone() for name, weight in current.items()}
         if resumed is not None:
@@ -255,7 +255,7 @@ class Trainer:
         size = self.settings.batch_size
         for region in shuffled_regions(len(data), data.values_per_series, size, self.generator):
             loaded, lengths = data.load(region), data.lengths[region]
-            for index in length_buckets(lengths, size, self.generator):
+            for index in bucket_batches(lengths, size, self.generator):
                 batch, places = loaded.take(region[index])
                 share = None
                 if places is not None:
@@ -266,7 +266,7 @@ class Trainer:
             del loaded
         return float(total) / len(data)
 
-    def step(self, batch: TrainingSet, share: Share | None = None) -> Tensor | float:
+    def step(self, batch: Batch, share: Share | None = None) -> Tensor | float:
         """Update the weights once and return the batch's loss, if a tensor on the device.
 
         A batch goes through the network in micro-batches whose gradients add up
@@ -299,7 +299,7 @@ class Trainer:
             if self.compiled_optimizer is None:
                 options = self.optimizer, compiled, MAX_GRADIENT_NORM
                 self.compiled_optimizer = compiled_optimizer(*options)
-            is_finite = math.isfinite(self.compiled_optimizer.step(self.side_by_side))
+            is_finite = math.isfinite(self.compiled_optimizer.step(self.pool))
             return loss if is_finite else math.nan
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         norm = clip_gradients(gradients, MAX_GRADIENT_NORM)
@@ -308,7 +308,7 @@ class Trainer:
         torch.autograd.graph.increment_version(self.weights)
         return torch.where(norm.isfinite(), loss, math.nan)
 
-    def _divisors(self, batch: TrainingSet, share: Share | None) -> tuple[int, int]:
+    def _divisors(self, batch: Batch, share: Share | None) -> tuple[int, int]:
         """Return how many observed values and series the whole batch has."""
         if share is None:
             return batch.n_values, len(batch)
@@ -319,7 +319,7 @@ class Trainer:
 
     def backward(
         self,
-        batch: TrainingSet,
+        batch: Batch,
         corruption: Corruption,
         n_values: int | None = None,
         n_samples: int | None = None,
@@ -331,16 +331,16 @@ class Trainer:
         compiled, is_labelled = self.backpropagation, batch.targets is not None
         if compiled is not None and parts and is_labelled == (self.network.head is not None):
             weighting = self.objective.weighting(batch, n_values, n_samples)
-            return compiled.run(parts, weighting, self.side_by_side)
+            return compiled.run(parts, weighting, self.pool)
         self.network.prepare()
         differentiate = partial(self.objective.gradients, n_values=n_values, n_samples=n_samples)
         loss = torch.zeros((), device=self.device)
-        for found, gradients in self.side_by_side.map(differentiate, parts):
+        for found, gradients in self.pool.map(differentiate, parts):
             loss += found
             add_gradients(self.weights, gradients)
         return loss
 
-    def micro_batches(self, batch: TrainingSet) -> list[slice]:
+    def micro_batches(self, batch: Batch) -> list[slice]:
         """Cut a batch into parts of equal size, as far as that goes; an empty one into none."""
         n_samples = len(batch)
         n_parts = -(-n_samples // self.micro_batch)
@@ -349,7 +349,7 @@ class Trainer:
         edges = [n_samples * part // max(1, n_parts) for part in range(n_parts + 1)]
         return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
-    def _work(self, batch: TrainingSet) -> int:
+    def _work(self, batch: Batch) -> int:
         a, n_timesteps = self.network.architecture, batch.values.shape[1]
         n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
         return len(batch) * n_steps * a.hidden_dim**2
@@ -365,18 +365,18 @@ class Trainer:
                     break
         return self.objective.loss_of_sums(self.ranks.sum(sums))
 
-    def _sums(self, data: TrainingSet) -> Tensor:
-        """Return `Objective.sums` of series in memory, in batches of like length."""
+    def _sums(self, data: Batch) -> Tensor:
+        """Return `Loss.sums` of series in memory, in batches of like length."""
         order = torch.argsort(data.lengths, stable=True)
 
         def sums_of(rows: Tensor) -> Tensor:
             with torch.no_grad():
                 return self.objective.sums(data.take(rows))
 
-        parts = self.side_by_side.map(sums_of, torch.split(order, self.micro_batch))
+        parts = self.pool.map(sums_of, torch.split(order, self.micro_batch))
         return torch.stack(list(parts)).sum(dim=0)
 
-    def corruption(self, batch: TrainingSet, share: Share | None = None) -> Corruption:
+    def corruption(self, batch: Batch, share: Share | None = None) -> Corruption:
         """Draw what training hides from the network in this batch.
 
         Of a `share` all is drawn, too, and its own part returned.
@@ -447,7 +447,7 @@ State = dict[str, Any]
 
 
 def state_of(
-    trainer: Trainer, history: History, patience: Patience, best: dict[str, Tensor]
+    trainer: Trainer, history: History, patience: EarlyStopping, best: dict[str, Tensor]
 ) -> State:
     """Return all that the epochs to come depend on, as NumPy arrays, numbers and texts."""
     return {
@@ -469,7 +469,7 @@ def state_of(
 
 
 def restore(
-    state: Mapping[str, Any], trainer: Trainer, history: History, patience: Patience
+    state: Mapping[str, Any], trainer: Trainer, history: History, patience: EarlyStopping
 ) -> dict[str, Tensor]:
     """Take up a state, and return the best weights so far."""
     trainer.network.load_state_dict(as_tensors(state["weights"]))

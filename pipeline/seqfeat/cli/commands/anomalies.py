@@ -32,8 +32,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     with nullcontext() if options.output is None else writing(options.output) as rows:
         for batch in stream(source, console):
             with naming_series(batch.ids):
-                series = model.stages.series(batch.X)
-                batch_errors = -model.stages.autoencoder.score_samples(series)
+                series = model.parts.series(batch.X)
+                batch_errors = -model.parts.autoencoder.score_samples(series)
             frame = pd.DataFrame({"error": batch_errors}, index=batch.ids)
             errors.append(batch_errors)
             worst = frame if not len(worst) else pd.concat([worst, frame])

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_suffix(options.output, (".csv", ".parquet", ".npy"))
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
-    names = [f"feature_{place}" for place in range(model.stages.autoencoder.embedding_dim_)]
+    names = [f"feature_{place}" for place in range(model.parts.autoencoder.embedding_dim_)]
     started, n_series = time.perf_counter(), 0
     with writing(options.output) as rows:
         for batch in stream(source, console):

@@ -27,12 +27,12 @@ def run(options: argparse.Namespace, console: Console) -> Result:
     """Carry the command out and return its result."""
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
-    score = RunningScore(model.stages.autoencoder)
+    score = RunningScore(model.parts.autoencoder)
     labels: list[Any] = []
     predictions: list[Any] = []
     for batch in stream(source, console):
         with naming_series(batch.ids):
-            score.add(model.stages.series(batch.X))
+            score.add(model.parts.series(batch.X))
             if model.predicts:
                 labels.append(_labels(batch, source))
                 predictions.append(model.estimator.predict(batch.X))

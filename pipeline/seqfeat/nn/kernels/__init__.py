@@ -57,7 +57,7 @@ def compiled_optimizer(
 def compiled_embedder(network: RecurrentAutoencoder) -> Embedder | None:
     """Return what embeds with a network, made once and kept in it, or None as above."""
     embedder: Embedder | None = network.embedder
-    if embedder is not None and network.is_settled:
+    if embedder is not None and network.is_frozen:
         return embedder
     if not _is_covered(network):
         return None

@@ -11,7 +11,7 @@ from seqfeat.nn.kernels.backpropagation import Backpropagation
 from seqfeat.nn.kernels.ir.adamw import N_SETTINGS
 from seqfeat.nn.kernels.program import Program
 from seqfeat.nn.kernels.weights import DECODER, ENCODER, HALVES
-from seqfeat.runtime.threads import SideBySide
+from seqfeat.runtime.threads import WorkerPool
 
 __all__ = ["CompiledAdamW"]
 
@@ -55,7 +55,7 @@ class CompiledAdamW:
         # What the schedules of learning rates ask for before they warn of steps left out.
         optimizer._opt_called = True  # type: ignore[attr-defined]
 
-    def step(self, side_by_side: SideBySide) -> float:
+    def step(self, pool: WorkerPool) -> float:
         """Update the weights once, and return how long the gradients were."""
         norm = self.backpropagation.norm
         clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
@@ -74,7 +74,7 @@ class CompiledAdamW:
                 group["eps"],
             ]
         backpropagation = self.backpropagation
-        backpropagation.on_halves(lambda half: self.programs[half].run(), side_by_side)
+        backpropagation.on_halves(lambda half: self.programs[half].run(), pool)
         torch.autograd.graph.increment_version(backpropagation.parameters)
         backpropagation.weights.refreshed()
         return norm

@@ -10,22 +10,22 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
 from seqfeat.nn.kernels.encoder import PartShape
-from seqfeat.nn.kernels.program_cache import Desk
+from seqfeat.nn.kernels.program_cache import ProgramCache
 from seqfeat.nn.kernels.training_step import NetworkProgram
 from seqfeat.nn.kernels.weights import HALVES, NetworkGradients, NetworkWeights
-from seqfeat.nn.loss import Weighting
+from seqfeat.nn.loss import LossWeights
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.runtime.threads import SideBySide
+from seqfeat.runtime.threads import WorkerPool
 
 __all__ = ["Backpropagation"]
 
 LEAST_SHARED = 200_000
 """Weights that two threads update at once; fewer take less time than waking the other one."""
 
-Part = tuple[TrainingSet, Corruption]
+Part = tuple[Batch, Corruption]
 
 
 class Backpropagation:
@@ -52,20 +52,20 @@ class Backpropagation:
         self.halves = self.flat[:n_encoder], self.flat[n_encoder:]
         self.norms: list[float | None] = [None, None]
         self.weights = NetworkWeights(network)
-        self.places: list[WorkingPlace] = []
+        self.places: list[Workspace] = []
 
-    def run(self, parts: Sequence[Part], weighting: Weighting, side_by_side: SideBySide) -> float:
+    def run(self, parts: Sequence[Part], weighting: LossWeights, pool: WorkerPool) -> float:
         """Write the gradients of some parts, added up, into `flat`, and return their loss."""
         if not self.weights.is_fresh():
-            self.on_halves(lambda half: self.weights.programs[half].run(), side_by_side)
+            self.on_halves(lambda half: self.weights.programs[half].run(), pool)
             self.weights.refreshed()
         for weight, gradient in zip(self.parameters, self.gradients, strict=True):
             weight.grad = gradient
-        loss, n_threads = 0.0, side_by_side.n_threads
+        loss, n_threads = 0.0, pool.n_threads
         while len(self.places) < min(len(parts), n_threads):
-            self.places.append(WorkingPlace(self.weights, self.gradients))
+            self.places.append(Workspace(self.weights, self.gradients))
 
-        def load(number: int) -> WorkingPlace:
+        def load(number: int) -> Workspace:
             # As many at a time as there are threads, and so none at the same place.
             place = self.places[number % n_threads]
             place.load(*parts[number], weighting, is_first=number == 0)
@@ -73,21 +73,21 @@ class Backpropagation:
 
         for first in range(0, len(parts), n_threads):
             numbers = range(first, min(first + n_threads, len(parts)))
-            places = list(side_by_side.map(WorkingPlace.run, numbers, load))
+            places = list(pool.map(Workspace.run, numbers, load))
             loss = sum((place.loss for place in places), start=loss)
-            self.on_halves(partial(self.add_up, [place.program for place in places]), side_by_side)
+            self.on_halves(partial(self.add_up, [place.program for place in places]), pool)
         return loss
 
     def add_up(self, programs: Sequence[NetworkProgram], half: int) -> None:
         """Add what was found for a half of the weights; note how long it is now, if known."""
         self.norms[half] = None
         for program in programs:
-            self.norms[half] = program.found.hand_over(half)
+            self.norms[half] = program.found.accumulate(half)
 
-    def on_halves(self, function: Callable[[int], object], side_by_side: SideBySide) -> None:
+    def on_halves(self, function: Callable[[int], object], pool: WorkerPool) -> None:
         """Do something for each of `HALVES` of the weights, at once if there are many weights."""
         if len(self.flat) >= LEAST_SHARED:
-            list(side_by_side.map(function, HALVES))
+            list(pool.map(function, HALVES))
         else:
             for half in HALVES:
                 function(half)
@@ -103,18 +103,18 @@ class Backpropagation:
         return weights[0].grad is self.gradients[0]
 
 
-class WorkingPlace:
+class Workspace:
     """Where the gradients of one part at a time are found."""
 
     def __init__(self, weights: NetworkWeights, into: list[Tensor]) -> None:
         self.network = weights.network
         gradients = functools.cache(partial(NetworkGradients, weights, into))
-        self.desk = Desk(
+        self.desk = ProgramCache(
             lambda shape, storage: NetworkProgram(gradients(shape.is_first), shape, storage)
         )
 
     def load(
-        self, part: TrainingSet, corruption: Corruption, weighting: Weighting, is_first: bool
+        self, part: Batch, corruption: Corruption, weighting: LossWeights, is_first: bool
     ) -> None:
         """Take up a part."""
         n_series, n_timesteps, _ = part.values.shape
@@ -129,7 +129,7 @@ class WorkingPlace:
         self.program = self.desk.program(shape)
         self.program.load(part, corruption, weighting)
 
-    def run(self) -> WorkingPlace:
+    def run(self) -> Workspace:
         """Find its gradients, and its loss."""
         self.program.run()
         self.loss = self.program.loss()

@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from seqfeat.nn.kernels.encoder import EmbeddingProgram, PartShape
-from seqfeat.nn.kernels.program_cache import Desk
+from seqfeat.nn.kernels.program_cache import ProgramCache
 from seqfeat.nn.kernels.weights import NetworkWeights
 from seqfeat.nn.network import RecurrentAutoencoder
 
@@ -24,7 +24,7 @@ class Embedder:
     def __init__(self, network: RecurrentAutoencoder) -> None:
         self.weights = NetworkWeights(network)
         self.lock = threading.Lock()
-        self.idle: list[Desk[EmbeddingProgram]] = []
+        self.idle: list[ProgramCache[EmbeddingProgram]] = []
 
     def embed(self, values: Tensor, lengths: Tensor, scaling: Tensor) -> Tensor | None:
         """Scale and embed series, as `EmbeddingProgram.embed` does."""
@@ -37,14 +37,14 @@ class Embedder:
                 self.idle.append(desk)
         return embeddings
 
-    def _desk(self) -> tuple[Desk[EmbeddingProgram], NetworkWeights]:
+    def _desk(self) -> tuple[ProgramCache[EmbeddingProgram], NetworkWeights]:
         """Return a desk at which nobody works, and the weights, as they are now."""
         with self.lock:
-            if not (self.weights.network.is_settled and self.weights.versions):
+            if not (self.weights.network.is_frozen and self.weights.versions):
                 if not self.weights.is_at_hand():
                     self.weights, self.idle = NetworkWeights(self.weights.network), []
                 if not self.weights.is_fresh():
                     self.weights.refresh_exactly()
             if self.idle:
                 return self.idle.pop(), self.weights
-            return Desk(partial(EmbeddingProgram, self.weights)), self.weights
+            return ProgramCache(partial(EmbeddingProgram, self.weights)), self.weights

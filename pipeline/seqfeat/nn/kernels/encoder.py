@@ -175,7 +175,7 @@ class EmbeddingProgram(EncoderProgram):
         linear, pooled = self.weights.exact_projection, self.pooled
         if linear is None:
             places = 0, embedding_dim, pooled.address, pooled.shape[1]
-            self.hand_over = self.program.call("copy_rows", *places, n_series, embedding_dim)
+            self.accumulate = self.program.call("copy_rows", *places, n_series, embedding_dim)
             return
         # Places are counted in float32, of which there are two in a float64.
         wide = self.memory.take(n_series, 2 * linear.depth)
@@ -188,7 +188,7 @@ class EmbeddingProgram(EncoderProgram):
             *(exact.address, linear.width, n_series),
         )
         sizes = linear.width, n_series, embedding_dim
-        self.hand_over = self.program.call("narrow", 0, exact.address, *sizes)
+        self.accumulate = self.program.call("narrow", 0, exact.address, *sizes)
 
     def finish(self) -> None:
         """Make ready to run."""
@@ -206,6 +206,6 @@ class EmbeddingProgram(EncoderProgram):
         mean, program = scaling.data_ptr(), self.program
         program.change(self.count_windows, lengths.data_ptr())
         program.change(self.scale, values.data_ptr(), mean, mean + 8 * scaling.shape[1])
-        program.change(self.hand_over, embeddings.data_ptr())
+        program.change(self.accumulate, embeddings.data_ptr())
         program.run()
         return None if self.is_too_large.value else embeddings

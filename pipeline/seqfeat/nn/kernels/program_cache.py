@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqfeat.nn.kernels.encoder import EncoderProgram, PartShape
 
-__all__ = ["Desk"]
+__all__ = ["ProgramCache"]
 
 MOST_PROGRAMS = 64
 """That are kept: parts of a batch come in many lengths, and again in every epoch."""
@@ -35,7 +35,7 @@ def storage_of(n_floats: int) -> Tensor:
     return torch.frombuffer(pages, dtype=torch.float32)
 
 
-class Desk(Generic[P]):
+class ProgramCache(Generic[P]):
     """Where one part of a batch at a time is worked on.
 
     Parameters

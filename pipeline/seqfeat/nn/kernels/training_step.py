@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss, pad
 
-from seqfeat.nn.batch import TrainingSet
+from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
 from seqfeat.nn.kernels.encoder import EncoderProgram, PartShape
 from seqfeat.nn.kernels.layers import LinearCalls
 from seqfeat.nn.kernels.program import Place, Program
 from seqfeat.nn.kernels.weights import N_STATISTICS, NetworkGradients
-from seqfeat.nn.loss import Weighting
+from seqfeat.nn.loss import LossWeights
 
 __all__ = ["NetworkProgram"]
 
@@ -158,7 +158,7 @@ class NetworkProgram(EncoderProgram):
 
     # Running it
 
-    def load(self, part: TrainingSet, corruption: Corruption, weighting: Weighting) -> None:
+    def load(self, part: Batch, corruption: Corruption, weighting: LossWeights) -> None:
         """Take up a part."""
         lengths = part.lengths.contiguous()
         inputs, values = as_rows(corruption.apply(part.values)), as_rows(part.values)

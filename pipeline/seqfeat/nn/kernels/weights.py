@@ -96,7 +96,7 @@ class NetworkGradients:
     ----------
     weights : NetworkWeights
     into : list of Tensor
-        Gradients of all parameters, in order, to `hand_over` to.
+        Gradients of all parameters, in order, to `accumulate` to.
     is_first : bool
         Whether they are a batch's first and overwrite those of the one before. Then most need
         no handing over, as they lie there from the beginning.
@@ -135,7 +135,7 @@ class NetworkGradients:
                     program.copy(target, found)
             program.finish()
 
-    def hand_over(self, half: int) -> float | None:
+    def accumulate(self, half: int) -> float | None:
         """Add those of a half to the batch's, and return how long these are; None for the first."""
         squares = self.squares[half]
         squares[:] = [0.0] * len(squares)

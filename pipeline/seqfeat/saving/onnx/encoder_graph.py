@@ -201,8 +201,8 @@ class _EncoderGraph:
         """Shape (L, directions, N, H) -> (L, N, directions * H)."""
         if not self.bidirectional:
             return self.g.squeeze(outputs, 1)
-        side_by_side = self.g.node("Transpose", outputs, perm=[0, 2, 1, 3])
-        return self.g.reshape(side_by_side, [0, 0, -1])
+        pool = self.g.node("Transpose", outputs, perm=[0, 2, 1, 3])
+        return self.g.reshape(pool, [0, 0, -1])
 
     def _pooled(self, outputs: str, states: str, n_steps: str) -> str:
         """Shape (L, directions, N, E), (directions, N, E), (N,) -> (N, directions * E)."""
