@@ -1,7 +1,8 @@
 """`LSTMAutoencoder`, the transformer: series in, one embedding per series out.
 
-Parameters and learning are here; `planning` turns them into a plan, `fitting`
-carries it out, and `embedding` holds the methods that use the result.
+`fit` reads from top to bottom: parameters, series, the facts that processes share, a plan, its
+result, and the attributes that are learned. What each step does is in `seqfeat.training`; what is
+done with the result, in `seqfeat.inference`.
 """
 
 from __future__ import annotations
@@ -17,208 +18,57 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags, check_array
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.exceptions import InputError
-from seqfeat.inference.batched import decode, embed, rebuild
+from seqfeat.inference.batched import decode, embed, reconstruct
 from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.inference.fitted import cached_network, fitted_scaling, validate_series
-from seqfeat.nn.network import weights_of
+from seqfeat.inference.fitted import (
+    INPUT_ATTRIBUTES,
+    check_fitted,
+    fitted_backend,
+    fitted_scaling,
+    input_attributes,
+    validate_series,
+)
+from seqfeat.nn.network import Architecture, weights_of
 from seqfeat.runtime.checked_state import CheckedStateMixin
-from seqfeat.series import Series
+from seqfeat.runtime.ranks import current_ranks
+from seqfeat.series.arrays import warn_if_transposed
+from seqfeat.series.conversion import as_series
+from seqfeat.series.series import Series
 from seqfeat.training.fit import FitResult, run_fit, warn_about
-from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, can_stream, needs_labels
-from seqfeat.training.plan import Plan, plan_epoch, plan_fit
+from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
+from seqfeat.training.plan import EarlierFit, Plan, plan_epoch, plan_fit, share_facts
 from seqfeat.training.progress import EpochReporter
 
-__all__ = [
-    "EmbeddingMixin",
-    "LSTMAutoencoder",
-    "is_learned",
-    "learned_attributes",
-    "planned_attributes",
-    "stream_attributes",
-]
+__all__ = ["LSTMAutoencoder"]
 
 
-class EmbeddingMixin(TransformerMixin):
-    """The methods of `LSTMAutoencoder` that use what `fit` learned."""
-
-    embedding_dim_: int
-    n_channels_in_: int
-    n_timesteps_in_: int
-    is_table_: bool
-
-    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Embed each series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes, with as many channels.
-
-        Returns
-        -------
-        embeddings : ndarray of shape (n_samples, embedding_dim)
-            float32 for float32 input and else float64. Row i depends on series i
-            alone. With ``set_output(transform="pandas")`` a DataFrame, whose index
-            holds the ids of the series if `X` names them.
-        """
-        _refuse_unfitted(self)
-        series = validate_series(self, X)
-        network, device = cached_network(self)
-        embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
-        for rows, batch in embed(network, series, fitted_scaling(self), device):
-            embeddings[rows] = batch
-        return self._with_ids(embeddings, series)
-
-    def _with_ids(
-        self, embeddings: NDArray[np.floating[Any]], series: Series
-    ) -> NDArray[np.floating[Any]]:
-        """Name the rows where `set_output` asks for pandas and the input names its series.
-
-        scikit-learn would take the index of the input itself, which in a frame of
-        many rows for each series is too long.
-        """
-        if series.form != "frame":
-            return embeddings
-        if _get_output_config("transform", self)["dense"] != "pandas":
-            return embeddings
-        frame: Any = pd.DataFrame(embeddings, index=series.ids)
-        return frame  # type: ignore[no-any-return]
-
-    def inverse_transform(
-        self, X: ArrayLike, n_timesteps: int | None = None
-    ) -> NDArray[np.floating[Any]]:
-        """Decode embeddings into series, in the units of the input.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, embedding_dim)
-            Embeddings.
-        n_timesteps : int, default=None
-            Length of the series; None is that of the longest training series.
-
-        Returns
-        -------
-        series : ndarray of shape (n_samples, n_timesteps, n_channels)
-            Or (n_samples, n_timesteps) if `fit` saw a table.
-        """
-        _refuse_unfitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if Z.shape[1] != self.embedding_dim_:
-            raise InputError(
-                f"X has {Z.shape[1]} columns, but the embeddings of this LSTMAutoencoder have "
-                f"{self.embedding_dim_}. Pass what transform returned."
-            )
-        n_timesteps = self.n_timesteps_in_ if n_timesteps is None else n_timesteps
-        if n_timesteps < 1:
-            raise InputError(f"n_timesteps={n_timesteps}; a series has at least 1 timestep.")
-        network, device = cached_network(self)
-        series = np.empty((len(Z), n_timesteps, self.n_channels_in_), dtype=Z.dtype)
-        for rows, scaled in decode(network, Z.astype(np.float32), n_timesteps, device):
-            series[rows] = fitted_scaling(self).invert(scaled)
-        return series[:, :, 0] if self.is_table_ else series
-
-    def reconstruct(self, X: Any) -> Any:
-        """Encode and decode each series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes.
-
-        Returns
-        -------
-        reconstruction : ndarray, list of ndarray, Series or DataFrame
-            The form of `X`, in its units: missing values are filled with what the
-            network makes of them, and NaN remains only behind the end of a series.
-        """
-        _refuse_unfitted(self)
-        series = validate_series(self, X)
-        network, device = cached_network(self)
-        result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
-        for batch in rebuild(network, series, fitted_scaling(self), device):
-            values = fitted_scaling(self).invert(batch.rebuilt)
-            steps = np.arange(values.shape[1])
-            values[steps >= series.lengths[batch.rows, None]] = np.nan
-            result[batch.rows, : values.shape[1]] = values
-        return series.like_input(result)
-
-    def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Return the share of the variance that the reconstruction explains.
-
-        R squared over all observed values, in scaled units, each channel about
-        its mean in `X`: 1 is a perfect reconstruction and 0 is no better than
-        predicting the mean. With it, `GridSearchCV` compares embedding sizes
-        without labels.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-        """
-        return self._evaluate(X).r_squared
-
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Return the negative mean squared reconstruction error of each series.
-
-        The lower, the less the series is like those of `fit`: an anomaly score.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` takes.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            In scaled units, over the observed values.
-        """
-        quality = self._evaluate(X)
-        return -quality.squared_error / quality.n_values
-
-    def _evaluate(self, X: Any) -> Evaluation:
-        _refuse_unfitted(self)
-        series = validate_series(self, X)
-        network, device = cached_network(self)
-        return evaluate(network, series, fitted_scaling(self), device)
-
-
-def _refuse_unfitted(estimator: Any) -> None:
-    # scikit-learn's check looks up the estimator's tags first, a tenth of embedding one series.
-    if not hasattr(estimator, "weights_"):
-        check_is_fitted(estimator)
-
-
-def _output_dtype(series: Series) -> np.dtype[Any]:
-    return np.dtype(np.float32 if series.values.dtype == np.float32 else np.float64)
+def _supports_partial_fit(estimator: Any) -> bool:
+    """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
+    if estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True; a stream has no end.")
+    return True
 
 
 class LSTMAutoencoder(
     ClassNamePrefixFeaturesOutMixin,
     CallbackSupportMixin,
     CheckedStateMixin,
-    EmbeddingMixin,
+    TransformerMixin,
     BaseEstimator,
 ):
     """Turn each time series into one vector with an LSTM autoencoder.
 
-    An encoder reads a series step by step and summarises it in one embedding, a
-    decoder rebuilds the series from the embedding alone [1]_ [2]_, and both are
+    An encoder reads a series step by step and summarizes it in one embedding, a
+    decoder reconstructs the series from the embedding alone [1]_ [2]_, and both are
     trained together on unlabelled series. `transform` returns the embeddings.
     One series gives one vector, whatever its batch-mates, padding or batch size.
 
     Training takes time linear in ``max_iter``, the number of series and their
-    length, and memory of a batch and some 200 MB, whatever the size of `X`: a set larger
-    than 64 MiB as float32 is read and scaled in pieces of that size, shuffled by blocks.
-    `transform` takes a batch's memory for each thread beyond its input and output.
+    length, and the memory of a batch plus some 200 MB, whatever the size of `X`: a set
+    larger than 64 MiB as float32 is read and scaled in chunks of that size, shuffled by
+    blocks. `transform` takes a batch's memory for each thread beyond its input and output.
 
     Parameters
     ----------
@@ -228,85 +78,86 @@ class LSTMAutoencoder(
         Width of the encoder's first and the decoder's last LSTM layer. None is
         ``2 * embedding_dim``.
     patch_len : int or "auto", default="auto"
-        Consecutive timesteps that one step of the decoder rebuilds [3]_. A decoder
-        driven by one vector does not learn more than some dozens of steps;
-        ``"auto"`` allows the longest training series 32 of them.
+        Consecutive timesteps that one step of the decoder reconstructs [3]_. A decoder
+        driven by one vector learns no more than a few dozen steps; ``"auto"`` allows
+        the longest training series 32 of them.
     window_len : int or "auto", default="auto"
         Consecutive timesteps that one step of the encoder reads. ``"auto"`` is 16, or
-        a sixth of short series; with other pooling than statistics, `patch_len`.
+        a sixth of a short series; unless pooling is by statistics, `patch_len`.
     window_stride : int or "auto", default="auto"
-        Timesteps from one window to the next, `window_len` at most. ``"auto"`` is the
-        least that leads to 128 steps or fewer; with other pooling, `window_len`.
+        Timesteps from one window to the next, at most `window_len`. ``"auto"`` is the
+        smallest that leads to 128 steps or fewer; unless pooling is by statistics,
+        `window_len`.
     n_time_features : int, default=16
-        Cosines of the position beside the decoder's input, which spare it from
-        counting steps. 0 leaves the decoder nothing but the embedding.
+        Cosines of the position that the decoder gets in addition to the embedding,
+        so that it need not count steps. 0 leaves it nothing but the embedding.
     bidirectional : bool, default=False
-        Whether the encoder also reads each series backwards; about twice the time.
+        Whether the encoder also reads each series backwards; takes about twice the time.
     pooling : {"statistics", "last", "mean", "max"}, default="statistics"
         How the encoder's outputs over a series' steps become its embedding.
-        ``"statistics"`` maps mean, standard deviation, largest and least value of
-        both layers' outputs [8]_; the map begins as their principal components over
-        the training series, and the encoder learns at a tenth of the learning rate.
-        The others take the second layer's last output, their mean, or their largest
-        value in each dimension, and begin with random weights.
+        ``"statistics"`` projects mean, standard deviation, maximum and minimum of
+        both layers' outputs [8]_; the projection starts as their principal components
+        over the training series, and the encoder trains at a tenth of the learning rate.
+        The others take the second layer's last output, or the mean or maximum of
+        its outputs in each dimension, and start with random weights.
     dropout : float in [0, 1), default=0.0
         Share of units dropped between LSTM layers in training, the same ones at
-        each step of a series [4]_.
+        every step of a series [4]_.
     scale : {"channel", None}, default="channel"
         ``"channel"`` subtracts each channel's mean over the training set and
-        divides by its standard deviation, in float64. None leaves values alone.
+        divides by its standard deviation, in float64. None leaves values as they are.
     missing : {"error", "mask"}, default="error"
         What NaN in the input means. ``"error"`` refuses it; ``"mask"`` reads NaN
-        at the end of a series as its end, and any other as a missing value, which
+        at the end of a series as padding, and any other as a missing value, which
         counts neither in the scaling nor in the loss and which the encoder sees
         as the channel's mean.
     masking_ratio : float in [0, 1), default=0.0
-        Share of patches hidden from the encoder, not from the loss, in training.
+        Share of patches that training hides from the encoder, but not from the loss.
     input_noise : float, default=0.0
-        Standard deviation, in scaled units, of noise on the encoder's input in
-        training [5]_. With ``pooling="max"``, 0.6 makes the features better.
+        Standard deviation, in scaled units, of the noise that training adds to the
+        encoder's input [5]_. With ``pooling="max"``, 0.6 improves the features.
     target_weight : float in [0, 1), default=0.0
-        Weight of a classification head's loss against the reconstruction's. Above
+        Weight of a classification head's loss relative to the reconstruction's. Above
         0, `fit` needs labels.
     max_iter : int, default=60
-        Number of epochs, passes over the training set. 0 leaves the weights as they
-        begin, a baseline for what training is worth.
+        Maximum number of epochs. 0 keeps the initial weights, a baseline for what
+        training is worth.
     batch_size : int or "auto", default="auto"
-        Series for each update of the weights. ``"auto"`` is an eighth of the
-        number of series or twice its square root, whichever is less, but at
-        least 8 and at most 256.
+        Series per update of the weights. ``"auto"`` is an eighth of the number of
+        series or twice its square root, whichever is smaller, but at least 8 and at
+        most 256.
     learning_rate_init : float, default=0.005
-        Peak learning rate of AdamW [6]_. It rises to it over the first fifth of
+        Peak learning rate of AdamW [6]_. The rate rises to it over the first fifth of
         the updates and then falls to 0, along a cosine [7]_.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        Whether to hold out series, watch the loss on them instead of the training
-        loss, and stop when it no longer falls. Off by default because small sets
+        Whether to hold out series, monitor the loss on them instead of the training
+        loss, and stop when it no longer falls. Off by default, because small sets
         lose more by the series held out than they gain.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the series held out with ``early_stopping``; at least one.
+        Share of the series held out with ``early_stopping``; at least one series.
     n_iter_no_change : int, default=20
-        Epochs without progress of `tol` in the watched loss after which training
-        ends. Epochs before the learning rate's peak do not count.
+        Epochs without an improvement of the monitored loss by `tol` after which
+        training stops. Epochs before the learning rate's peak do not count.
     tol : float, default=1e-4
-        Progress that counts.
+        The smallest improvement that counts.
     warm_start : bool, default=False
-        Whether `fit` starts from the weights of the last fit.
+        Whether `fit` starts from the weights of the previous fit.
     random_state : int, RandomState instance or None, default=None
-        Seed of weights, batches, noise and split. On one kind of CPU and versions
-        a seed gives the same weights, bit by bit, whatever the number of threads.
-        Global random states are never touched.
+        Seed of weights, batches, noise and split. On one kind of CPU, with the same
+        versions, a seed gives the same weights, bit by bit, whatever the number of
+        threads. Global random states are never touched.
     device : str, default="auto"
-        ``"auto"`` uses CUDA where there is one, else the CPU; or a name such as
+        ``"auto"`` uses a CUDA device if there is one, else the CPU; or a name such as
         ``"cpu"`` or ``"cuda:1"``. It is looked up whenever it is used.
     verbose : int or bool, default=0
         Whether to print each epoch's loss. For a progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``.
     checkpoint_dir : str or path, default=None
-        Folder into which `fit` writes how far it is, so that after a kill the same
-        `fit`, of the same series with the same parameters, goes on and on a CPU ends
-        bit-equal. Each such fit has a sub-folder, to be deleted by whoever made it.
+        Folder into which `fit` writes checkpoints, so that after a kill the same
+        `fit`, of the same series with the same parameters, resumes, and on a CPU ends
+        bit-equal. Each such fit has a sub-folder, which is yours to delete.
     checkpoint_every : int, default=1
         Epochs from one checkpoint to the next; two are kept.
 
@@ -314,27 +165,27 @@ class LSTMAutoencoder(
     ----------
     weights_ : dict of str to ndarray
         The network's weights, float32, on the CPU; those of the epoch with the
-        least watched loss.
+        lowest monitored loss.
     architecture_ : dict
         The dimensions that rebuild the network from `weights_`.
     embedding_dim_, hidden_dim_, patch_len_, window_len_, window_stride_ : int
-        What the parameters of those names became.
+        The resolved values of the parameters of those names.
     n_channels_in_ : int
         Channels of a series.
     n_timesteps_in_ : int
         Timesteps of the longest training series.
     n_features_in_ : int
-        Columns of the table that `fit` saw or, of series with channels, channels.
+        Columns of the table that `fit` saw; for series with channels, channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         The columns' names, if `fit` saw a DataFrame with text as names.
     is_table_ : bool
         Whether `fit` saw a table, (n_samples, n_timesteps).
-    n_observed_, mean_, deviation_, scale_ : ndarray of shape (n_channels_in_,)
+    n_observed_, mean_, std_, scale_ : ndarray of shape (n_channels_in_,)
         Number of observed values, their mean and standard deviation, and the
-        divisor: the deviation, or 1 for a constant channel.
+        divisor: the standard deviation, or 1 for a constant channel.
     loss_curve_ : list of float
         Training loss of each epoch, with noise and masks: the mean squared error
-        over observed values, in scaled units, and the head's part if there is one.
+        over observed values, in scaled units, plus that of the head if there is one.
     validation_loss_curve_ : list of float or None
         The same on the held-out series, without noise and masks.
     n_iter_ : int
@@ -342,7 +193,7 @@ class LSTMAutoencoder(
     best_iter_ : int
         The epoch whose weights were kept, from 1.
     best_score_ : float
-        R squared of the reconstruction with those weights on the held-out series,
+        R squared of the reconstruction with those weights on the validation set,
         or else on the training set; see `score`.
     classes_ : ndarray of shape (n_classes,)
         The classes, with ``target_weight > 0``.
@@ -358,11 +209,12 @@ class LSTMAutoencoder(
     one: encoder LSTMs n_channels -> 2E -> E, whose last state is the embedding, and
     decoder LSTMs E -> E -> 2E, fed the embedding at each step, and a linear map.
 
-    More reconstruction is not more accuracy: with labels, compare settings by the
-    score of the whole pipeline.
+    A better reconstruction does not mean a higher accuracy: with labels, compare
+    settings by the score of the whole pipeline.
 
-    Left out on purpose: packed sequences, slow and not needed, as padding cannot reach
-    a forward LSTM's earlier states; teacher forcing, with which a decoder needs no embedding.
+    Left out on purpose: packed sequences, which are slow and not needed, because padding
+    cannot reach a forward LSTM's earlier states; and teacher forcing, with which a decoder
+    needs no embedding.
 
     References
     ----------
@@ -459,6 +311,8 @@ class LSTMAutoencoder(
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_every = checkpoint_every
 
+    # Training
+
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder.
@@ -483,10 +337,10 @@ class LSTMAutoencoder(
         InputError
             If `X` cannot be used; see `seqfeat.series.as_series`.
         DeviceError
-            If ``device`` is not there.
+            If there is no such `device`.
         TrainingError
             If the loss was not finite in the first epoch. Whatever is raised, an
-            earlier fit stays whole.
+            earlier fit stays intact.
 
         Warns
         -----
@@ -498,17 +352,28 @@ class LSTMAutoencoder(
             If there are more channels than timesteps.
         """
         self._validate_params()
-        plan, learned = plan_fit(self, X, y)
-        return self._learn(plan, learned, X, y)
+        parameters = FitParameters.of(self.get_params(deep=False))
+        earlier = self._earlier_fit() if parameters.warm_start else None
 
-    @available_if(can_stream)  # type: ignore[untyped-decorator]
+        def convert() -> Series:
+            series = as_series(X, missing=parameters.missing)
+            warn_if_transposed(series)
+            return series
+
+        uses_labels = needs_labels(parameters.target_weight)
+        facts = share_facts(convert, y, parameters, current_ranks(), uses_labels=uses_labels)
+        plan = plan_fit(parameters, facts, earlier)
+        attributes = input_attributes(X, facts.series, facts.shard.n_timesteps)
+        return self._run(plan, attributes, X, y)
+
+    @available_if(_supports_partial_fit)  # type: ignore[untyped-decorator]
     @with_callbacks  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> Self:
         """Pass once over a part of a stream, updating scaling and weights.
 
-        The first call builds the network from its series; later ones go on from
+        The first call builds the network from its series; later ones continue from
         there. Means and standard deviations are merged exactly, as in
         `~sklearn.preprocessing.StandardScaler`. A stream has no end for the
         learning rate to decay to: it is constant, a fifth of
@@ -522,33 +387,213 @@ class LSTMAutoencoder(
             Class labels; ignored unless ``target_weight > 0``.
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever occur. Without them the first call has to
-            hold every class.
+            contain every class.
 
         Returns
         -------
         self : LSTMAutoencoder
         """
         self._validate_params()
-        plan, learned = plan_epoch(self, X, y, classes)
-        return self._learn(plan, learned, X, y, is_stream=True)
+        parameters = FitParameters.of(self.get_params(deep=False))
+        earlier = self._earlier_fit()
 
-    def _learn(
-        self, plan: Plan, learned: dict[str, Any], X: Any, y: Any, is_stream: bool = False
+        def convert() -> Series:
+            if earlier is not None:
+                return validate_series(self, X)
+            series = as_series(X, missing=parameters.missing)
+            warn_if_transposed(series)
+            return series
+
+        uses_labels = needs_labels(parameters.target_weight)
+        if earlier is not None:
+            uses_labels, classes = earlier.classes is not None, earlier.classes
+        facts = share_facts(
+            convert, y, parameters, current_ranks(), uses_labels=uses_labels, classes=classes
+        )
+        plan = plan_epoch(parameters, facts, earlier)
+        n_timesteps = facts.shard.n_timesteps
+        if earlier is None:
+            attributes = input_attributes(X, facts.series, n_timesteps)
+        else:
+            attributes = {
+                name: vars(self)[name] for name in INPUT_ATTRIBUTES if hasattr(self, name)
+            }
+            attributes["n_timesteps_in_"] = max(self.n_timesteps_in_, n_timesteps)
+        return self._run(plan, attributes, X, y, is_stream=True)
+
+    def _earlier_fit(self) -> EarlierFit | None:
+        """Return what this estimator has learned, if it is fitted."""
+        if not hasattr(self, "weights_"):
+            return None
+        return EarlierFit(
+            Architecture(**self.architecture_),
+            self.weights_,
+            fitted_scaling(self),
+            getattr(self, "classes_", None),
+            self.n_iter_,
+            getattr(self, "_optimizer_state", None),
+        )
+
+    def _run(
+        self, plan: Plan, attributes: dict[str, Any], X: Any, y: Any, is_stream: bool = False
     ) -> Self:
         """Carry out a plan, and only then change this estimator."""
+        attributes = {**attributes, **planned_attributes(plan)}
         context = self._init_callback_context(max_subtasks=plan.settings.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        learned = learned | planned_attributes(plan)
-        outcome = run_fit(plan, EpochReporter(self, context, learned, X, y))
-        learned |= learned_attributes(outcome)
+        is_verbose = bool(self.verbose) and plan.ranks.rank == 0
+        result = run_fit(plan, EpochReporter(context, self, X, y, attributes, is_verbose))
+        attributes |= trained_attributes(result)
         if is_stream:
-            learned |= stream_attributes(outcome, getattr(self, "loss_curve_", []))
+            attributes |= stream_attributes(result, getattr(self, "loss_curve_", []))
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
-        self.__dict__.update(learned)
-        warn_about(outcome, plan.settings)
+        self.__dict__.update(attributes)
+        warn_about(result, plan.settings)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    # Inference
+
+    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
+        """Embed each series.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes, with as many channels.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_samples, embedding_dim)
+            float32 for float32 input and else float64. Row i depends on series i
+            alone. With ``set_output(transform="pandas")`` a DataFrame, whose index
+            holds the ids of the series if `X` names them.
+        """
+        check_fitted(self)
+        series = validate_series(self, X)
+        embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
+        for rows, batch in embed(fitted_backend(self), series, fitted_scaling(self)):
+            embeddings[rows] = batch
+        return self._with_ids(embeddings, series)
+
+    def _with_ids(
+        self, embeddings: NDArray[np.floating[Any]], series: Series
+    ) -> NDArray[np.floating[Any]]:
+        """Name the rows if `set_output` asks for pandas and the input names its series.
+
+        scikit-learn would take the index of the input itself, which is too long for
+        a frame with many rows per series.
+        """
+        if series.form != "frame":
+            return embeddings
+        if _get_output_config("transform", self)["dense"] != "pandas":
+            return embeddings
+        frame: Any = pd.DataFrame(embeddings, index=series.ids)
+        return frame  # type: ignore[no-any-return]
+
+    def inverse_transform(
+        self, X: ArrayLike, n_timesteps: int | None = None
+    ) -> NDArray[np.floating[Any]]:
+        """Decode embeddings into series, in the units of the input.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, embedding_dim)
+            Embeddings.
+        n_timesteps : int, default=None
+            Length of the series; None is that of the longest training series.
+
+        Returns
+        -------
+        series : ndarray of shape (n_samples, n_timesteps, n_channels)
+            Or (n_samples, n_timesteps) if `fit` saw a table.
+        """
+        check_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if Z.shape[1] != self.embedding_dim_:
+            raise InputError(
+                f"X has {Z.shape[1]} columns, but the embeddings of this LSTMAutoencoder have "
+                f"{self.embedding_dim_}. Pass what transform returned."
+            )
+        n_timesteps = self.n_timesteps_in_ if n_timesteps is None else n_timesteps
+        if n_timesteps < 1:
+            raise InputError(f"n_timesteps={n_timesteps}; a series has at least 1 timestep.")
+        series = np.empty((len(Z), n_timesteps, self.n_channels_in_), dtype=Z.dtype)
+        scaling = fitted_scaling(self)
+        for rows, scaled in decode(fitted_backend(self), Z.astype(np.float32), n_timesteps):
+            series[rows] = scaling.invert(scaled)
+        return series[:, :, 0] if self.is_table_ else series
+
+    def reconstruct(self, X: Any) -> Any:
+        """Encode and decode each series.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes.
+
+        Returns
+        -------
+        reconstruction : ndarray, list of ndarray, Series or DataFrame
+            In the form of `X` and in its units. Missing values are reconstructed, too, and
+            NaN remains only after the end of a series.
+        """
+        check_fitted(self)
+        series, scaling = validate_series(self, X), fitted_scaling(self)
+        result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
+        for batch in reconstruct(fitted_backend(self), series, scaling):
+            values = scaling.invert(batch.reconstruction)
+            steps = np.arange(values.shape[1])
+            values[steps >= series.lengths[batch.rows, None]] = np.nan
+            result[batch.rows, : values.shape[1]] = values
+        return series.like_input(result)
+
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+        """Return the share of the variance that the reconstruction explains.
+
+        R squared over all observed values, in scaled units, each channel about
+        its mean in `X`: 1 is a perfect reconstruction and 0 is no better than
+        predicting the mean. `GridSearchCV` can compare embedding sizes by it,
+        without labels.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+        """
+        return self._evaluate(X).r_squared
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """Return the negative mean squared reconstruction error of each series.
+
+        The lower the score, the more anomalous the series.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` takes.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In scaled units, over the observed values.
+        """
+        quality = self._evaluate(X)
+        return -quality.squared_error / quality.n_values
+
+    def _evaluate(self, X: Any) -> Evaluation:
+        check_fitted(self)
+        series = validate_series(self, X)
+        return evaluate(fitted_backend(self), series, fitted_scaling(self))
+
+    # What scikit-learn asks for
 
     @property
     def _n_features_out(self) -> int:
@@ -564,9 +609,16 @@ class LSTMAutoencoder(
         return tags
 
 
+def _output_dtype(series: Series) -> np.dtype[Any]:
+    return np.dtype(np.float32 if series.values.dtype == np.float32 else np.float64)
+
+
+# Learned attributes, by name
+
+
 def planned_attributes(plan: Plan) -> dict[str, Any]:
-    """Return what an estimator keeps of a plan, by attribute name."""
-    a, scaling = plan.architecture, plan.scaling
+    """Return what an estimator keeps of a plan."""
+    a, scaling = plan.architecture, plan.dataset.scaling
     return {
         "architecture_": a.as_dict(),
         "embedding_dim_": a.embedding_dim,
@@ -576,36 +628,36 @@ def planned_attributes(plan: Plan) -> dict[str, Any]:
         "window_stride_": a.window_stride,
         "n_observed_": scaling.count,
         "mean_": scaling.mean,
-        "deviation_": scaling.std,
+        "std_": scaling.std,
         "scale_": scaling.scale,
         **({} if plan.classes is None else {"classes_": plan.classes}),
     }
 
 
-def learned_attributes(outcome: FitResult) -> dict[str, Any]:
-    """Return what an estimator keeps of its training, by attribute name."""
-    history = outcome.history
+def trained_attributes(result: FitResult) -> dict[str, Any]:
+    """Return what an estimator keeps of its training."""
+    history = result.history
     return {
-        "weights_": weights_of(outcome.network),
+        "weights_": weights_of(result.network),
         "loss_curve_": history.loss_curve,
         "validation_loss_curve_": history.validation_loss_curve,
         "n_iter_": history.n_iter,
         "best_iter_": history.best_iter,
-        "best_score_": outcome.quality.r_squared,
+        "best_score_": result.evaluation.r_squared,
     }
 
 
-def stream_attributes(outcome: FitResult, earlier: list[float]) -> dict[str, Any]:
-    """Return what an estimator keeps of one epoch over a part of a stream."""
-    loss_curve = earlier + outcome.history.loss_curve
+def stream_attributes(result: FitResult, earlier: list[float]) -> dict[str, Any]:
+    """Return what an estimator keeps of one epoch over a part of a stream instead."""
+    loss_curve = earlier + result.history.loss_curve
     return {
         "loss_curve_": loss_curve,
         "n_iter_": len(loss_curve),
         "best_iter_": len(loss_curve),
-        "_optimizer_state": outcome.history.optimizer_state,
+        "_optimizer_state": result.optimizer_state,
     }
 
 
 def is_learned(name: str) -> bool:
-    """Tell whether an attribute was set by a fit."""
+    """Tell whether an attribute is set by a fit."""
     return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))

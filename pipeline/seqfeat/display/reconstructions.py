@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.inference.batched import rebuild
+from seqfeat.inference.batched import reconstruct
 from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.inference.fitted import cached_network, fitted_scaling, validate_series
+from seqfeat.inference.fitted import fitted_backend, fitted_scaling, validate_series
 from seqfeat.series import Series
 
 __all__ = ["reconstructed_rows", "series_and_errors"]
@@ -24,8 +24,7 @@ def series_and_errors(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Series, Eva
     """
     check_is_fitted(autoencoder)
     series = validate_series(autoencoder, X)
-    network, device = cached_network(autoencoder)
-    return series, evaluate(network, series, fitted_scaling(autoencoder), device)
+    return series, evaluate(fitted_backend(autoencoder), series, fitted_scaling(autoencoder))
 
 
 def reconstructed_rows(
@@ -36,11 +35,10 @@ def reconstructed_rows(
     Shape (len(rows), T, C), in the order of `rows`.
     """
     chosen = series.take(rows)
-    network, device = cached_network(autoencoder)
     scaling = fitted_scaling(autoencoder)
     result = np.full((len(rows), chosen.n_timesteps, chosen.n_channels), np.nan)
-    for batch in rebuild(network, chosen, scaling, device):
-        values = scaling.invert(batch.rebuilt)
+    for batch in reconstruct(fitted_backend(autoencoder), chosen, scaling):
+        values = scaling.invert(batch.reconstruction)
         values[np.arange(values.shape[1]) >= chosen.lengths[batch.rows, None]] = np.nan
         result[batch.rows, : values.shape[1]] = values
     return result

@@ -1,9 +1,4 @@
-"""Networks rebuilt from an estimator's weights, kept beside it and not in it.
-
-A module inside the estimator would be pickled, copied and compared with it, and
-could hold CUDA tensors. Here it lasts as long as the estimator, or until its
-weights are replaced.
-"""
+"""What a fitted estimator knows: its network, its scaling, and what input it accepts."""
 
 from __future__ import annotations
 
@@ -13,39 +8,64 @@ from weakref import WeakKeyDictionary
 
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from seqfeat.exceptions import InputError
-from seqfeat.nn.network import Architecture, RecurrentAutoencoder, Weights, build_network
+from seqfeat.nn.backend import Backend, make_backend
+from seqfeat.nn.network import Architecture, Weights, build_network
 from seqfeat.runtime.device import inference_device
-from seqfeat.series import Series, as_series
+from seqfeat.series.conversion import as_series
 from seqfeat.series.scaling import ChannelScaling
+from seqfeat.series.series import Series
 
 __all__ = [
     "INPUT_ATTRIBUTES",
-    "cached_network",
+    "check_fitted",
+    "fitted_backend",
     "fitted_scaling",
     "input_attributes",
     "validate_series",
 ]
 
-_Entry = tuple[Weights, torch.device, RecurrentAutoencoder]
-_entries: WeakKeyDictionary[Any, _Entry] = WeakKeyDictionary()
+# Network and scaling are kept next to an estimator and not in it: there they would be pickled,
+# copied and compared with it, and could hold CUDA tensors. They last as long as the estimator, or
+# until what they were made from is replaced.
+
+_backends: WeakKeyDictionary[Any, tuple[Weights, torch.device, Backend]] = WeakKeyDictionary()
+_scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, ...], ChannelScaling]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def cached_network(estimator: Any) -> tuple[RecurrentAutoencoder, torch.device]:
-    """Return the fitted network, ready for inference, and the device it is on."""
+def check_fitted(estimator: Any) -> None:
+    """Raise `NotFittedError` if `fit` has not been called."""
+    # scikit-learn's check looks up the tags first, a tenth of the time of embedding one series.
+    if not hasattr(estimator, "weights_"):
+        check_is_fitted(estimator)
+
+
+def fitted_backend(estimator: Any) -> Backend:
+    """Return what runs the fitted network, on the estimator's device."""
     device = inference_device(estimator.device)
     with _lock:
-        entry = _entries.get(estimator)
-        if entry is None or entry[0] is not estimator.weights_ or entry[1] != device:
+        weights, kept_device, backend = _backends.get(estimator, (None, None, None))
+        if backend is None or weights is not estimator.weights_ or kept_device != device:
             network = build_network(Architecture(**estimator.architecture_), estimator.weights_)
-            network.to(device).freeze()
-            entry = (estimator.weights_, device, network)
-            _entries[estimator] = entry
-    return entry[2], device
+            backend = make_backend(network.eval().requires_grad_(False), device)
+            _backends[estimator] = estimator.weights_, device, backend
+    return backend
 
+
+def fitted_scaling(estimator: Any) -> ChannelScaling:
+    """Return the scaling that an estimator learned."""
+    learned = estimator.n_observed_, estimator.mean_, estimator.std_
+    key = tuple(array.tobytes() for array in learned)
+    kept = _scalings.get(estimator)
+    if kept is None or kept[0] != key:
+        kept = _scalings[estimator] = key, ChannelScaling(*(array.copy() for array in learned))
+    return kept[1]
+
+
+# Input
 
 INPUT_ATTRIBUTES = (
     "n_channels_in_",
@@ -56,33 +76,31 @@ INPUT_ATTRIBUTES = (
 )
 
 
-def input_attributes(X: Any, series: Series) -> dict[str, Any]:
+def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> dict[str, Any]:
     """Return the fitted attributes that describe the input.
 
-    scikit-learn's features are the columns of a table; of series with channels
-    they are the channels, as lengths may differ from series to series.
+    `n_timesteps` is the length of the longest series of all processes, if there are several.
+    scikit-learn's features are the columns of a table; for series with channels
+    they are the channels, because lengths may differ from series to series.
     """
+    if series.form == "table":
+        n_timesteps = int(series.values.shape[1])
     attributes = {
         "n_channels_in_": series.n_channels,
-        "n_timesteps_in_": _width(series),
+        "n_timesteps_in_": series.n_timesteps if n_timesteps is None else n_timesteps,
         "n_features_in_": series.n_channels,
         "is_table_": series.form == "table",
     }
     if series.form in ("table", "frame"):
-        # Recorded on a bystander: a fit that fails later must leave no trace.
-        bystander = BaseEstimator()
-        validate_data(bystander, X, skip_check_array=True)
-        attributes.update(vars(bystander))
+        # Recorded on another object, because a fit that fails later must leave no trace.
+        recorder = BaseEstimator()
+        validate_data(recorder, X, skip_check_array=True)
+        attributes.update(vars(recorder))
     return attributes
 
 
-def _width(series: Series) -> int:
-    """Return the columns of a table, which are fixed, or the longest of other series."""
-    return int(series.values.shape[1]) if series.form == "table" else series.n_timesteps
-
-
 def validate_series(estimator: Any, X: Any) -> Series:
-    """Convert `X` and refuse what differs from the input of `fit`.
+    """Convert `X`, and check that it agrees with the input of `fit`.
 
     Raises
     ------
@@ -94,58 +112,32 @@ def validate_series(estimator: Any, X: Any) -> Series:
     if not estimator.is_table_:
         if series.form == "frame":
             validate_data(estimator, X, reset=False, skip_check_array=True)
-        _refuse_table(estimator, series)
-        _refuse_other_channels(estimator, series)
+        if series.form == "table" or series.n_channels != estimator.n_channels_in_:
+            raise InputError(_unlike_series(estimator, series))
     elif series.form == "table":
         validate_data(estimator, X, reset=False, skip_check_array=True)
-    else:
-        _refuse_unlike_table(estimator, series)
+    elif series.n_channels != 1 or series.n_timesteps != estimator.n_timesteps_in_:
+        raise InputError(
+            f"X has series of up to {series.n_timesteps} timesteps and {series.n_channels} "
+            f"channels, but LSTMAutoencoder was fitted on a table of {estimator.n_timesteps_in_} "
+            "timesteps of one channel. For series of any length, fit on X[:, :, None] or on a list."
+        )
     return series
 
 
-def _refuse_table(estimator: Any, series: Series) -> None:
-    if series.form != "table":
-        return
-    n_samples, n_columns, _ = series.values.shape
-    raise InputError(
-        f"X is a 2D table of shape {(n_samples, n_columns)}, but LSTMAutoencoder was fitted on "
-        f"series with {estimator.n_channels_in_} channels, (n_samples, n_timesteps, n_channels). "
-        "For one series pass X[None]; for one channel pass X[:, :, None]."
-    )
-
-
-def _refuse_other_channels(estimator: Any, series: Series) -> None:
-    expected = estimator.n_channels_in_
-    if series.n_channels == expected:
-        return
+def _unlike_series(estimator: Any, series: Series) -> str:
+    """Return why series differ from those with channels that `fit` saw."""
+    expected, n_channels = estimator.n_channels_in_, series.n_channels
+    if series.form == "table":
+        return (
+            f"X is a 2D table of shape {series.values.shape[:2]}, but LSTMAutoencoder was fitted "
+            f"on series with {expected} channels, (n_samples, n_timesteps, n_channels). For one "
+            "series pass X[None]; for one channel pass X[:, :, None]."
+        )
     message = (
-        f"X has {series.n_channels} features, but LSTMAutoencoder is expecting {expected} features "
-        "as input: the last axis holds the channels."
+        f"X has {n_channels} features, but LSTMAutoencoder is expecting {expected} features as "
+        "input: the last axis holds the channels."
     )
     if series.n_timesteps == expected:
         message += " The channels seem to come first; pass seqfeat.series.from_channels_first(X)."
-    raise InputError(message)
-
-
-def _refuse_unlike_table(estimator: Any, series: Series) -> None:
-    n_columns = estimator.n_timesteps_in_
-    if series.n_channels == 1 and series.n_timesteps == n_columns:
-        return
-    raise InputError(
-        f"X has series of up to {series.n_timesteps} timesteps and {series.n_channels} channels, "
-        f"but LSTMAutoencoder was fitted on a table of {n_columns} timesteps of one channel. For "
-        "series of any length, fit on X[:, :, None] or on a list."
-    )
-
-
-def fitted_scaling(estimator: Any) -> ChannelScaling:
-    """Return the scaling that an estimator learned; one that is kept, if it still has the same."""
-    learned = estimator.n_observed_, estimator.mean_, estimator.deviation_
-    key = tuple(array.tobytes() for array in learned)
-    kept = _scalings.get(estimator)
-    if kept is None or kept[0] != key:
-        kept = _scalings[estimator] = key, ChannelScaling(*(array.copy() for array in learned))
-    return kept[1]
-
-
-_scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, ...], ChannelScaling]] = WeakKeyDictionary()
+    return message

@@ -1,8 +1,6 @@
-"""What a training step is fed: series as tensors, in batches of like length.
+"""Series as tensors: a batch, the chunk of a data set that is in memory, a process's shard of it.
 
-A `Source` is what training reads: a `Batch`, which is in memory, or a set of
-which no more than a region is. Its series are counted over all processes that train
-together; each holds some, and a `Share` says where they stand in a batch. Torch only.
+Torch only.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from seqfeat.runtime.device import to_device
 
-__all__ = ["Batch", "Chunk", "Share"]
+__all__ = ["Batch", "BatchShard", "Chunk", "common_length"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +26,7 @@ class Batch:
     values : Tensor of shape (N, T, C), float32
         Scaled values, 0 where nothing was observed.
     lengths : Tensor of shape (N,), int64
+        Timesteps of each series, without padding.
     observed : Tensor of shape (N, T, C), bool, or None
         None if everything was observed.
     targets : Tensor of shape (N,), int64, or None
@@ -40,7 +39,7 @@ class Batch:
     targets: Tensor | None = None
 
     def __len__(self) -> int:
-        # A tensor's own len is a call of Python.
+        # A tensor's own len goes through Python.
         return self.values.shape[0]
 
     @property
@@ -50,21 +49,21 @@ class Batch:
 
     @property
     def n_values(self) -> int:
-        """Observed values."""
+        """Number of observed values."""
         return self.values.numel() if self.observed is None else int(self.observed.sum())
 
     @property
     def values_per_series(self) -> int:
-        """Values of the longest series."""
+        """Number of values of the longest series."""
         return self.values.shape[1] * self.values.shape[2]
 
     @cached_property
     def _common_length(self) -> int | None:
-        """Found once, as every batch asks."""
+        """Computed once, as every batch needs it."""
         return common_length(self.lengths)
 
     def load(self, rows: Tensor) -> Chunk:
-        """Return itself, in memory as it is."""
+        """Return the chunk that holds the given rows: all of it, as it is in memory."""
         return Chunk(self)
 
     def take(self, rows: Tensor) -> Batch:
@@ -88,7 +87,7 @@ class Batch:
         return self._map(lambda tensor: tensor[rows])
 
     def on(self, device: torch.device) -> Batch:
-        """Return the set on a device."""
+        """Return the batch on a device."""
         return self._map(lambda tensor: to_device(tensor, device))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
@@ -98,43 +97,49 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Series in memory, found by their rows in the set that they are of.
+    """The part of a data set that is in memory, found by row numbers in the whole set.
 
     Attributes
     ----------
     series : Batch
     rows : Tensor of shape (N,), ascending, or None
-        Their rows; None if `series` is the set.
-    is_share : bool
-        Whether other processes hold series of these rows as well.
+        Row numbers of the series; None if `series` is the whole set.
+    is_sharded : bool
+        Whether other processes hold series of the same chunk.
     """
 
     series: Batch
     rows: Tensor | None = None
-    is_share: bool = False
+    is_sharded: bool = False
 
     def take(self, rows: Tensor) -> tuple[Batch, Tensor | None]:
-        """Return those of the rows that are here, and where in `rows` they stand.
+        """Return those of the rows that are in this process, and their positions in `rows`.
 
-        The latter is None if all are here.
+        The positions are None if all rows are here.
         """
         if self.rows is None:
             return self.series.take(rows), None
-        if not self.is_share:
+        if not self.is_sharded:
             return self.series.take(torch.searchsorted(self.rows, rows)), None
-        places = torch.isin(rows, self.rows).nonzero()[:, 0]
-        return self.series.take(torch.searchsorted(self.rows, rows[places])), places
+        positions = torch.isin(rows, self.rows).nonzero()[:, 0]
+        return self.series.take(torch.searchsorted(self.rows, rows[positions])), positions
 
 
 @dataclass(frozen=True, eq=False)
-class Share:
-    """Which series of a batch this process holds: those at `places` of `n_samples`.
+class BatchShard:
+    """A process's series of a batch that several processes share.
 
-    `n_timesteps` is the length of the batch's longest series, and `n_values` the number
-    of the batch's observed values, if it is known without asking.
+    Attributes
+    ----------
+    positions : Tensor of shape (n,), int64
+        Where they stand in the whole batch.
+    n_samples, n_timesteps : int
+        Series of the whole batch, and timesteps of the longest.
+    n_values : int or None
+        Observed values of the whole batch, if that is known without communication.
     """
 
-    places: Tensor
+    positions: Tensor
     n_samples: int
     n_timesteps: int
     n_values: int | None

@@ -1,4 +1,4 @@
-"""What training hides from the network: inputs masked and noised, units dropped. Torch only."""
+"""What training hides from the network: masked and noisy inputs, dropped units. Torch only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from seqfeat.nn.batch import Share
+from seqfeat.nn.batch import BatchShard
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.device import to_device
 
@@ -17,7 +17,17 @@ __all__ = ["Corruption", "draw_corruption"]
 
 @dataclass(frozen=True, eq=False)
 class Corruption:
-    """Masks and noise for one batch; None leaves that part alone."""
+    """Masks and noise for one batch; None leaves that part alone.
+
+    Attributes
+    ----------
+    inputs : Tensor of shape (B, T, 1) or None
+        1 where the encoder sees the inputs, 0 where they are masked.
+    noise : Tensor of shape (B, T, C) or None
+        Added to the encoder's inputs.
+    encoder_units, decoder_units : Tensor of shape (B, H) and (B, E), or None
+        Factors of the units between two layers, 0 for a dropped one.
+    """
 
     inputs: Tensor | None = None
     noise: Tensor | None = None
@@ -25,7 +35,7 @@ class Corruption:
     decoder_units: Tensor | None = None
 
     def apply(self, values: Tensor) -> Tensor:
-        """Return the inputs as the encoder gets to see them."""
+        """Return the inputs as the encoder sees them."""
         values = values if self.inputs is None else values * self.inputs
         return values if self.noise is None else values + self.noise
 
@@ -33,21 +43,21 @@ class Corruption:
         """Return a slice of the rows."""
         return self._map(lambda tensor: tensor[rows])
 
-    def share(self, share: Share, n_timesteps: int) -> Corruption:
+    def shard(self, shard: BatchShard, n_timesteps: int) -> Corruption:
         """Return those of a process's own series, the longest of which has `n_timesteps`."""
-        own = self._map(lambda tensor: tensor[share.places])
+        own = self._map(lambda tensor: tensor[shard.positions])
         inputs = None if own.inputs is None else own.inputs[:, :n_timesteps]
         noise = None if own.noise is None else own.noise[:, :n_timesteps]
         return Corruption(inputs, noise, own.encoder_units, own.decoder_units)
 
     def where(self, observed: Tensor | None) -> Corruption:
-        """Return it without the noise on what was not observed."""
+        """Return it without noise on what was not observed."""
         if self.noise is None or observed is None:
             return self
         return replace(self, noise=self.noise * observed)
 
     def on(self, device: torch.device) -> Corruption:
-        """Return the masks on a device."""
+        """Return masks and noise on a device."""
         return self._map(lambda tensor: to_device(tensor, device))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Corruption:
@@ -64,18 +74,22 @@ def draw_corruption(
     input_noise: float,
     dropout: float,
 ) -> Corruption:
-    """Draw masks and noise for a batch of shape (B, T, C)."""
+    """Draw masks and noise for a batch of shape (B, T, C), on the CPU."""
     a, (size, n_timesteps, _) = architecture, shape
     inputs = noise = encoder_units = decoder_units = None
 
     def keep(n_columns: int, rate: float) -> Tensor:
-        return (torch.rand((size, n_columns), generator=generator) >= rate).float()
+        drawn = torch.rand(
+            (size, n_columns), generator=generator, dtype=torch.float32, device="cpu"
+        )
+        return (drawn >= rate).float()
 
     if masking_ratio > 0:
         steps = keep(-(-n_timesteps // a.patch_len), masking_ratio)
         inputs = steps.repeat_interleave(a.patch_len, dim=1)[:, :n_timesteps, None]
     if input_noise > 0:
-        noise = torch.randn(shape, generator=generator) * input_noise
+        noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+        noise = noise * input_noise
     if dropout > 0:
         encoder_width = a.hidden_dim * (2 if a.bidirectional else 1)
         encoder_units = keep(encoder_width, dropout) / (1 - dropout)

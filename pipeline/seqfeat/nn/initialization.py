@@ -1,7 +1,4 @@
-"""Initial weights: drawn at random, and fitted to the series where that helps.
-
-Torch only.
-"""
+"""Initial weights: drawn at random, then fitted to the data where that helps. Torch only."""
 
 from __future__ import annotations
 
@@ -11,26 +8,27 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.nn.pooling import steps_inside
+from seqfeat.nn.pooling import valid_steps
 
 __all__ = ["fit_encoder", "initialize"]
 
 BATCH_SERIES = 64
 BATCH_VALUES = 2**18
-"""Values in the windows of a batch, at most, so that long series come in smaller batches."""
-LEAST_VARIANCE_SHARE = 0.1
-"""Share of the mean variance added to each in whitening, so that noise is not blown up."""
+"""Maximum number of values in a batch's windows, so that long series come in smaller batches."""
+MIN_VARIANCE_SHARE = 0.1
+"""Share of the mean variance that whitening adds to each, so that noise is not amplified."""
 
 
 @torch.no_grad()
 def initialize(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights from `generator`.
 
-    Orthogonal recurrent matrices, gate by gate (Saxe et al., 2014), keep a
-    state's length over many steps; a forget bias of 1 lets gradients through
-    from the start (Jozefowicz et al., 2015); Glorot uniform elsewhere.
+    Orthogonal recurrent matrices, gate by gate (Saxe et al., 2014), preserve a
+    state's norm over many steps; a forget bias of 1 lets gradients through
+    from the start (Jozefowicz et al., 2015); all others are Glorot uniform.
     """
     for name, parameter in network.named_parameters():
         if "weight_hh" in name:
@@ -41,76 +39,77 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
         else:
             parameter.zero_()
         if "bias_ih" in name:
-            # Gates lie as input, forget, cell, output.
+            # The gates' order is input, forget, cell, output.
             parameter.chunk(4)[1].fill_(1.0)
 
 
 @torch.no_grad()
-def fit_encoder(network: RecurrentAutoencoder, data: Batch, generator: torch.Generator) -> None:
-    """Set the first and the last of the encoder's maps by what the series in `data` are like.
+def fit_encoder(backend: Backend, data: Batch, generator: torch.Generator) -> None:
+    """Fit the first and the last map of an encoder with statistics pooling to the series in `data`.
 
-    For an encoder with statistics pooling (Krähenbühl et al., 2016, fit a
-    network's initial weights to its data likewise). Gates then see slow and fast
-    movements of a series alike, and the embedding starts as the principal
-    components of the statistics: of all linear maps the one that keeps most of them.
+    The gates then see slow and fast movements of a series alike, and the embedding starts as the
+    principal components of the statistics, the linear map that keeps most of their variance.
+    (Krähenbühl et al., 2016, derive a network's initial weights from its data in the same way.)
     """
-    _whiten_inputs(network, data, generator)
-    encoder = network.encoder
-    projection = encoder.projection
+    network = backend.network
+    projection = network.encoder.projection
     if not isinstance(projection, nn.Linear):
-        raise TypeError(f"a pooling without a linear map: {encoder.pooling!r}")
-    summaries = torch.empty(len(data), projection.in_features, dtype=torch.float64)
+        raise TypeError(f"a pooling without a linear map: {network.encoder.pooling!r}")
+    _whiten_inputs(network, data, generator)
+    summaries = torch.empty(len(data), projection.in_features, dtype=torch.float64, device="cpu")
     n_done = 0
-    for windows, n_steps in _encoder_inputs(network, data):
-        summaries[n_done : n_done + len(windows)] = encoder.summarize(windows, n_steps)
-        n_done += len(windows)
+    for part in _batches(network, data):
+        stop = n_done + len(part)
+        summaries[n_done:stop] = backend.summarize(part.values, part.lengths)
+        n_done = stop
     _project_on_components(projection, summaries, generator)
 
 
-def _encoder_inputs(network: RecurrentAutoencoder, data: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield windows and their number, for a batch of the series after the other."""
+def _batches(network: RecurrentAutoencoder, data: Batch) -> Iterator[Batch]:
+    """Yield the series in batches that are small enough."""
     a, (_, n_timesteps, n_channels) = network.architecture, data.values.shape
     values_per_series = max(1, n_timesteps // a.window_stride) * a.window_len * n_channels
     batch_size = max(1, min(BATCH_SERIES, BATCH_VALUES // values_per_series))
-    for rows in torch.split(torch.arange(len(data)), batch_size):
-        part = data.take(rows)
-        yield network.encoder_inputs(part.values, part.lengths)
+    rows = torch.arange(len(data), dtype=torch.int64, device="cpu")
+    return map(data.take, torch.split(rows, batch_size))
 
 
 def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.Generator) -> None:
     """Draw input weights that see each direction in a window about equally.
 
-    Consecutive values are much alike: drawn independently, weights see little
+    Consecutive values are much alike: weights drawn independently see little
     but a window's mean.
     """
     length, n_channels = network.architecture.window_len, network.architecture.n_channels
-    whitening = _whitening(_window_covariance(network, data)).float()
+    whitening = _whitening_matrix(_window_covariance(network, data)).float()
     encoder = network.encoder
     for layer in (*encoder.forward_layers[:1], *encoder.backward_layers[:1]):
         shape = (len(layer.weight_ih_l0), length, n_channels)
-        drawn = torch.randn(shape, generator=generator) / math.sqrt(length * n_channels)
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+        drawn = drawn / math.sqrt(length * n_channels)
         weights = torch.einsum("hwc,wv->hvc", drawn, whitening)
         layer.weight_ih_l0.copy_(weights.reshape_as(layer.weight_ih_l0))
 
 
 def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
     """Return the mean product of any two timesteps in a window. Shape: (W, W)."""
-    length = network.architecture.window_len
-    total, count = torch.zeros(length, length, dtype=torch.float64), 0
-    for inputs, n_steps in _encoder_inputs(network, data):
-        own = inputs[steps_inside(inputs, n_steps)[:, :, 0]].double()
-        timesteps = own.reshape(len(own), length, -1).transpose(1, 2).reshape(-1, length)
+    length, count = network.architecture.window_len, 0
+    total = torch.zeros(length, length, dtype=torch.float64, device="cpu")
+    for part in _batches(network, data):
+        windows, n_steps = network.encoder_inputs(part.values, part.lengths)
+        valid = windows[valid_steps(windows, n_steps)[:, :, 0]].double()
+        timesteps = valid.reshape(len(valid), length, -1).transpose(1, 2).reshape(-1, length)
         total += timesteps.T @ timesteps
         count += len(timesteps)
     return total / count
 
 
-def _whitening(covariance: Tensor) -> Tensor:
-    """Return the symmetric matrix that makes all directions' variances alike, 1 in the mean."""
+def _whitening_matrix(covariance: Tensor) -> Tensor:
+    """Return the symmetric matrix that gives all directions like variances, 1 on average."""
     variances, directions = torch.linalg.eigh(covariance)
-    floor = LEAST_VARIANCE_SHARE * variances.mean()
+    floor = MIN_VARIANCE_SHARE * variances.mean()
     if not floor > 0:
-        return torch.eye(len(covariance), dtype=covariance.dtype)
+        return torch.eye(len(covariance), dtype=torch.float64, device="cpu")
     matrix = directions / (variances.clamp(min=0) + floor).sqrt() @ directions.T
     variance = (matrix @ covariance @ matrix).trace() / len(matrix)
     scaled: Tensor = matrix / variance.sqrt()
@@ -120,21 +119,22 @@ def _whitening(covariance: Tensor) -> Tensor:
 def _project_on_components(
     projection: nn.Linear, summaries: Tensor, generator: torch.Generator
 ) -> None:
-    """Make a linear map the first principal components of what it gets to see, which is lost.
+    """Set a linear map to the first principal components of its inputs, which are overwritten.
 
-    They are turned by a random rotation, so that each dimension of the embedding
-    has a like part in all of them: alone, the last ones would be next to nothing but
-    noise, which whoever scales features to unit variance would blow up. Where there
-    are fewer components than dimensions, random directions fill up.
+    A random rotation gives each dimension of the embedding a similar share of all components:
+    by themselves the last ones would be little but noise, which scaling features to unit
+    variance would amplify. Where there are fewer components than dimensions, random directions
+    take their place.
     """
     mean = summaries.mean(dim=0)
     summaries -= mean
     embedding_dim = projection.out_features
     n_components = min(embedding_dim, len(summaries) - 1)
-    drawn = torch.randn(embedding_dim, len(mean), generator=generator, dtype=torch.float64)
+    shape = embedding_dim, len(mean)
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
     drawn[:n_components] = _principal_directions(summaries, n_components)
     basis = torch.linalg.qr(drawn.T)[0].T
-    rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64)
+    rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
     weights = rotation @ basis
     spread = (summaries @ weights.T).square().mean().sqrt()
@@ -145,15 +145,16 @@ def _project_on_components(
 
 
 def _principal_directions(centred: Tensor, n_directions: int) -> Tensor:
-    """Return the directions of most variance, orthonormal. Shape: (N, D) -> (n_directions, D).
+    """Return the directions of largest variance, orthonormal. Shape: (N, D) -> (n_directions, D).
 
-    From the products of all columns, or of all rows where they are fewer: a singular value
-    decomposition takes twice the memory and time, more memory than training if series are short.
+    They come from the eigenvectors of the products of all columns, or of all rows where these are
+    fewer: a singular value decomposition takes twice the memory and time, and for short series
+    more memory than training.
     """
     is_wide = centred.shape[0] < centred.shape[1]
     _, vectors = torch.linalg.eigh(centred @ centred.T if is_wide else centred.T @ centred)
     first: Tensor = vectors.flip(1)[:, :n_directions].T
     if is_wide:
-        # Where there is no variance left any direction will do, and 0 leaves it to the caller.
+        # Without variance any direction will do; 0 leaves the choice to the caller.
         first = nn.functional.normalize(first @ centred, dim=1)
     return first

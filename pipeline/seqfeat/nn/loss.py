@@ -1,97 +1,73 @@
-"""What training makes small: reconstruction error and, with labels, cross-entropy. Torch only."""
+"""The training loss: reconstruction error and, with labels, cross-entropy. Torch only.
+
+Squared error per observed value; with labels and a classification head also cross-entropy per
+series, of which `target_weight` is the share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from seqfeat.nn.batch import Batch
-from seqfeat.nn.corruption import Corruption
-from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.runtime.device import mixed_precision
 
-__all__ = ["Loss", "LossWeights"]
+__all__ = ["Loss", "LossWeights", "error_sums", "with_counts"]
 
 
 class LossWeights(NamedTuple):
-    """What a squared error and a cross-entropy count in the loss."""
+    """Factors of the summed squared error and of the summed cross-entropy in a loss."""
 
     squared_error: float
     entropy: float
 
 
 class Loss:
-    """The training loss of a network.
+    """How errors add up to a loss.
 
-    Squared error per observed value; with labels and a head for them also
-    cross-entropy per series, of which `target_weight` is the share.
+    Parameters
+    ----------
+    target_weight : float
+        Share of the cross-entropy; 0 for a network without a head.
     """
 
-    def __init__(
-        self, network: RecurrentAutoencoder, target_weight: float, device: torch.device
-    ) -> None:
-        self.network = network
+    def __init__(self, target_weight: float) -> None:
         self.target_weight = target_weight
-        self.device = device
 
-    def gradients(
-        self, corrupted: tuple[Batch, Corruption], n_values: int, n_samples: int
-    ) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """Return what a part adds to a loss over `n_values` values of `n_samples` series.
-
-        And what it adds to the gradients of the network's parameters.
-        """
-        part, corruption = corrupted
-        weighting = self.weighting(part, n_values, n_samples)
-        with torch.enable_grad():
-            squared_error, entropy = self._errors(part, corruption)
-            loss = squared_error * weighting.squared_error
-            if entropy is not None:
-                loss = loss + entropy * weighting.entropy
-        gradients = torch.autograd.grad(loss, list(self.network.parameters()), allow_unused=True)
-        return loss.detach(), gradients
-
-    def weighting(self, part: Batch, n_values: int, n_samples: int) -> LossWeights:
-        """Return what counts how much in a loss over `n_values` values of `n_samples` series."""
-        is_labelled = part.targets is not None and self.network.head is not None
-        share = self.target_weight if is_labelled else 0.0
+    def weights(self, n_values: int, n_samples: int) -> LossWeights:
+        """Return the factors of a loss over `n_values` values of `n_samples` series."""
+        share = self.target_weight
         return LossWeights((1 - share) / n_values, share / n_samples)
 
-    def sums(self, part: Batch) -> Tensor:
-        """Return what `loss_of_sums` takes, which may be added up over parts. Shape: (4,)."""
-        squared_error, entropy = self._errors(part, Corruption())
-        n_labelled = 0 if entropy is None else len(part)
-        entropy = torch.zeros_like(squared_error) if entropy is None else entropy
-        counts = torch.tensor([part.n_values, n_labelled], dtype=torch.float64, device=self.device)
-        return torch.cat([torch.stack([squared_error, entropy]).double(), counts])
+    def of_sums(self, sums: Tensor) -> float:
+        """Return the loss, given what `error_sums` returned, added up over all parts."""
+        squared_error, entropy, n_values, n_samples = map(float, sums)
+        weights = self.weights(int(n_values), int(n_samples))
+        return squared_error * weights.squared_error + entropy * weights.entropy
 
-    def loss_of_sums(self, sums: Tensor) -> float:
-        """Return the loss over all that was added up."""
-        squared_error, entropy, n_values, n_labelled = map(float, sums)
-        if n_labelled == 0:
-            return squared_error / n_values
-        weight = self.target_weight
-        return (1 - weight) * squared_error / n_values + weight * entropy / n_labelled
 
-    def _errors(self, part: Batch, corruption: Corruption) -> tuple[Tensor, Tensor | None]:
-        """Return squared error and cross-entropy, both summed; the latter may be None."""
-        part, corruption = part.on(self.device), corruption.on(self.device)
-        with mixed_precision(self.device):
-            embeddings = self.network.encode(
-                corruption.apply(part.values), part.lengths, corruption.encoder_units
-            )
-            rebuilt = self.network.decode(
-                embeddings, part.values.shape[1], corruption.decoder_units
-            )
-        rebuilt, values = rebuilt.float(), part.values
-        if part.observed is not None:
-            rebuilt, values = rebuilt * part.observed, values * part.observed
-        squared_error = mse_loss(rebuilt, values, reduction="sum")
-        if part.targets is None or self.network.head is None:
-            return squared_error, None
-        logits = self.network.head(embeddings.float())
-        return squared_error, cross_entropy(logits, part.targets, reduction="sum")
+def error_sums(
+    part: Batch, embeddings: Tensor, reconstruction: Tensor, head: nn.Linear | None
+) -> tuple[Tensor, Tensor]:
+    """Return the squared error over a part's observed values, and its cross-entropy, both summed.
+
+    All tensors are on one device. Without targets or a head the cross-entropy is 0.
+    """
+    reconstruction, values = reconstruction.float(), part.values
+    if part.observed is not None:
+        reconstruction, values = reconstruction * part.observed, values * part.observed
+    squared_error = mse_loss(reconstruction, values, reduction="sum")
+    if part.targets is None or head is None:
+        return squared_error, torch.zeros_like(squared_error)
+    scores = head(embeddings.float())
+    return squared_error, cross_entropy(scores, part.targets, reduction="sum")
+
+
+def with_counts(part: Batch, squared_error: Tensor, entropy: Tensor) -> Tensor:
+    """Return both sums with the numbers of values and of series, to be added up. Shape: (4,)."""
+    counts = torch.tensor(
+        [part.n_values, len(part)], dtype=torch.float64, device=squared_error.device
+    )
+    return torch.cat([torch.stack([squared_error, entropy]).double(), counts])

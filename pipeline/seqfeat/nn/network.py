@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqfeat.nn.lstm import LSTMLayer
-from seqfeat.nn.pooling import statistics, steps_inside
+from seqfeat.nn.pooling import pool_max, pool_mean, pool_statistics
 
 __all__ = [
     "Architecture",
@@ -32,6 +31,9 @@ __all__ = [
     "build_network",
     "weights_of",
 ]
+
+Weights = Mapping[str, NDArray[np.float32]]
+"""A network's weights by name, as NumPy arrays."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,9 @@ class Architecture:
 
 def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
     """Return a linear layer without drawing from torch's global generator."""
-    return nn.Linear(input_dim, output_dim, device="meta").to_empty(device="cpu")
-
-
-def run_layer(layer: nn.Module, sequences: Tensor, constant: Tensor | None = None) -> Tensor:
-    """Return an LSTM layer's outputs; see `LSTMLayer.run`."""
-    return cast(LSTMLayer, layer).run(sequences, constant)
-
-
-def along_memory(linear: nn.Module, sequences: Tensor) -> Tensor:
-    """Apply a linear map, step by step if sequences lie so in memory, which spares a copy.
-
-    Shape: (B, L, D) -> (B, L, E).
-    """
-    if sequences.is_contiguous():
-        return cast(Tensor, linear(sequences))
-    return cast(Tensor, linear(sequences.transpose(0, 1))).transpose(0, 1)
+    return nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32).to_empty(
+        device="cpu"
+    )
 
 
 def n_windows(n_timesteps: int, length: int, stride: int) -> int:
@@ -139,7 +128,7 @@ def reverse_within_length(sequences: Tensor, lengths: Tensor) -> Tensor:
 
     Shape: (B, L, D), (B,) -> (B, L, D).
     """
-    steps = torch.arange(sequences.shape[1], device=sequences.device)
+    steps = torch.arange(sequences.shape[1], device=sequences.device, dtype=torch.int64)
     last = lengths[:, None] - 1
     index = torch.where(steps <= last, last - steps, steps)
     return sequences.gather(1, index[:, :, None].expand_as(sequences))
@@ -200,28 +189,26 @@ class Encoder(nn.Module):
         return nn.functional.linear(pooled.double(), weight, bias).float()
 
     def summarize(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Return what the linear map gets to see of each series. Shape: (B, L, W * C) -> (B, D)."""
+        """Return what the projection gets to see of each series. Shape: (B, L, W * C) -> (B, D)."""
         hidden = drop_units(self._layer(0, inputs, n_steps), keep)
         outputs = self._layer(1, hidden, n_steps)
         if self.pooling == "last":
             return self._last_states(outputs, n_steps)
         if self.pooling == "statistics":
-            return statistics([hidden, outputs], n_steps)
-        inside = steps_inside(outputs, n_steps)
-        if self.pooling == "max":
-            return outputs.masked_fill(~inside, -math.inf).amax(dim=1)
-        return outputs.masked_fill(~inside, 0.0).sum(dim=1) / n_steps[:, None]
+            return pool_statistics([hidden, outputs], n_steps)
+        return (pool_max if self.pooling == "max" else pool_mean)(outputs, n_steps)
 
     def _layer(self, index: int, sequences: Tensor, n_steps: Tensor) -> Tensor:
-        outputs = run_layer(self.forward_layers[index], sequences)
+        outputs = cast(LSTMLayer, self.forward_layers[index]).outputs(sequences)
         if not self.backward_layers:
             return outputs
         backwards = reverse_within_length(sequences, n_steps)
-        reversed_outputs = run_layer(self.backward_layers[index], backwards)
+        reversed_outputs = cast(LSTMLayer, self.backward_layers[index]).outputs(backwards)
         return torch.cat([outputs, reverse_within_length(reversed_outputs, n_steps)], dim=2)
 
     def _last_states(self, outputs: Tensor, n_steps: Tensor) -> Tensor:
-        last = outputs[torch.arange(len(outputs), device=outputs.device), n_steps - 1]
+        rows = torch.arange(len(outputs), device=outputs.device, dtype=torch.int64)
+        last = outputs[rows, n_steps - 1]
         if not self.backward_layers:
             return last
         # The backward direction ends at the series' first step.
@@ -251,8 +238,10 @@ class Decoder(nn.Module):
     def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
         """Rebuild patches; `keep` (B, E) drops units between the layers."""
         times = self.time_features(n_steps, embeddings).expand(len(embeddings), -1, -1)
-        hidden = drop_units(run_layer(self.layers[0], times, embeddings), keep)
-        return along_memory(self.output, run_layer(self.layers[1], hidden))
+        first, second = (cast(LSTMLayer, layer) for layer in self.layers)
+        hidden = drop_units(first.outputs(times, embeddings), keep)
+        patches: Tensor = self.output(second.outputs(hidden))
+        return patches
 
     def time_features(self, n_steps: int, like: Tensor) -> Tensor:
         """Return cosines of the position with 1, 2, ... half periods. Shape: (L, F).
@@ -274,38 +263,11 @@ class RecurrentAutoencoder(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.embedder: Any = None
-        self.is_frozen = False
         self.encoder = Encoder(architecture)
         self.decoder = Decoder(architecture)
         self.head: nn.Linear | None = None
         if architecture.n_classes:
             self.head = make_linear(architecture.embedding_dim, architecture.n_classes)
-
-    @cached_property
-    def layers(self) -> list[LSTMLayer]:
-        """All LSTM layers; looking for them takes as long as one of them takes to run."""
-        return [layer for layer in self.modules() if isinstance(layer, LSTMLayer)]
-
-    @cached_property
-    def parts(self) -> list[nn.Module]:
-        """All modules."""
-        return list(self.modules())
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Compiled programs belong to a process, and a copy, which may be trained, writes its own.
-        return {**self.__dict__, "embedder": None, "is_frozen": False}
-
-    def prepare(self) -> None:
-        """Make ready to run in several threads; see `LSTMLayer.prepare`."""
-        for layer in self.layers:
-            layer.prepare()
-
-    def freeze(self) -> None:
-        """Make ready for inference. The weights must not change any more; only copies may."""
-        self.eval().requires_grad_(False)
-        self.prepare()
-        self.is_frozen = True
 
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.
@@ -342,8 +304,15 @@ def build_network(
     """Return a network on the CPU, with the given weights or with undefined ones."""
     network = RecurrentAutoencoder(architecture).requires_grad_(True)
     if weights is not None:
-        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        network.load_state_dict(_as_tensors(weights))
     return network
+
+
+def _as_tensors(weights: Weights) -> dict[str, Tensor]:
+    return {
+        name: torch.tensor(value, dtype=torch.float32, device="cpu")
+        for name, value in weights.items()
+    }
 
 
 def weights_of(network: RecurrentAutoencoder) -> dict[str, NDArray[np.float32]]:
@@ -351,6 +320,3 @@ def weights_of(network: RecurrentAutoencoder) -> dict[str, NDArray[np.float32]]:
     return {
         name: weight.detach().cpu().numpy().copy() for name, weight in network.state_dict().items()
     }
-
-
-Weights = Mapping[str, NDArray[np.float32]]

@@ -1,10 +1,11 @@
-"""Statistics of a sequence over its own steps, with a gradient that costs as little as they do.
+"""Pooling a sequence over its valid steps, with a gradient as cheap as the pooling itself.
 
 Torch only. Shapes use B series, L steps and D values a step.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,88 +13,108 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["LEAST_VARIANCE", "Summary", "own_steps", "statistics", "steps_inside"]
+__all__ = [
+    "MIN_VARIANCE",
+    "STATISTICS",
+    "Summary",
+    "pool_max",
+    "pool_mean",
+    "pool_statistics",
+    "valid_steps",
+]
 
-LEAST_VARIANCE = 1e-6
+STATISTICS = {"statistics": ("mean", "std", "max", "min"), "mean": ("mean",), "max": ("max",)}
+"""What each pooling that is no single step computes of every unit, in this order."""
+
+MIN_VARIANCE = 1e-6
 """Added to a variance over the steps, whose root has no gradient at 0."""
 
 
-def steps_inside(sequences: Tensor, n_steps: Tensor) -> Tensor:
-    """Tell which steps are a series' own. Shape: (B, L, D), (B,) -> (B, L, 1), bool."""
-    steps = torch.arange(sequences.shape[1], device=sequences.device)
+def valid_steps(sequences: Tensor, n_steps: Tensor) -> Tensor:
+    """Return whether each step is no padding. Shape: (B, L, D), (B,) -> (B, L, 1), bool."""
+    steps = torch.arange(sequences.shape[1], device=sequences.device, dtype=torch.int64)
     return (steps < n_steps[:, None])[:, :, None]
 
 
-def own_steps(sequences: Tensor, n_steps: Tensor) -> Tensor | None:
-    """Return 1 at a series' own steps and 0 behind them, (B, L, 1), or None if there is no 0."""
-    inside = steps_inside(sequences, n_steps)
-    # Padding costs a few percent of a training step's time; to ask CUDA would take as much.
-    return inside.float() if inside.is_cuda or not bool(inside.all()) else None
+def pool_mean(sequences: Tensor, n_steps: Tensor) -> Tensor:
+    """Return the mean over each series' valid steps. Shape: (B, L, D), (B,) -> (B, D)."""
+    valid = valid_steps(sequences, n_steps)
+    return sequences.masked_fill(~valid, 0.0).sum(dim=1) / n_steps[:, None]
 
 
-def statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
-    """Return the mean, deviation, largest and least value over each series' own steps.
+def pool_max(sequences: Tensor, n_steps: Tensor) -> Tensor:
+    """Return the maximum over each series' valid steps. Shape: (B, L, D), (B,) -> (B, D)."""
+    return sequences.masked_fill(~valid_steps(sequences, n_steps), -math.inf).amax(dim=1)
+
+
+def pool_statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
+    """Return mean, standard deviation, maximum and minimum over each series' valid steps.
 
     Statistics pooling (Snyder et al., 2018), in float32, of several sequences as
     if they were one. Shape: (B, L, D), (B, L, E), ..., (B,) -> (B, 4 * (D + E + ...)).
     """
-    own = own_steps(sequences[0], n_steps)
+    mask = _mask(sequences[0], n_steps)
     apply: Any = Statistics.apply
-    # Series by series in memory, where the order of a sum does not depend on their number.
-    each = [apply(one.float().contiguous(), n_steps, own) for one in sequences]
+    # Contiguous series, because then the order of a sum does not depend on their number.
+    each = [apply(one.float().contiguous(), n_steps, mask) for one in sequences]
     return torch.cat([value for values in zip(*each, strict=True) for value in values], dim=1)
 
 
-class Summary(NamedTuple):
-    """Four statistics (B, D) of sequences (B, L, D), and what their gradient takes.
+def _mask(sequences: Tensor, n_steps: Tensor) -> Tensor | None:
+    """Return 1 at valid steps and 0 at padding, (B, L, 1), or None if there is no padding."""
+    valid = valid_steps(sequences, n_steps)
+    # Masking costs a few percent of a training step's time; asking CUDA would cost as much.
+    return valid.float() if valid.is_cuda or not bool(valid.all()) else None
 
-    Over the steps where `own`, (B, L, 1), is 1 and not 0; None stands for all.
+
+class Summary(NamedTuple):
+    """Four statistics (B, D) of sequences (B, L, D), and what their gradient needs.
+
+    Over the steps where `mask`, (B, L, 1), is 1; None means all.
     """
 
     sequences: Tensor
     counts: Tensor
-    own: Tensor | None
+    mask: Tensor | None
     mean: Tensor
-    deviation: Tensor
-    largest: Tensor
-    least: Tensor
+    std: Tensor
+    max: Tensor
+    min: Tensor
 
     @classmethod
-    def of(cls, sequences: Tensor, n_steps: Tensor, own: Tensor | None) -> Summary:
-        """Find the statistics."""
+    def of(cls, sequences: Tensor, n_steps: Tensor, mask: Tensor | None) -> Summary:
+        """Compute the statistics."""
         counts = n_steps[:, None]
-        mean = _with_zeros(sequences, own).sum(dim=1) / counts
-        centred = _with_zeros(sequences - mean[:, None], own)
-        deviation = (centred.square().sum(dim=1) / counts + LEAST_VARIANCE).sqrt()
-        # 0 or -inf; to add it is several times as fast as to mask, and changes no bit inside.
-        beyond = None if own is None else own.log()
-        largest = (sequences if beyond is None else sequences + beyond).amax(dim=1)
-        least = (sequences if beyond is None else sequences - beyond).amin(dim=1)
-        return cls(sequences, counts, own, mean, deviation, largest, least)
+        mean = _masked(sequences, mask).sum(dim=1) / counts
+        centred = _masked(sequences - mean[:, None], mask)
+        std = (centred.square().sum(dim=1) / counts + MIN_VARIANCE).sqrt()
+        # 0 or -inf: adding it is several times faster than masking, and changes no valid bit.
+        penalty = None if mask is None else mask.log()
+        maximum = (sequences if penalty is None else sequences + penalty).amax(dim=1)
+        minimum = (sequences if penalty is None else sequences - penalty).amin(dim=1)
+        return cls(sequences, counts, mask, mean, std, maximum, minimum)
 
     @property
     def values(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The statistics."""
-        return self.mean, self.deviation, self.largest, self.least
+        """The statistics, in the order of `STATISTICS`."""
+        return self.mean, self.std, self.max, self.min
 
-    def gradient(
-        self, d_mean: Tensor, d_deviation: Tensor, d_largest: Tensor, d_least: Tensor
-    ) -> Tensor:
-        """Return the sequences' gradient, given the statistics'.
+    def gradient(self, d_mean: Tensor, d_std: Tensor, d_max: Tensor, d_min: Tensor) -> Tensor:
+        """Return the gradient of the sequences, given that of the statistics.
 
-        By itself, autograd's of a maximum takes ten times as long as the rest.
+        Autograd's own gradient of a maximum alone takes ten times as long as all of this.
         """
-        slope = d_deviation / (self.counts * self.deviation)
-        # d_mean / n + slope * (x - mean), in as few passes over the sequences as can be.
+        slope = d_std / (self.counts * self.std)
+        # d_mean / n + slope * (x - mean), in as few passes over the sequences as possible.
         gradient = self.sequences * slope[:, None]
         gradient += (d_mean / self.counts - slope * self.mean)[:, None]
-        for extreme, d_extreme in ((self.largest, d_largest), (self.least, d_least)):
-            there = torch.empty_like(self.sequences)
-            torch.eq(self.sequences, extreme[:, None], out=there)
+        for extreme, d_extreme in ((self.max, d_max), (self.min, d_min)):
+            is_extreme = torch.empty_like(self.sequences)
+            torch.eq(self.sequences, extreme[:, None], out=is_extreme)
             # Steps that share an extreme share its gradient.
-            n_shared = _with_zeros(there, self.own).sum(dim=1).clamp(min=1)
-            gradient.addcmul_(there, (d_extreme / n_shared)[:, None])
-        return _with_zeros(gradient, self.own)
+            n_shared = _masked(is_extreme, self.mask).sum(dim=1).clamp(min=1)
+            gradient.addcmul_(is_extreme, (d_extreme / n_shared)[:, None])
+        return _masked(gradient, self.mask)
 
 
 class Statistics(torch.autograd.Function):
@@ -101,17 +122,19 @@ class Statistics(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, sequences: Tensor, n_steps: Tensor, own: Tensor | None
+        ctx: Any, sequences: Tensor, n_steps: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        summary = Summary.of(sequences, n_steps, own)
+        """Compute the statistics, and keep what the gradient needs."""
+        summary = Summary.of(sequences, n_steps, mask)
         ctx.save_for_backward(*summary)
         return summary.values
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient of the sequences."""
         return Summary(*ctx.saved_tensors).gradient(*gradients), None, None
 
 
-def _with_zeros(values: Tensor, own: Tensor | None) -> Tensor:
-    return values if own is None else values * own
+def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values if mask is None else values * mask

@@ -1,1 +1,11 @@
-"""TODO."""
+"""What everything else runs on; knows nothing of series or networks.
+
+- `device`: where tensors live, and what to do when its memory runs out
+- `threads`: a pool of worker threads that wake up quickly
+- `ranks`: the processes that share a fit
+- `user_warnings`: warnings that point to the user's own line of code
+- `atomic_files`: files that are written whole or not at all
+- `checked_state`: pickles with a checksum and a version
+"""
+
+__all__: list[str] = []

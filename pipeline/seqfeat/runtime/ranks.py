@@ -44,11 +44,15 @@ class Ranks:
         """Return the value of rank 0."""
         return value
 
-    def attempt(self, function: Callable[[], T]) -> T:
-        """Return what `function` does; if it raised anywhere, raise everywhere.
+    def exchange(self, function: Callable[[], T]) -> list[T]:
+        """Return what `function` returns in every process; if it raises anywhere, raise everywhere.
 
         Otherwise the others would wait for a process that has given up.
         """
+        return [function()]
+
+    def attempt(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns here; if it raises anywhere, raise everywhere."""
         return function()
 
 
@@ -83,23 +87,33 @@ class GroupRanks(Ranks):
             dist.broadcast_object_list(values, src=0)
         return values[0]  # type: ignore[return-value]
 
-    def attempt(self, function: Callable[[], T]) -> T:
-        """Return what `function` does; if it raised anywhere, raise everywhere."""
+    def exchange(self, function: Callable[[], T]) -> list[T]:
+        """Return what `function` returns in every process, in one message of each.
+
+        If it raises anywhere, raise everywhere.
+        """
         result, error = None, None
         try:
             result = function()
         except Exception as raised:
             error = raised
-        errors = self.gather(None if error is None else f"{type(error).__name__}: {error}")
+        message = None if error is None else f"{type(error).__name__}: {error}"
+        answers = self.gather((result, message))
         if error is not None:
             raise error
-        for rank, message in enumerate(errors):
+        for rank, (_, message) in enumerate(answers):
             if message is not None:
                 raise DistributedError(
                     f"rank {rank} of {self.world_size}, with which this process shares a fit, "
                     f"gave up: {message}"
                 )
-        return result  # type: ignore[return-value]
+        return [result for result, _ in answers]  # type: ignore[misc]
+
+    def attempt(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns here; if it raises anywhere, raise everywhere."""
+        results: list[T] = []
+        self.exchange(lambda: results.append(function()))
+        return results[0]
 
     @contextmanager
     def _naming_loss(self) -> Iterator[None]:

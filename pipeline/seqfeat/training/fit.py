@@ -1,16 +1,14 @@
-"""One fit from beginning to end: a `Plan` in, an `FitResult` out.
+"""One fit from beginning to end: a `Plan` in, a `FitResult` out.
 
-`run_fit` scales the series, splits off the validation set, builds and trains
-the network and measures the result. It changes nothing but what it returns, so
-that a fit which fails leaves its estimator as it was.
+`run_fit` changes nothing but what it returns, so that a fit which fails leaves its estimator as it
+was.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,101 +17,129 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from seqfeat.inference.evaluation import Evaluation, evaluate
+from seqfeat.nn.backend import Backend, make_backend
 from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.network import RecurrentAutoencoder, build_network
 from seqfeat.runtime.device import single_threaded
+from seqfeat.runtime.user_warnings import warn_user
+from seqfeat.training.dataset import Dataset
 from seqfeat.training.history import History
 from seqfeat.training.plan import Plan
-from seqfeat.training.sampler import sample
-from seqfeat.training.trainer import Settings, train
+from seqfeat.training.sampler import sample_series
+from seqfeat.training.trainer import Observer, Trainer, TrainerState, TrainingSettings
 
 __all__ = ["FitResult", "run_fit", "warn_about"]
 
-LEAST_R_SQUARED = 0.05
+CPU = torch.device("cpu")
+MIN_R_SQUARED = 0.05
 """A reconstruction that explains less is reported as a collapse."""
-LEAST_SPREAD = 1e-3
-"""Embeddings that vary less are reported as constant; they begin with a spread of about 1."""
+MIN_SPREAD = 1e-3
+"""Embeddings that vary less are reported as constant; initially their spread is about 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """A trained network, how it came about and how well it rebuilds the watched series.
+    """A trained network, how it was trained and how well it reconstructs the monitored series.
 
-    ``quality`` is measured on the validation set, or else on the training set.
+    Attributes
+    ----------
+    network : RecurrentAutoencoder
+    history : History
+    optimizer_state : dict
+        What `partial_fit` continues from.
+    evaluation : Evaluation
+        On the validation set, or else on the training set.
     """
 
     network: RecurrentAutoencoder
     history: History
-    quality: Evaluation
+    optimizer_state: dict[str, Any]
+    evaluation: Evaluation
 
 
-class Observer(Protocol):
-    """What is told of every epoch."""
+def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
+    """Fit as planned. `observer` is told about every epoch, and may stop the training."""
+    data, ranks = plan.dataset, plan.ranks
+    resumed = ranks.first(plan.checkpoints.newest() if plan.checkpoints else None)
+    seed = plan.seed if resumed is None else resumed["seed"]
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    train_set, validation_set = _split(plan, seed)
 
-    def begin_epoch(self) -> None:
-        """Take note that an epoch begins."""
-
-    def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
-        """Take note that an epoch ended; return whether to stop."""
-
-
-def run_fit(plan: Plan, observer: Observer) -> FitResult:
-    """Fit as planned. `observer` sees every epoch and may stop the training."""
-    resumed = plan.ranks.first(plan.checkpoints.newest() if plan.checkpoints else None)
-    if resumed is not None:
-        plan = replace(plan, seed=resumed["seed"])
-    generator = torch.Generator().manual_seed(plan.seed)
     network = build_network(plan.architecture, plan.start_weights)
-    rows, held_out = split_rows(plan)
-    data, validation = plan.source(), None
-    if len(held_out):
-        data, validation = plan.source(rows), plan.source(held_out)
+    backend = make_backend(network, CPU)
     if plan.start_weights is None and resumed is None:
-        # Its matrix decompositions, too, depend on the number of threads.
-        with single_threaded():
-            initialize(network, generator)
-            if plan.architecture.pooling == "statistics":
-                batch_size = plan.settings.batch_size
-                fit_encoder(network, sample(data, batch_size, generator, plan.ranks), generator)
-    history = train(
-        network,
-        data,
+        _initialize(backend, train_set, plan, generator)
+    if plan.device != CPU:
+        backend = make_backend(network, plan.device)
+
+    trainer = Trainer(
+        backend,
+        train_set,
         plan.settings,
         generator,
-        validation=validation,
-        device=plan.device,
-        ranks=plan.ranks,
-        on_epoch_begin=observer.begin_epoch,
-        on_epoch_end=lambda history: observer.end_epoch(network, history),
+        validation=validation_set,
+        ranks=ranks,
         optimizer_state=plan.optimizer_state,
-        resumed=resumed,
-        keep=plan.keep,
     )
-    watched = (data if validation is None else validation).own_rows
-    quality = evaluate(
-        network, plan.series, plan.scaling, plan.device, rows=watched, ranks=plan.ranks
-    )
-    return FitResult(network, history, quality)
+    if resumed is not None:
+        trainer.load_state_dict(resumed)
+    history = trainer.run(observer, _keep_checkpoints(plan, seed))
+
+    monitored = (train_set if validation_set is None else validation_set).own_rows
+    evaluation = evaluate(backend, data.series, data.scaling, rows=monitored, ranks=ranks)
+    return FitResult(network, history, trainer.optimizer_state, evaluation)
 
 
-def split_rows(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator) -> None:
+    """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them."""
+    # Matrix decompositions, too, depend on the number of threads.
+    with single_threaded():
+        initialize(backend.network, generator)
+        if plan.architecture.pooling == "statistics":
+            sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
+            fit_encoder(backend, sample, generator)
+
+
+def _keep_checkpoints(plan: Plan, seed: int) -> Callable[[int, Callable[[], TrainerState]], None]:
+    """Return what writes a checkpoint after an epoch where one is due."""
+
+    def keep(n_iter: int, state_dict: Callable[[], TrainerState]) -> None:
+        if plan.checkpoints is not None and n_iter % plan.checkpoints.every == 0:
+            plan.checkpoints.write(n_iter, {**state_dict(), "seed": seed})
+
+    return keep
+
+
+# The validation set
+
+
+def _split(plan: Plan, seed: int) -> tuple[Dataset, Dataset | None]:
+    """Return the training set and the validation set, if series are held out."""
+    rows, held_out = split_rows(plan, seed)
+    if not len(held_out):
+        return plan.dataset, None
+    return plan.dataset.subset(rows), plan.dataset.subset(held_out)
+
+
+def split_rows(plan: Plan, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return training rows and validation rows, ascending, split by series.
 
     Classes keep their shares where each has enough series for it. A single
     series is never held out.
     """
-    rows = np.arange(len(plan.source()))
-    if plan.validation_fraction is None or len(rows) < 2:
+    n_series = len(plan.dataset)
+    rows = np.arange(n_series)
+    if plan.validation_fraction is None or n_series < 2:
         return rows, rows[:0]
-    n_held_out = int(np.ceil(plan.validation_fraction * len(rows)))
-    n_held_out = min(max(1, n_held_out), len(rows) - 1)
-    targets = plan.targets
+    n_held_out = int(np.ceil(plan.validation_fraction * n_series))
+    n_held_out = min(max(1, n_held_out), n_series - 1)
+    targets = plan.dataset.targets
     if targets is not None:
         targets = np.concatenate(plan.ranks.gather(targets))
     train_rows, held_out = train_test_split(
         rows,
         test_size=n_held_out,
-        random_state=plan.seed,
+        random_state=seed,
         stratify=targets if _can_stratify(targets, n_held_out) else None,
     )
     return np.sort(train_rows), np.sort(held_out)
@@ -127,14 +153,17 @@ def _can_stratify(targets: NDArray[np.int64] | None, n_held_out: int) -> bool:
     return bool(counts.min() >= 2 and len(counts) <= min(n_held_out, len(targets) - n_held_out))
 
 
-def warn_about(outcome: FitResult, settings: Settings) -> None:
-    """Warn of a fit that ended badly, and say what to change."""
-    for message in _complaints(outcome, settings):
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+# Warnings
 
 
-def _complaints(outcome: FitResult, settings: Settings) -> Iterator[str]:
-    history, quality = outcome.history, outcome.quality
+def warn_about(result: FitResult, settings: TrainingSettings) -> None:
+    """Warn about a fit that ended badly, and say what to change."""
+    for message in _complaints(result, settings):
+        warn_user(message, ConvergenceWarning)
+
+
+def _complaints(result: FitResult, settings: TrainingSettings) -> Iterator[str]:
+    history, evaluation = result.history, result.evaluation
     if history.stop_reason == "diverged":
         yield (
             f"the loss was not finite in epoch {history.n_iter + 1}; the weights of epoch "
@@ -148,16 +177,16 @@ def _complaints(outcome: FitResult, settings: Settings) -> Iterator[str]:
         )
     if history.n_iter == 0:
         return
-    if quality.r_squared < LEAST_R_SQUARED:
+    if evaluation.r_squared < MIN_R_SQUARED:
         yield (
-            f"the reconstruction explains {quality.r_squared:.3f} of the variance (R squared; 0 is "
-            "'predicts the mean'), so the embeddings say little about the series. Raise max_iter "
-            f"(it is {settings.max_iter}), patch_len, which shortens the recurrence, or "
-            "embedding_dim; a series of pure noise cannot be rebuilt."
+            f"the reconstruction explains {evaluation.r_squared:.3f} of the variance (R squared; "
+            "0 means 'predicts the mean'), so the embeddings say little about the series. Raise "
+            f"max_iter (it is {settings.max_iter}), patch_len, which shortens the recurrence, or "
+            "embedding_dim; series of pure noise cannot be reconstructed."
         )
-    if len(quality.n_values) > 1 and quality.embedding_spread < LEAST_SPREAD:
+    if len(evaluation.n_values) > 1 and evaluation.embedding_spread < MIN_SPREAD:
         yield (
             "the embedding is constant: its largest standard deviation over the series is "
-            f"{quality.embedding_spread:.1e}, so a classifier cannot tell them apart. Check that "
-            "the series differ; else raise max_iter or lower learning_rate_init."
+            f"{evaluation.embedding_spread:.1e}, so a classifier cannot tell them apart. Check "
+            "that the series differ; if they do, raise max_iter or lower learning_rate_init."
         )

@@ -12,18 +12,17 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
 from seqfeat.exceptions import InputError
-from seqfeat.runtime.ranks import Ranks
-from seqfeat.series import Series
+from seqfeat.series.series import Series
 
-__all__ = ["check_labels", "encode_labels", "encode_labels_of_all"]
+__all__ = ["check_labels", "class_labels", "encode_labels"]
 
 
 def check_labels(y: Any, series: Series) -> None:
-    """Refuse labels that cannot belong to the series, also where they are not used.
+    """Check that labels can belong to the series, also where they are not used.
 
-    A classifier behind the autoencoder would do so after the training. And labels
-    that name the same series in another order, such as a groupby's, which sorts,
-    would be taken by position.
+    A classifier after the autoencoder would do so only after the training. And labels
+    that name the same series in another order, as those of a groupby, which sorts,
+    would be matched by position.
     """
     if y is None:
         return
@@ -37,60 +36,20 @@ def check_labels(y: Any, series: Series) -> None:
         )
 
 
-def encode_labels(
-    y: Any, X: Any, *, classes: NDArray[Any] | None = None
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the sorted classes and each label's index among them.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Class labels.
-    X : sized
-        What the labels belong to; only its length matters.
-    classes : ndarray, default=None
-        The classes there are, if `y` need not hold all of them.
+def class_labels(y: Any, X: Any) -> NDArray[Any]:
+    """Return labels that are classes, one for each series of `X`.
 
     Raises
     ------
     ValueError
-        If `y` is missing, continuous, of another length than `X`, holds NaN,
-        fewer than two classes, or a class that is not among `classes`.
+        If `y` is missing, continuous, of another length than `X`, or holds NaN.
     """
-    y = _checked(y, X)
-    known = np.unique(y if classes is None else np.asarray(classes))
-    if len(known) < 2:
-        raise InputError(
-            f"y holds 1 class, {known.tolist()[0]!r}; target_weight > 0 needs at least 2. Add "
-            "series of another class, or set target_weight=0."
-        )
-    unknown = np.setdiff1d(y, known)
-    if len(unknown):
-        raise InputError(
-            f"y holds {unknown.tolist()}, which are not among the classes {known.tolist()}. Pass "
-            "all classes to the first call of partial_fit."
-        )
-    return known, np.searchsorted(known, y)
-
-
-def encode_labels_of_all(
-    ranks: Ranks, y: Any, X: Any, *, classes: NDArray[Any] | None = None
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return what `encode_labels` does, the classes being those of all processes."""
-    if classes is None and not ranks.is_alone:
-        own = ranks.attempt(lambda: np.unique(_checked(y, X)))
-        classes = np.unique(np.concatenate(ranks.gather(own)))
-    return ranks.attempt(lambda: encode_labels(y, X, classes=classes))
-
-
-def _checked(y: Any, X: Any) -> NDArray[Any]:
-    """Return labels that are classes, one for each series."""
     if y is None:
         raise InputError(
             "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
             "None. Pass the labels, or set target_weight=0."
         )
-    # As objects, because NumPy would make text of a NaN among texts.
+    # As objects, because NumPy would turn a NaN among strings into a string.
     if pd.isna(np.asarray(y, dtype=object)).any():
         raise InputError("Input y contains NaN: every series needs a label. Drop those without.")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
@@ -98,3 +57,25 @@ def _checked(y: Any, X: Any) -> NDArray[Any]:
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     return labels
+
+
+def encode_labels(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return each label's index among sorted classes.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes, or a label is not among them.
+    """
+    if len(classes) < 2:
+        raise InputError(
+            f"y holds 1 class, {classes.tolist()[0]!r}; target_weight > 0 needs at least 2. Add "
+            "series of another class, or set target_weight=0."
+        )
+    unknown = np.setdiff1d(labels, classes)
+    if len(unknown):
+        raise InputError(
+            f"y holds {unknown.tolist()}, which are not among the classes {classes.tolist()}. Pass "
+            "all classes to the first call of partial_fit."
+        )
+    return np.searchsorted(classes, labels)

@@ -1,15 +1,17 @@
-"""What the parameters of `LSTMAutoencoder` may be; checked by `fit`."""
+"""The parameters of a fit: what they may be, and a frozen record of what they are."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-__all__ = ["PARAMETER_CONSTRAINTS", "can_stream", "needs_labels"]
+__all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "embedding_dim": [Interval(Integral, 1, None, closed="left")],
@@ -43,11 +45,43 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def can_stream(estimator: Any) -> bool:
-    """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
-    if estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True; a stream has no end.")
-    return True
+@dataclass(frozen=True)
+class FitParameters:
+    """The parameters of one fit. Names and meanings are those of `LSTMAutoencoder`."""
+
+    embedding_dim: int
+    hidden_dim: int | None
+    patch_len: int | str
+    window_len: int | str
+    window_stride: int | str
+    n_time_features: int
+    bidirectional: bool
+    pooling: str
+    dropout: float
+    scale: str | None
+    missing: str
+    masking_ratio: float
+    input_noise: float
+    target_weight: float
+    max_iter: int
+    batch_size: int | str
+    learning_rate_init: float
+    weight_decay: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    warm_start: bool
+    random_state: int | np.random.RandomState | None
+    device: str
+    verbose: int | bool
+    checkpoint_dir: str | os.PathLike[str] | None
+    checkpoint_every: int
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> FitParameters:
+        """Return the record of what `get_params` returned; a subclass may have more of them."""
+        return cls(**{field.name: params[field.name] for field in fields(cls)})
 
 
 def needs_labels(target_weight: Any) -> bool:

@@ -1,13 +1,16 @@
-"""From an estimator's parameters and its input to the plan of a fit."""
+"""From the parameters and the input of a fit to its plan.
+
+`share_facts` gathers what the processes that share a fit have to agree on, in one exchange;
+`plan_fit` and `plan_epoch` decide everything else, each process by itself and with the same result.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,220 +18,346 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from seqfeat.exceptions import InputError
-from seqfeat.inference.fitted import (
-    INPUT_ATTRIBUTES,
-    fitted_scaling,
-    input_attributes,
-    validate_series,
-)
 from seqfeat.nn.network import Architecture, Weights
 from seqfeat.runtime.device import resolve_device
-from seqfeat.runtime.ranks import ALONE, Ranks, current_ranks
-from seqfeat.series import Series, as_series, warn_if_transposed
+from seqfeat.runtime.ranks import ALONE, Ranks
 from seqfeat.series.scaling import ChannelScaling, channel_scaling, identity_scaling
+from seqfeat.series.series import Series
 from seqfeat.training.checkpoints import Checkpoints, digest
 from seqfeat.training.dataset import Dataset, Shard
-from seqfeat.training.labels import check_labels, encode_labels_of_all
-from seqfeat.training.parameters import needs_labels
-from seqfeat.training.trainer import Settings
+from seqfeat.training.labels import check_labels, class_labels, encode_labels
+from seqfeat.training.parameters import FitParameters
+from seqfeat.training.trainer import TrainingSettings
 from seqfeat.version import __version__
 
-if TYPE_CHECKING:
-    from seqfeat.autoencoder import LSTMAutoencoder
+__all__ = ["EarlierFit", "Plan", "SharedFacts", "plan_epoch", "plan_fit", "share_facts"]
 
-__all__ = ["Plan", "draw_seed", "fingerprint", "plan_epoch", "plan_fit"]
-
-MAX_STEPS = 32
-"""Recurrent steps that ``patch_len="auto"`` allows the longest training series."""
-MAX_WINDOW = 16
-"""Timesteps in a window of ``window_len="auto"``; of a short series, a sixth."""
+MAX_PATCHES = 32
+"""Recurrent steps of the decoder that ``patch_len="auto"`` allows the longest training series."""
+MAX_WINDOW_LEN = 16
+"""Timesteps in a window of ``window_len="auto"``; for a short series, a sixth of it."""
 MAX_WINDOWS = 128
-"""Recurrent steps that ``window_stride="auto"`` allows the encoder for the longest series."""
-ENCODER_RATE = 0.1
-"""Learning rate, as a share, of an encoder that begins fitted to its series."""
+"""Recurrent steps of the encoder that ``window_stride="auto"`` allows the longest series."""
+FITTED_ENCODER_RATE = 0.1
+"""Relative learning rate of an encoder whose initial weights were fitted to the series."""
 STREAM_RATE = 0.2
-"""Learning rate of `partial_fit`, as a share of the peak rate of `fit`."""
+"""Learning rate of `partial_fit`, relative to the peak of `fit`."""
 
 
-Learned = dict[str, Any]
+@dataclass(frozen=True, eq=False)
+class EarlierFit:
+    """What an earlier fit learned, for one that continues it."""
+
+    architecture: Architecture
+    weights: Weights
+    scaling: ChannelScaling
+    classes: NDArray[Any] | None
+    n_iter: int
+    optimizer_state: Mapping[str, Any] | None
 
 
-def plan_fit(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
-    """Return the plan of `fit`, and the attributes that its input alone decides."""
-    plan, learned = _first_plan(estimator, X, y, classes=None)
-    if estimator.early_stopping:
-        plan = replace(plan, validation_fraction=estimator.validation_fraction)
-    if estimator.warm_start and hasattr(estimator, "weights_"):
-        _check_warm_start(estimator, plan)
-        plan = replace(plan, start_weights=estimator.weights_)
-    directory = estimator.checkpoint_dir
-    if directory is not None:
-        name = fingerprint(plan, is_seeded=estimator.random_state is not None)
-        plan = replace(plan, checkpoints=_checkpoints(estimator, directory, name, plan.ranks))
-    return plan, learned
+# Facts that all processes share
 
 
-def _checkpoints(
-    estimator: LSTMAutoencoder, directory: str | os.PathLike[str], name: str, ranks: Ranks
-) -> Checkpoints | None:
-    """Return the checkpoints of this fit, which rank 0 keeps."""
-    every = estimator.checkpoint_every
-    return ranks.attempt(
-        lambda: Checkpoints.of_fit(directory, every, name) if ranks.rank == 0 else None
-    )
+class _OwnFacts(NamedTuple):
+    """What one process tells the others, in one message."""
+
+    form: str
+    n_series: int
+    lengths: NDArray[np.int64]
+    """A single length where all are equal."""
+    is_dense: bool
+    statistics: ChannelScaling
+    classes: NDArray[Any] | None
+    seed: int
 
 
-def plan_epoch(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
-    """Return the plan of `partial_fit`: one epoch at a constant rate."""
-    if hasattr(estimator, "weights_"):
-        plan, learned = _next_plan(estimator, X, y)
-    else:
-        plan, learned = _first_plan(estimator, X, y, classes)
-    settings = replace(
-        plan.settings,
-        max_iter=1,
-        learning_rate=STREAM_RATE * estimator.learning_rate_init,
-        decay=False,
-    )
-    return replace(plan, settings=settings), learned
+@dataclass(frozen=True, eq=False)
+class SharedFacts:
+    """What all processes know after the exchange.
+
+    Attributes
+    ----------
+    series : Series
+        Those that this process holds.
+    shard : Shard
+        Where they stand among those of all processes.
+    statistics : ChannelScaling
+        Statistics of the channels, over all processes; nothing where values are not scaled.
+    classes : ndarray or None
+        All classes, sorted, if labels are used.
+    targets : ndarray or None
+        Class indices of this process's series.
+    seed : int
+        Rank 0's seed.
+    ranks : Ranks
+        The processes.
+    """
+
+    series: Series
+    shard: Shard
+    statistics: ChannelScaling
+    classes: NDArray[Any] | None
+    targets: NDArray[np.int64] | None
+    seed: int
+    ranks: Ranks = ALONE
 
 
-def _first_plan(estimator: LSTMAutoencoder, X: Any, y: Any, classes: Any) -> tuple[Plan, Learned]:
-    ranks = current_ranks()
-    series = ranks.attempt(lambda: _labelled(as_series(X, missing=estimator.missing), y))
-    warn_if_transposed(series)
-    shard = Shard.among(ranks, series)
-    known, targets = None, None
-    if needs_labels(estimator.target_weight):
-        known, targets = encode_labels_of_all(ranks, y, series, classes=classes)
-    scaling = identity_scaling(series.n_channels)
-    if estimator.scale == "channel":
-        scaling = _common_scaling(ranks, series)
-    n_classes = 0 if known is None else len(known)
-    architecture = _architecture(estimator, series.n_channels, shard.n_timesteps, n_classes)
-    plan = Plan(
+def share_facts(
+    convert: Callable[[], Series],
+    y: Any,
+    parameters: FitParameters,
+    ranks: Ranks,
+    *,
+    uses_labels: bool,
+    classes: Any = None,
+) -> SharedFacts:
+    """Convert the input, and exchange with the other processes what all have to know.
+
+    Parameters
+    ----------
+    convert : callable
+        Returns this process's series, or raises an error.
+    y : array-like or None
+        Their labels.
+    parameters : FitParameters
+    ranks : Ranks
+    uses_labels : bool
+        Whether the network is to learn from the labels.
+    classes : array-like, optional
+        All classes, if the labels of these series need not contain every one of them.
+
+    Raises
+    ------
+    InputError
+        If the input of any process cannot be used, or if forms and channels differ between them.
+    """
+    known = np.unique(np.asarray(classes)) if uses_labels and classes is not None else None
+    own: dict[str, Any] = {}
+
+    def own_facts() -> _OwnFacts:
+        series = own["series"] = convert()
+        check_labels(y, series)
+        labels = own["labels"] = class_labels(y, series) if uses_labels else None
+        if labels is not None and known is not None:
+            encode_labels(labels, known)
+        lengths, is_scaled = series.lengths, parameters.scale == "channel"
+        return _OwnFacts(
+            form=_describe_form(series),
+            n_series=len(lengths),
+            lengths=lengths[:1] if (lengths == lengths[0]).all() else lengths,
+            is_dense=series.is_dense,
+            statistics=(channel_scaling if is_scaled else _no_scaling)(series),
+            classes=None if labels is None else np.unique(labels),
+            seed=_draw_seed(parameters.random_state),
+        )
+
+    facts = ranks.exchange(own_facts)
+    if any(one.form != facts[0].form for one in facts):
+        raise InputError(_other_forms(facts))
+    series, labels = own["series"], own["labels"]
+    all_classes = known
+    if uses_labels and known is None:
+        all_classes = np.unique(np.concatenate([one.classes for one in facts]))
+    lengths = np.concatenate([np.broadcast_to(one.lengths, one.n_series) for one in facts])
+    return SharedFacts(
         series,
-        scaling,
-        architecture,
-        _settings(estimator, len(shard)),
-        resolve_device(estimator.device),
-        ranks.first(draw_seed(estimator.random_state)),
-        known,
-        targets,
-        shard=shard,
-        ranks=ranks,
+        Shard(
+            first=sum(one.n_series for one in facts[: ranks.rank]),
+            lengths=lengths,
+            is_dense=all(one.is_dense for one in facts) and bool((lengths == lengths[0]).all()),
+        ),
+        reduce(ChannelScaling.merge, [one.statistics for one in facts]),
+        all_classes,
+        None if all_classes is None else encode_labels(labels, all_classes),
+        facts[0].seed,
+        ranks,
     )
-    learned = input_attributes(X, series)
-    learned["n_timesteps_in_"] = max(ranks.gather(learned["n_timesteps_in_"]))
-    return plan, learned
 
 
-def _labelled(series: Series, y: Any) -> Series:
-    """Return series whose labels these can be, used or not."""
-    check_labels(y, series)
-    return series
+def _no_scaling(series: Series) -> ChannelScaling:
+    return identity_scaling(series.n_channels)
 
 
-def _common_scaling(ranks: Ranks, series: Series) -> ChannelScaling:
-    return reduce(ChannelScaling.merge, ranks.gather(channel_scaling(series)))
+def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed; without a `random_state`, one that leaves NumPy's global state alone."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _next_plan(estimator: LSTMAutoencoder, X: Any, y: Any) -> tuple[Plan, Learned]:
-    ranks = current_ranks()
-    series = ranks.attempt(lambda: _labelled(validate_series(estimator, X), y))
-    shard = Shard.among(ranks, series)
-    known, targets = getattr(estimator, "classes_", None), None
-    if known is not None:
-        known, targets = encode_labels_of_all(ranks, y, series, classes=known)
-    scaling = fitted_scaling(estimator)
-    if estimator.scale == "channel":
-        scaling = scaling.merge(_common_scaling(ranks, series))
-    plan = Plan(
-        series,
-        scaling,
-        Architecture(**estimator.architecture_),
-        _settings(estimator, len(shard)),
-        resolve_device(estimator.device),
-        ranks.first(_next_seed(estimator)),
-        known,
-        targets,
-        start_weights=estimator.weights_,
-        optimizer_state=getattr(estimator, "_optimizer_state", None),
-        shard=shard,
-        ranks=ranks,
+def _describe_form(series: Series) -> str:
+    if series.form == "table":
+        return f"a table of {series.values.shape[1]} timesteps"
+    return f"series with {series.n_channels} channels"
+
+
+def _other_forms(facts: list[_OwnFacts]) -> str:
+    first = facts[0].form
+    rank = next(rank for rank, one in enumerate(facts) if one.form != first)
+    return (
+        f"the processes that share this fit hold {first} in rank 0, but {facts[rank].form} in "
+        f"rank {rank}. Give each of them series of the same form and channels."
     )
-    fitted = vars(estimator)
-    learned = {name: fitted[name] for name in INPUT_ATTRIBUTES if name in fitted}
-    learned["n_timesteps_in_"] = max(estimator.n_timesteps_in_, shard.n_timesteps)
-    return plan, learned
 
 
-def _next_seed(estimator: LSTMAutoencoder) -> int:
+# The plan
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that decides a fit.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The series of all processes, scaled as they are read.
+    architecture : Architecture
+    settings : TrainingSettings
+    device : torch.device
+    seed : int
+    classes : ndarray or None
+        The classes of the classification head.
+    validation_fraction : float or None
+        Share of the series that are held out; None monitors the training loss.
+    start_weights, optimizer_state
+        Where an earlier fit is continued, what it ended with.
+    checkpoints : Checkpoints or None
+        Where the training's state is kept; in rank 0 alone.
+    ranks : Ranks
+        The processes that share the fit.
+    """
+
+    dataset: Dataset
+    architecture: Architecture
+    settings: TrainingSettings
+    device: torch.device
+    seed: int
+    classes: NDArray[Any] | None = None
+    validation_fraction: float | None = None
+    start_weights: Weights | None = None
+    optimizer_state: Mapping[str, Any] | None = None
+    checkpoints: Checkpoints | None = None
+    ranks: Ranks = ALONE
+
+
+def plan_fit(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit | None) -> Plan:
+    """Return the plan of `fit`; `earlier` is what ``warm_start`` continues."""
+    plan = _plan_from_scratch(parameters, facts)
+    if parameters.early_stopping:
+        plan = replace(plan, validation_fraction=parameters.validation_fraction)
+    if earlier is not None:
+        _check_warm_start(earlier, plan)
+        plan = replace(plan, start_weights=earlier.weights)
+    if parameters.checkpoint_dir is not None:
+        plan = replace(plan, checkpoints=_checkpoints(parameters, plan))
+    return plan
+
+
+def plan_epoch(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit | None) -> Plan:
+    """Return the plan of `partial_fit`: one epoch at a constant learning rate."""
+    plan = _plan_from_scratch(parameters, facts)
+    if earlier is not None:
+        scaling = earlier.scaling
+        if parameters.scale == "channel":
+            scaling = scaling.merge(facts.statistics)
+        plan = replace(
+            plan,
+            dataset=_dataset(facts, scaling),
+            architecture=earlier.architecture,
+            seed=_next_seed(facts.seed, earlier.n_iter),
+            start_weights=earlier.weights,
+            optimizer_state=earlier.optimizer_state,
+        )
+    rate = STREAM_RATE * parameters.learning_rate_init
+    settings = replace(plan.settings, max_iter=1, learning_rate=rate, decay=False)
+    return replace(plan, settings=settings)
+
+
+def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
+    n_classes = 0 if facts.classes is None else len(facts.classes)
+    return Plan(
+        _dataset(facts, facts.statistics),
+        _architecture(parameters, facts.series.n_channels, facts.shard.n_timesteps, n_classes),
+        _settings(parameters, len(facts.shard.lengths)),
+        resolve_device(parameters.device),
+        facts.seed,
+        facts.classes,
+        ranks=facts.ranks,
+    )
+
+
+def _dataset(facts: SharedFacts, scaling: ChannelScaling) -> Dataset:
+    return Dataset(facts.series, scaling, facts.shard, facts.targets)
+
+
+def _next_seed(seed: int, n_iter: int) -> int:
     """Return another seed for each call, so that parts of a stream differ in their noise."""
-    seeds = np.random.SeedSequence([draw_seed(estimator.random_state), estimator.n_iter_])
-    return int(seeds.generate_state(1)[0] % 2**31)
+    return int(np.random.SeedSequence([seed, n_iter]).generate_state(1)[0] % 2**31)
 
 
-def _settings(estimator: LSTMAutoencoder, n_samples: int) -> Settings:
-    batch_size = estimator.batch_size
+def _settings(parameters: FitParameters, n_samples: int) -> TrainingSettings:
+    p, batch_size = parameters, parameters.batch_size
     if batch_size == "auto":
-        batch_size = auto_batch_size(n_samples)
-    return Settings(
-        max_iter=estimator.max_iter,
+        # An eighth of a small set, so that it gets enough updates; for a larger one, growing with
+        # the square root of its size, up to what the hardware can use.
+        batch_size = int(np.clip(min(n_samples / 8, 2 * np.sqrt(n_samples)), 8, 256))
+    return TrainingSettings(
+        max_iter=p.max_iter,
         batch_size=min(int(batch_size), n_samples),
-        learning_rate=estimator.learning_rate_init,
-        weight_decay=estimator.weight_decay,
-        dropout=estimator.dropout,
-        masking_ratio=estimator.masking_ratio,
-        input_noise=estimator.input_noise,
-        target_weight=estimator.target_weight,
-        encoder_rate=ENCODER_RATE if estimator.pooling == "statistics" else 1.0,
-        n_iter_no_change=estimator.n_iter_no_change,
-        tol=estimator.tol,
+        learning_rate=p.learning_rate_init,
+        weight_decay=p.weight_decay,
+        dropout=p.dropout,
+        masking_ratio=p.masking_ratio,
+        input_noise=p.input_noise,
+        target_weight=p.target_weight,
+        encoder_rate=FITTED_ENCODER_RATE if p.pooling == "statistics" else 1.0,
+        n_iter_no_change=p.n_iter_no_change,
+        tol=p.tol,
     )
 
 
 def _architecture(
-    estimator: LSTMAutoencoder, n_channels: int, n_timesteps: int, n_classes: int
+    parameters: FitParameters, n_channels: int, n_timesteps: int, n_classes: int
 ) -> Architecture:
-    patch_len = estimator.patch_len
-    if patch_len == "auto":
-        patch_len = -(-n_timesteps // MAX_STEPS)
+    p, patch_len = parameters, parameters.patch_len
+    patch_len = int(-(-n_timesteps // MAX_PATCHES) if patch_len == "auto" else patch_len)
+    window_len, window_stride = _windows(p, n_timesteps, patch_len)
     return Architecture(
         n_channels=n_channels,
-        embedding_dim=int(estimator.embedding_dim),
-        hidden_dim=int(estimator.hidden_dim or 2 * estimator.embedding_dim),
-        patch_len=int(patch_len),
-        bidirectional=bool(estimator.bidirectional),
-        pooling=estimator.pooling,
-        n_time_features=int(estimator.n_time_features),
-        time_period=-(-n_timesteps // int(patch_len)),
+        embedding_dim=int(p.embedding_dim),
+        hidden_dim=int(p.hidden_dim or 2 * p.embedding_dim),
+        patch_len=patch_len,
+        bidirectional=bool(p.bidirectional),
+        pooling=p.pooling,
+        n_time_features=int(p.n_time_features),
+        time_period=-(-n_timesteps // patch_len),
         n_classes=n_classes,
-        **_windows(estimator, n_timesteps, int(patch_len)),
+        window_len=window_len,
+        window_stride=window_stride,
     )
 
 
-def _windows(estimator: LSTMAutoencoder, n_timesteps: int, patch_len: int) -> dict[str, int]:
-    """Return the encoder's windows: overlapping ones for statistics, or else the patches."""
-    overlapping = estimator.pooling == "statistics"
-    auto_length = auto_stride = patch_len
-    if overlapping:
+def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tuple[int, int]:
+    """Return the encoder's windows: overlapping ones for statistics, else the patches."""
+    auto_len = auto_stride = patch_len
+    if parameters.pooling == "statistics":
         auto_stride = -(-n_timesteps // MAX_WINDOWS)
-        auto_length = max(min(MAX_WINDOW, n_timesteps // 6), auto_stride)
-    length, stride = estimator.window_len, estimator.window_stride
-    length = int(auto_length if length == "auto" else length)
+        auto_len = max(min(MAX_WINDOW_LEN, n_timesteps // 6), auto_stride)
+    length, stride = parameters.window_len, parameters.window_stride
+    length = int(auto_len if length == "auto" else length)
     stride = int(min(auto_stride, length) if stride == "auto" else stride)
     if stride > length:
         raise InputError(
             f"window_stride={stride} is larger than the windows' length, {length}, so that the "
             "encoder would not see the timesteps between. Lower window_stride or raise window_len."
         )
-    return {"window_len": length, "window_stride": stride}
+    return length, stride
 
 
-def _check_warm_start(estimator: LSTMAutoencoder, plan: Plan) -> None:
-    fitted = {**estimator.architecture_, "classes": _names(getattr(estimator, "classes_", None))}
-    wanted = {**asdict(plan.architecture), "classes": _names(plan.classes)}
+def _check_warm_start(earlier: EarlierFit, plan: Plan) -> None:
+    fitted = {**asdict(earlier.architecture), "classes": _as_list(earlier.classes)}
+    wanted = {**asdict(plan.architecture), "classes": _as_list(plan.classes)}
     # The period only places the time features; the weights fit any.
     wanted["time_period"] = fitted["time_period"]
     for name, value in wanted.items():
@@ -240,38 +369,49 @@ def _check_warm_start(estimator: LSTMAutoencoder, plan: Plan) -> None:
             )
 
 
-def _names(classes: NDArray[Any] | None) -> list[Any] | None:
+def _as_list(classes: NDArray[Any] | None) -> list[Any] | None:
     return None if classes is None else classes.tolist()
 
 
-def auto_batch_size(n_samples: int) -> int:
-    """Return the batch size that ``"auto"`` stands for.
+# Checkpoints
 
-    An eighth of a small set, so that it gets enough updates; of a larger one,
-    growing with the square root of its size, as much as the hardware wants.
+
+def _checkpoints(parameters: FitParameters, plan: Plan) -> Checkpoints | None:
+    """Return the checkpoints of this fit, which rank 0 keeps."""
+    directory, ranks = parameters.checkpoint_dir, plan.ranks
+    assert directory is not None
+    name = _fingerprint(plan, is_seeded=parameters.random_state is not None)
+
+    def open_folder() -> Checkpoints | None:
+        if ranks.rank != 0:
+            return None
+        return Checkpoints.of_fit(directory, parameters.checkpoint_every, name)
+
+    return ranks.attempt(open_folder)
+
+
+def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
+    """Return a name for a fit, made from everything that decides its result.
+
+    It is the same in all processes that share the fit, however many there are. Reads all
+    series once. A seed that was drawn for this fit only has no part in it.
     """
-    return int(np.clip(min(n_samples / 8, 2 * np.sqrt(n_samples)), 8, 256))
-
-
-def fingerprint(plan: Plan, *, is_seeded: bool) -> str:
-    """Return a name for a fit, alike in all processes that share it, however many they are.
-
-    Reads all series once. A seed that was drawn for this fit only has no part in it.
-    """
-    labels: Any = [] if plan.targets is None else plan.targets
-    start = plan.start_weights
+    data, start = plan.dataset, plan.start_weights
+    targets: Any = [] if data.targets is None else data.targets
+    own = np.asarray(targets, dtype=np.int64), _digests(data.series)
+    all_targets, all_series = zip(*plan.ranks.gather(own), strict=True)
     return digest(
         {
             "version": __version__,
             "architecture": plan.architecture.as_dict(),
             "settings": asdict(plan.settings),
-            "is_scaled": bool((plan.scaling.count > 0).any()),
+            "is_scaled": bool((data.scaling.count > 0).any()),
             "validation_fraction": plan.validation_fraction,
             "seed": plan.seed if is_seeded else None,
-            "classes": None if plan.classes is None else plan.classes.tolist(),
-            "targets": np.concatenate(plan.ranks.gather(np.asarray(labels, dtype=np.int64))),
+            "classes": _as_list(plan.classes),
+            "targets": np.concatenate(all_targets),
             "start_weights": None if start is None else dict(start),
-            "series": np.concatenate(plan.ranks.gather(_digests(plan.series))),
+            "series": np.concatenate(all_series),
         }
     )
 
@@ -281,51 +421,8 @@ def _digests(series: Series) -> NDArray[np.uint8]:
     digests = np.empty((len(series), 16), dtype=np.uint8)
     for rows in series.blocks():
         block, lengths = np.asarray(series.values[rows]), series.lengths[rows]
-        for at, values, length in zip(
-            range(*rows.indices(len(series))), block, lengths, strict=True
-        ):
+        numbers = range(*rows.indices(len(series)))
+        for number, values, length in zip(numbers, block, lengths, strict=True):
             found = blake2b(values[:length].tobytes(), digest_size=16).digest()
-            digests[at] = np.frombuffer(found, dtype=np.uint8)
+            digests[number] = np.frombuffer(found, dtype=np.uint8)
     return digests
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Everything that decides a fit.
-
-    ``start_weights`` and ``optimizer_state`` continue an earlier one;
-    ``validation_fraction=None`` watches the training loss. Where processes share a
-    fit, ``series`` and ``targets`` are this one's own, and ``shard`` says of which.
-    """
-
-    series: Series
-    scaling: ChannelScaling
-    architecture: Architecture
-    settings: Settings
-    device: torch.device
-    seed: int
-    classes: NDArray[Any] | None = None
-    targets: NDArray[np.int64] | None = None
-    validation_fraction: float | None = None
-    start_weights: Weights | None = None
-    optimizer_state: Mapping[str, Any] | None = None
-    checkpoints: Checkpoints | None = None
-    shard: Shard | None = None
-    ranks: Ranks = ALONE
-
-    def source(self, chosen: NDArray[np.int64] | None = None) -> Dataset:
-        """Return the series that the processes have together, or some, as training reads them."""
-        shard = Shard.whole(self.series) if self.shard is None else self.shard
-        return Dataset(self.series, self.scaling, shard, self.targets, chosen)
-
-    def keep(self, n_iter: int, state: Callable[[], dict[str, Any]]) -> None:
-        """Write a checkpoint where one is due."""
-        if self.checkpoints is not None and n_iter % self.checkpoints.every == 0:
-            self.checkpoints.write(n_iter, {**state(), "seed": self.seed})
-
-
-def draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Return a seed; without a `random_state` one that leaves NumPy's global state alone."""
-    if random_state is None:
-        return int(np.random.default_rng().integers(2**31))
-    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -1,25 +1,39 @@
-"""Telling scikit-learn's callbacks, and a verbose user, how training goes."""
+"""What scikit-learn's callbacks and a verbose user see of a training."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from seqfeat.nn.network import RecurrentAutoencoder, weights_of
-from seqfeat.runtime.ranks import current_ranks
 from seqfeat.training.history import History
 
 __all__ = ["EpochReporter"]
 
 
 class EpochReporter:
-    """Tells scikit-learn's callbacks, and a verbose user, of each epoch."""
+    """Reports each epoch to scikit-learn's callbacks, and prints its loss if asked to.
+
+    Parameters
+    ----------
+    context : CallbackContext
+        That of the fit.
+    estimator, X, y
+        What the callbacks are given.
+    attributes : dict
+        Learned attributes that are known before the training.
+    is_verbose : bool
+    """
 
     def __init__(
-        self, estimator: Any, context: Any, learned: dict[str, Any], X: Any, y: Any
+        self,
+        context: Any,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        attributes: dict[str, Any],
+        is_verbose: bool,
     ) -> None:
-        self.estimator = estimator
-        self.context = context
-        self.learned = learned
+        self.context, self.attributes, self.is_verbose = context, attributes, is_verbose
         self.data = {"estimator": estimator, "X": X, "y": y}
 
     def begin_epoch(self) -> None:
@@ -29,11 +43,11 @@ class EpochReporter:
 
     def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
         """Close the epoch's task; return whether a callback wants to stop."""
-        if self.estimator.verbose and current_ranks().rank == 0:
+        if self.is_verbose:
             print(_progress_line(history, self.context.max_subtasks))
         stop = self.epoch.call_on_fit_task_end(
             **self.data,
-            reconstruction_attributes=lambda: {**self.learned, "weights_": weights_of(network)},
+            reconstruction_attributes=lambda: {**self.attributes, "weights_": weights_of(network)},
         )
         return bool(stop)
 

@@ -8,15 +8,14 @@ __all__ = ["EarlyStopping", "one_cycle"]
 
 WARM_UP_SHARE = 0.2
 """Share of the steps over which the learning rate rises to its peak."""
-FIRST_RATE = 0.04
-"""Learning rate at the first step, as a share of the peak."""
+INITIAL_RATE = 0.04
+"""Learning rate of the first step, as a share of the peak."""
 
 
 class EarlyStopping:
-    """Counts epochs without progress, `tol` at least, in the watched loss.
+    """Counts epochs in which the monitored loss does not improve by at least `tol`.
 
-    The epochs of the warm-up do not count: before the learning rate has peaked,
-    a plateau is no sign of an end.
+    Epochs of the warm-up do not count: before the learning rate has peaked, a plateau says nothing.
     """
 
     def __init__(self, n_iter_no_change: int, tol: float, max_iter: int) -> None:
@@ -26,8 +25,8 @@ class EarlyStopping:
         self.least = math.inf
         self.warm_up = math.ceil(WARM_UP_SHARE * max_iter)
 
-    def is_over(self, loss: float, n_iter: int) -> bool:
-        """Take note of one more epoch's loss."""
+    def should_stop(self, loss: float, n_iter: int) -> bool:
+        """Count one more epoch, the `n_iter`-th, and its loss."""
         if loss < self.least - self.tol or n_iter <= self.warm_up:
             self.left = self.n_iter_no_change
         else:
@@ -37,12 +36,12 @@ class EarlyStopping:
 
 
 def one_cycle(step: int, n_steps: int) -> float:
-    """Return the learning rate's share of its peak (Smith & Topin, 2018).
+    """Return the learning rate of a step as a share of its peak (Smith & Topin, 2018).
 
-    Up along half a cosine over the first fifth of the steps, then down to 0.
+    It rises along half a cosine over the first fifth of the steps, then falls to 0.
     """
     warm_up = max(1.0, WARM_UP_SHARE * n_steps)
     if step < warm_up:
         rise = 0.5 - 0.5 * math.cos(math.pi * step / warm_up)
-        return FIRST_RATE + (1 - FIRST_RATE) * rise
+        return INITIAL_RATE + (1 - INITIAL_RATE) * rise
     return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warm_up) / max(1.0, n_steps - warm_up)))

@@ -1,80 +1,95 @@
-"""AdamW by the kernels, on the state of PyTorch's own."""
+"""AdamW by the kernels, on the state of PyTorch's own optimizer."""
 
 from __future__ import annotations
 
-import ctypes
 import math
 
 import torch
 
 from seqfeat.nn.kernels.backpropagation import Backpropagation
-from seqfeat.nn.kernels.ir.adamw import N_SETTINGS
+from seqfeat.nn.kernels.ir.adamw import COEFFICIENTS
 from seqfeat.nn.kernels.program import Program
-from seqfeat.nn.kernels.weights import DECODER, ENCODER, HALVES
+from seqfeat.nn.kernels.weights import DECODER, ENCODER, HALVES, zeros
 from seqfeat.runtime.threads import WorkerPool
 
 __all__ = ["CompiledAdamW"]
 
 
 class CompiledAdamW:
-    """Takes the steps of a `torch.optim.AdamW` that has a state already.
+    """Takes the steps of a `torch.optim.AdamW`.
 
-    It works on the optimizer's rates and state, so that either can go on at any time, with the
-    gradients that `backpropagation` left, clipped all together to `max_norm`. PyTorch's
-    bookkeeping takes as long as 100 thousand weights.
+    It works on the optimizer's learning rates and state, so that either can continue at any time,
+    with the gradients of a `Backpropagation`, clipped together to `max_norm`. PyTorch's own
+    bookkeeping takes as long as updating 100,000 weights.
     """
 
     def __init__(
         self, optimizer: torch.optim.AdamW, backpropagation: Backpropagation, max_norm: float
     ) -> None:
         self.optimizer, self.backpropagation, self.max_norm = optimizer, backpropagation, max_norm
-        kernels = backpropagation.weights.kernels
-        self.programs = [Program(kernels) for _ in HALVES]
-        of_encoder = set(backpropagation.network.encoder.parameters())
-        gradients = dict(zip(backpropagation.parameters, backpropagation.gradients, strict=True))
-        # One vector for all parameters, and written as plain floats: the first operation of torch
-        # after the kernels takes 0.1 ms, as nothing of it is left in the cache.
-        self.steps = torch.stack([state["step"] for state in optimizer.state.values()])
-        self.written_steps = (ctypes.c_float * len(self.steps)).from_address(self.steps.data_ptr())
-        for step, state in zip(self.steps, optimizer.state.values(), strict=True):
-            state["step"] = step
-        self.settings = [(ctypes.c_float * N_SETTINGS)() for _ in optimizer.param_groups]
-        for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
+        weights = backpropagation.weights
+        of_encoder = set(weights.network.encoder.parameters())
+        gradients = dict(zip(weights.parameters, backpropagation.gradients, strict=True))
+        self._share_step_count()
+        self.programs = [Program(weights.kernels) for _ in HALVES]
+        self.coefficients = [zeros(len(COEFFICIENTS)) for _ in optimizer.param_groups]
+        for group, coefficients in zip(optimizer.param_groups, self.coefficients, strict=True):
             for weight in group["params"]:
                 state = optimizer.state[weight]
-                arrays = weight, gradients[weight], state["exp_avg"], state["exp_avg_sq"]
-                places = [array.data_ptr() for array in arrays]
-                program = self.programs[ENCODER if weight in of_encoder else DECODER]
-                program.call("adamw", *places, weight.numel(), ctypes.addressof(settings))
-        # Programs take the weights over at once, while they are in the cache.
-        for program, taking_over in zip(
-            self.programs, backpropagation.weights.programs, strict=True
-        ):
-            program.rows += taking_over.rows
+                self.programs[ENCODER if weight in of_encoder else DECODER].call(
+                    "adamw",
+                    weights=weight.detach().view(-1),
+                    gradients=gradients[weight].view(-1),
+                    means=state["exp_avg"].view(-1),
+                    squares=state["exp_avg_sq"].view(-1),
+                    coefficients=coefficients,
+                )
+        # The weights are packed at once, while they are in the cache.
+        for program, packing in zip(self.programs, weights.programs, strict=True):
+            program.extend(packing)
             program.finish()
-        # What the schedules of learning rates ask for before they warn of steps left out.
+        # What learning rate schedulers look for before they warn of a step that was left out.
         optimizer._opt_called = True  # type: ignore[attr-defined]
 
+    def _share_step_count(self) -> None:
+        """Give parameters without state the state that they begin with; count steps in one tensor.
+
+        The count is written through NumPy: the first operation of PyTorch after the kernels takes
+        0.1 ms, as nothing of it is left in the cache.
+        """
+        states = self.optimizer.state
+        for group in self.optimizer.param_groups:
+            for weight in (weight for weight in group["params"] if not states[weight]):
+                states[weight] = {
+                    "step": zeros(),
+                    "exp_avg": zeros(*weight.shape),
+                    "exp_avg_sq": zeros(*weight.shape),
+                }
+        steps = torch.stack([state["step"] for state in states.values()])
+        for step, state in zip(steps, states.values(), strict=True):
+            state["step"] = step
+        self.step_counts = steps.numpy()
+
     def step(self, pool: WorkerPool) -> float:
-        """Update the weights once, and return how long the gradients were."""
-        norm = self.backpropagation.norm
+        """Update the weights once, and return the norm of the gradients."""
+        backpropagation = self.backpropagation
+        norm = backpropagation.norm
         clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
-        n_steps = int(self.written_steps[0]) + 1
-        self.written_steps[:] = [n_steps] * len(self.written_steps)
-        for group, settings in zip(self.optimizer.param_groups, self.settings, strict=True):
-            rate, (mean_share, square_share) = group["lr"], group["betas"]
-            settings[:] = [
+        n_steps = int(self.step_counts[0]) + 1
+        self.step_counts[:] = n_steps
+        for group, coefficients in zip(self.optimizer.param_groups, self.coefficients, strict=True):
+            rate, (beta1, beta2) = group["lr"], group["betas"]
+            coefficients.numpy()[:] = [
                 clip,
                 1 - rate * group["weight_decay"],
-                1 - mean_share,
-                square_share,
-                1 - square_share,
-                rate / (1 - mean_share**n_steps),
-                1 / math.sqrt(1 - square_share**n_steps),
+                1 - beta1,
+                beta2,
+                1 - beta2,
+                rate / (1 - beta1**n_steps),
+                1 / math.sqrt(1 - beta2**n_steps),
                 group["eps"],
             ]
-        backpropagation = self.backpropagation
-        backpropagation.on_halves(lambda half: self.programs[half].run(), pool)
-        torch.autograd.graph.increment_version(backpropagation.parameters)
-        backpropagation.weights.refreshed()
+        backpropagation.for_each_half(lambda half: self.programs[half].run(), pool)
+        torch.autograd.graph.increment_version(backpropagation.weights.parameters)
+        backpropagation.weights.mark_fresh()
         return norm

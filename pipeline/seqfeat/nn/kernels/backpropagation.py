@@ -1,4 +1,4 @@
-"""The gradients of a batch by programs of the kernels, parts of it side by side."""
+"""The gradients of a batch by programs of the kernels, several parts of it at once."""
 
 from __future__ import annotations
 
@@ -8,129 +8,117 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
-from seqfeat.nn.kernels.encoder import PartShape
 from seqfeat.nn.kernels.program_cache import ProgramCache
-from seqfeat.nn.kernels.training_step import NetworkProgram
-from seqfeat.nn.kernels.weights import HALVES, NetworkGradients, NetworkWeights
+from seqfeat.nn.kernels.training_step import PartShape, TrainingStep
+from seqfeat.nn.kernels.weights import HALVES, NetworkGradients, PackedNetwork
 from seqfeat.nn.loss import LossWeights
-from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.runtime.threads import WorkerPool
 
 __all__ = ["Backpropagation"]
 
-LEAST_SHARED = 200_000
-"""Weights that two threads update at once; fewer take less time than waking the other one."""
+MIN_SHARED_WEIGHTS = 200_000
+"""Weights that two threads update at once; fewer take less time than waking the other thread."""
 
 Part = tuple[Batch, Corruption]
 
 
 class Backpropagation:
-    """Finds the gradients of a network's loss, and leaves them in its parameters' ``grad``.
-
-    The weights must stay where they are in memory.
+    """Finds the gradients of a network's loss.
 
     Attributes
     ----------
     flat : Tensor
-        The gradients of all parameters, one behind the other.
+        The gradients of all parameters, one after the other.
     gradients : list of Tensor
         Views of it, in the order and of the shapes of the parameters.
     """
 
-    def __init__(self, network: RecurrentAutoencoder) -> None:
-        self.network = network
-        self.parameters = list(network.parameters())
-        self.flat = torch.zeros(sum(weight.numel() for weight in self.parameters))
-        parts = torch.split(self.flat, [weight.numel() for weight in self.parameters])
-        pairs = zip(parts, self.parameters, strict=True)
+    def __init__(self, weights: PackedNetwork) -> None:
+        self.weights = weights
+        sizes = [weight.numel() for weight in weights.parameters]
+        self.flat = torch.zeros(sum(sizes), dtype=torch.float32, device="cpu")
+        pairs = zip(torch.split(self.flat, sizes), weights.parameters, strict=True)
         self.gradients = [part.view_as(weight) for part, weight in pairs]
-        n_encoder = sum(weight.numel() for weight in network.encoder.parameters())
+        n_encoder = sum(weight.numel() for weight in weights.network.encoder.parameters())
         self.halves = self.flat[:n_encoder], self.flat[n_encoder:]
         self.norms: list[float | None] = [None, None]
-        self.weights = NetworkWeights(network)
-        self.places: list[Workspace] = []
+        """The norm of each half's gradients, where it was found on the way."""
+        self.workspaces: list[Workspace] = []
 
-    def run(self, parts: Sequence[Part], weighting: LossWeights, pool: WorkerPool) -> float:
-        """Write the gradients of some parts, added up, into `flat`, and return their loss."""
-        if not self.weights.is_fresh():
-            self.on_halves(lambda half: self.weights.programs[half].run(), pool)
-            self.weights.refreshed()
-        for weight, gradient in zip(self.parameters, self.gradients, strict=True):
-            weight.grad = gradient
-        loss, n_threads = 0.0, pool.n_threads
-        while len(self.places) < min(len(parts), n_threads):
-            self.places.append(Workspace(self.weights, self.gradients))
+    def run(self, parts: Sequence[Part], loss_weights: LossWeights, pool: WorkerPool) -> float:
+        """Write the gradients of all parts, added up, into `flat`; return their loss."""
+        weights, n_threads = self.weights, pool.n_threads
+        self.norms = [None, None]
+        if not weights.is_fresh():
+            self.for_each_half(lambda half: weights.programs[half].run(), pool)
+            weights.mark_fresh()
+        if not parts:
+            self.flat.zero_()
+        while len(self.workspaces) < min(len(parts), n_threads):
+            self.workspaces.append(Workspace(weights, self.gradients))
 
-        def load(number: int) -> Workspace:
-            # As many at a time as there are threads, and so none at the same place.
-            place = self.places[number % n_threads]
-            place.load(*parts[number], weighting, is_first=number == 0)
-            return place
+        def load(number: int) -> TrainingStep:
+            # As many at a time as there are threads, and so each in a workspace of its own.
+            workspace = self.workspaces[number % n_threads]
+            return workspace.load(*parts[number], loss_weights, is_first=number == 0)
 
+        loss = 0.0
         for first in range(0, len(parts), n_threads):
             numbers = range(first, min(first + n_threads, len(parts)))
-            places = list(pool.map(Workspace.run, numbers, load))
-            loss = sum((place.loss for place in places), start=loss)
-            self.on_halves(partial(self.add_up, [place.program for place in places]), pool)
+            steps = list(pool.map(TrainingStep.run, numbers, load))
+            loss = sum((step.loss() for step in steps), start=loss)
+            self.for_each_half(partial(self._accumulate, steps), pool)
         return loss
 
-    def add_up(self, programs: Sequence[NetworkProgram], half: int) -> None:
-        """Add what was found for a half of the weights; note how long it is now, if known."""
-        self.norms[half] = None
-        for program in programs:
-            self.norms[half] = program.found.accumulate(half)
+    def _accumulate(self, steps: Sequence[TrainingStep], half: int) -> None:
+        for step in steps:
+            self.norms[half] = step.gradients.accumulate(half)
 
-    def on_halves(self, function: Callable[[int], object], pool: WorkerPool) -> None:
-        """Do something for each of `HALVES` of the weights, at once if there are many weights."""
-        if len(self.flat) >= LEAST_SHARED:
+    def for_each_half(self, function: Callable[[int], object], pool: WorkerPool) -> None:
+        """Call a function for each half of the weights, for both at once if these are many."""
+        if len(self.flat) >= MIN_SHARED_WEIGHTS:
             list(pool.map(function, HALVES))
         else:
             for half in HALVES:
                 function(half)
 
+    def add_up(self, add: Callable[[Tensor], Tensor], loss: float) -> float:
+        """Replace the gradients by their sum over processes; return the sum of the losses.
+
+        `add` returns the sum of a tensor over all processes.
+        """
+        own = torch.tensor([loss], dtype=torch.float32, device="cpu")
+        total = add(torch.cat([self.flat, own]))
+        self.flat.copy_(total[:-1])
+        self.norms = [None, None]
+        return float(total[-1])
+
     @property
     def norm(self) -> float:
-        """How long the gradients are, all together."""
+        """The norm of all gradients together."""
         pairs = zip(self.halves, self.norms, strict=True)
         return math.hypot(*(torch.linalg.vector_norm(x) if n is None else n for x, n in pairs))
 
-    def is_at(self, weights: Sequence[nn.Parameter]) -> bool:
-        """Tell whether the gradients that the weights have are those in `flat`."""
-        return weights[0].grad is self.gradients[0]
-
 
 class Workspace:
-    """Where the gradients of one part at a time are found."""
+    """Memory, programs and gradients of one part at a time."""
 
-    def __init__(self, weights: NetworkWeights, into: list[Tensor]) -> None:
-        self.network = weights.network
-        gradients = functools.cache(partial(NetworkGradients, weights, into))
-        self.desk = ProgramCache(
-            lambda shape, storage: NetworkProgram(gradients(shape.is_first), shape, storage)
-        )
+    def __init__(self, weights: PackedNetwork, into: list[Tensor]) -> None:
+        self.weights = weights
+        self.gradients = functools.cache(partial(NetworkGradients, weights, into))
+        self.cache = ProgramCache()
 
     def load(
-        self, part: Batch, corruption: Corruption, weighting: LossWeights, is_first: bool
-    ) -> None:
-        """Take up a part."""
-        n_series, n_timesteps, _ = part.values.shape
-        shape = PartShape(
-            n_series,
-            n_timesteps,
-            part.is_dense,
-            corruption.encoder_units is not None,
-            corruption.decoder_units is not None,
-            is_first,
+        self, part: Batch, corruption: Corruption, loss_weights: LossWeights, *, is_first: bool
+    ) -> TrainingStep:
+        """Return the program for a part, with the part loaded."""
+        shape = PartShape.of(part, corruption, is_first)
+        step = self.cache.get(
+            shape, lambda: TrainingStep(self.weights, self.gradients(is_first), shape)
         )
-        self.program = self.desk.program(shape)
-        self.program.load(part, corruption, weighting)
-
-    def run(self) -> Workspace:
-        """Find its gradients, and its loss."""
-        self.program.run()
-        self.loss = self.program.loss()
-        return self
+        step.load(part, corruption, loss_weights)
+        return step

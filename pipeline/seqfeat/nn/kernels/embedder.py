@@ -1,50 +1,229 @@
-"""Embedding batches by programs of the kernels, on any number of threads."""
+"""Inference by programs of the kernels, on any number of threads."""
 
 from __future__ import annotations
 
 import threading
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from seqfeat.nn.kernels.encoder import EmbeddingProgram, PartShape
-from seqfeat.nn.kernels.program_cache import ProgramCache
-from seqfeat.nn.kernels.weights import NetworkWeights
-from seqfeat.nn.network import RecurrentAutoencoder
+from seqfeat.nn.kernels.decoder import DecoderCalls
+from seqfeat.nn.kernels.encoder import EncoderCalls
+from seqfeat.nn.kernels.program import Program
+from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
+from seqfeat.nn.kernels.weights import PackedNetwork
 
 __all__ = ["Embedder"]
 
-MOST_FLOATS_KEPT = 2**22
-"""Of a desk's memory between two batches; larger ones are given back."""
+MAX_FLOATS_KEPT = 2**22
+"""Of a cache's storage between two batches; a larger one is given back."""
+
+P = TypeVar("P", bound=Cacheable)
 
 
 class Embedder:
-    """Embeds batches with a network's weights as they are; a series' bits are the same in any."""
+    """Encodes and decodes batches with a network's weights as they are now.
 
-    def __init__(self, network: RecurrentAutoencoder) -> None:
-        self.weights = NetworkWeights(network)
+    A series' results have the same bits in any batch.
+    """
+
+    def __init__(self, weights: PackedNetwork) -> None:
+        self.weights = weights
+        self.is_frozen = not any(weight.requires_grad for weight in weights.parameters)
         self.lock = threading.Lock()
-        self.idle: list[ProgramCache[EmbeddingProgram]] = []
+        self.idle: list[ProgramCache] = []
 
-    def embed(self, values: Tensor, lengths: Tensor, scaling: Tensor) -> Tensor | None:
-        """Scale and embed series, as `EmbeddingProgram.embed` does."""
-        desk, weights = self._desk()
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Embed scaled series. Shape: (B, T, C) float32, (B,) int64 -> (B, E) float32."""
         n_series, n_timesteps, _ = values.shape
-        program = desk.program(PartShape(n_series, n_timesteps, True, False, False))
-        embeddings = program.embed(values, lengths, scaling)
+        key = "embed", n_series, n_timesteps
+        with self._program(key, lambda: EmbeddingProgram(self.weights, *key[1:])) as program:
+            return program.embed(values, lengths)
+
+    def scale_and_embed(
+        self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
+    ) -> tuple[Tensor, np.float32]:
+        """Scale and embed series, in which NaN means not observed.
+
+        Shape: (B, T, C) float64, (B,) int64, (2, C) float64 -> (B, E) float32, and the largest
+        magnitude of a scaled value.
+        """
+        n_series, n_timesteps, _ = values.shape
+        key = "scale", n_series, n_timesteps
+        with self._program(key, lambda: ScalingProgram(self.weights, *key[1:])) as program:
+            program.unscaled.set(values)
+            program.mean_and_scale.set(mean_and_scale)
+            return program.embed(None, lengths), program.largest[0]
+
+    def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Pool scaled series, without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
+        n_series, n_timesteps, _ = values.shape
+        key = "summarize", n_series, n_timesteps
+        with self._program(key, lambda: SummaryProgram(self.weights, *key[1:])) as program:
+            return program.summarize(values, lengths)
+
+    def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
+        key = "decode", len(embeddings), n_timesteps
+        with self._program(key, lambda: DecodingProgram(self.weights, *key[1:])) as program:
+            return program.decode(embeddings)
+
+    @contextmanager
+    def _program(self, key: Hashable, write: Callable[[], P]) -> Iterator[P]:
+        """Lend a program of a cache that nobody else works with."""
         with self.lock:
-            if weights is self.weights and len(desk.storage) <= MOST_FLOATS_KEPT:
-                self.idle.append(desk)
+            # Frozen weights are packed once; to see that they have not changed takes a while.
+            if not (self.is_frozen and self.weights.versions_for_inference):
+                self.weights.refresh_for_inference()
+            cache = self.idle.pop() if self.idle else ProgramCache()
+        yield cache.get(key, write)
+        with self.lock:
+            if len(cache.storage) <= MAX_FLOATS_KEPT:
+                self.idle.append(cache)
+
+
+class EncoderProgram:
+    """From series to pooled values."""
+
+    def __init__(self, weights: PackedNetwork, n_series: int, n_timesteps: int) -> None:
+        self.weights, self.architecture = weights, weights.network.architecture
+        self.shape = n_series, n_timesteps, self.architecture.n_channels
+        self.program = Program(weights.kernels)
+        self.arena = self.program.arena
+        self.lengths = self.program.external(n_series, dtype=torch.int64)
+        self.encoder = EncoderCalls(self.program, weights, n_series, n_timesteps)
+        self.pooled = self.encoder.forward(self._scaled_values(), self.lengths)
+        self._write_result()
+
+    def _scaled_values(self) -> Any:
+        """Return scaled values, as they are handed over."""
+        self.values = self.program.external(*self.shape)
+        return self.values
+
+    def _write_result(self) -> None:
+        """Add what comes after the pooling."""
+
+    def finish(self, storage: Tensor) -> None:
+        """Make ready to run in a storage."""
+        self.program.finish(storage)
+
+
+class EmbeddingProgram(EncoderProgram):
+    """From scaled series to embeddings; the projection is in float64."""
+
+    def _write_result(self) -> None:
+        n_series, embedding_dim = self.shape[0], self.architecture.embedding_dim
+        self.embeddings = self.program.external(n_series, embedding_dim)
+        linear, pooled = self.weights.float64_projection, self.pooled
+        if linear is None:
+            self.program.call(
+                "copy_rows", target=self.embeddings, source=pooled.columns(0, embedding_dim)
+            )
+            return
+        wide = self.arena.take(n_series, linear.depth, dtype=torch.float64)
+        result = self.arena.take(n_series, linear.width, dtype=torch.float64)
+        self.program.call(
+            "float32_to_float64",
+            x=pooled.view(pooled.n_elements),
+            result=wide.view(wide.n_elements),
+        )
+        self.program.call(
+            "product_float64",
+            left=wide,
+            right=linear.transposed,
+            start=linear.bias.expand(n_series, -1),
+            result=result,
+        )
+        self.program.call(
+            "float64_to_float32", x=result.columns(0, embedding_dim), result=self.embeddings
+        )
+
+    def embed(self, values: Tensor | None, lengths: Tensor) -> Tensor:
+        """Return the embeddings of scaled values, or of those that were set before."""
+        embeddings = torch.empty(self.embeddings.shape, dtype=torch.float32, device="cpu")
+        if values is not None:
+            self.values.set(values)
+        self.lengths.set(lengths)
+        self.embeddings.set(embeddings)
+        self.program.run()
         return embeddings
 
-    def _desk(self) -> tuple[ProgramCache[EmbeddingProgram], NetworkWeights]:
-        """Return a desk at which nobody works, and the weights, as they are now."""
-        with self.lock:
-            if not (self.weights.network.is_frozen and self.weights.versions):
-                if not self.weights.is_at_hand():
-                    self.weights, self.idle = NetworkWeights(self.weights.network), []
-                if not self.weights.is_fresh():
-                    self.weights.refresh_exactly()
-            if self.idle:
-                return self.idle.pop(), self.weights
-            return ProgramCache(partial(EmbeddingProgram, self.weights)), self.weights
+
+class ScalingProgram(EmbeddingProgram):
+    """From series as they came, in float64, to embeddings."""
+
+    def _scaled_values(self) -> Any:
+        self.unscaled = self.program.external(*self.shape, dtype=torch.float64)
+        self.mean_and_scale = self.program.external(2, self.shape[2], dtype=torch.float64)
+        scaled = self.arena.take(*self.shape)
+        largest = torch.zeros(1, dtype=torch.float32, device="cpu")
+        self.program.call(
+            "scale",
+            values=self.unscaled,
+            mean_and_scale=self.mean_and_scale,
+            result=scaled,
+            largest=largest,
+        )
+        self.largest = largest.numpy()
+        return scaled
+
+
+class SummaryProgram(EncoderProgram):
+    """From scaled series to what the projection gets to see, without padding."""
+
+    def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the pooled values of scaled series."""
+        self.values.set(values)
+        self.lengths.set(lengths)
+        self.program.run()
+        projection = self.weights.projection
+        pooled = self.program.tensor(self.pooled)
+        if projection is None:
+            return pooled[:, : self.architecture.embedding_dim].clone()
+        result = torch.empty(
+            len(pooled), projection.linear.in_features, dtype=torch.float32, device="cpu"
+        )
+        for own, padded in projection.columns.parts(result, pooled):
+            own.copy_(padded)
+        return result
+
+
+class DecodingProgram:
+    """From embeddings to scaled series."""
+
+    def __init__(self, weights: PackedNetwork, n_series: int, n_timesteps: int) -> None:
+        a = weights.network.architecture
+        self.program = program = Program(weights.kernels)
+        self.arena = program.arena
+        n_patches = -(-n_timesteps // a.patch_len)
+        decoder = DecoderCalls(program, weights, n_series, n_patches)
+        self.embeddings = program.external(n_series, a.embedding_dim)
+        self.series = program.external(n_series, n_timesteps, a.n_channels)
+        embeddings = program.arena.take(n_series, decoder.first.units)
+        program.call(
+            "copy_rows", target=embeddings.columns(0, a.embedding_dim), source=self.embeddings
+        )
+        patches = decoder.forward(embeddings)
+        width = patches.shape[1]
+        program.call(
+            "join_patches",
+            patches=patches.view(n_patches, n_series, width),
+            result=self.series,
+            patch_len=a.patch_len,
+        )
+
+    def finish(self, storage: Tensor) -> None:
+        """Make ready to run in a storage."""
+        self.program.finish(storage)
+
+    def decode(self, embeddings: Tensor) -> Tensor:
+        """Return the series that embeddings stand for."""
+        series = torch.empty(self.series.shape, dtype=torch.float32, device="cpu")
+        self.embeddings.set(embeddings)
+        self.series.set(series)
+        self.program.run()
+        return series

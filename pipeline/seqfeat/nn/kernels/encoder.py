@@ -1,211 +1,279 @@
-"""An encoder's program: from values to embeddings.
+"""The encoder's part of a program: from values to pooled outputs, and back.
 
 Matrices lie by time, (L, B, D), with D in whole vectors: B series, L recurrent steps.
-Other shapes are those of `seqfeat.network`.
+The other shapes are those of `seqfeat.nn.network`.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from seqfeat.nn.kernels.layers import LayerCalls, LinearCalls
-from seqfeat.nn.kernels.program import Memory, Place, Program, rounded_up
-from seqfeat.nn.kernels.weights import N_STATISTICS, NetworkGradients, NetworkWeights
+from seqfeat.nn.kernels.ir.pooling import POOL, POOL_BACKWARD
+from seqfeat.nn.kernels.layers import LSTMCalls
+from seqfeat.nn.kernels.program import Buffer, External, Program, round_up
+from seqfeat.nn.kernels.weights import LSTMGradients, PackedLSTM, PackedNetwork
 from seqfeat.nn.network import n_windows
+from seqfeat.nn.pooling import STATISTICS
 
-__all__ = ["EmbeddingProgram", "EncoderProgram", "PartShape"]
-
-
-class PartShape(NamedTuple):
-    """What a program is written for."""
-
-    n_series: int
-    n_timesteps: int
-    is_observed: bool
-    """Whether everything was observed."""
-    drops_encoder_units: bool
-    drops_decoder_units: bool
-    is_first: bool = False
-    """Whether its gradients are a batch's first."""
+__all__ = ["EncoderCalls", "cut_windows", "drop_units"]
 
 
-class EncoderProgram:
-    """Takes parts of one shape to embeddings, or without gradients to what the pooling leaves.
+def cut_windows(
+    program: Program, values: Buffer | External, window_len: int, window_stride: int
+) -> Buffer:
+    """Add the call that cuts series into windows; return them. Shape: (B, T, C) -> (L, B, D)."""
+    n_series, n_timesteps, n_channels = values.shape
+    n_steps = n_windows(n_timesteps, window_len, window_stride)
+    width = round_up(window_len * n_channels, program.lanes)
+    windows = program.arena.take(n_steps, n_series, width)
+    program.call(
+        "cut_windows",
+        values=values,
+        result=windows,
+        window_len=window_len,
+        window_stride=window_stride,
+    )
+    return windows
+
+
+def drop_units(program: Program, sequences: Buffer, keep: Buffer | None) -> Buffer:
+    """Add the call of `seqfeat.nn.network.drop_units`. Shape: (L, B, D), (B, D) -> (L, B, D)."""
+    if keep is None:
+        return sequences
+    result = program.arena.take(*sequences.shape)
+    blocks = sequences.shape[0], keep.n_elements
+    program.call(
+        "multiply",
+        x=sequences.view(*blocks),
+        y=keep.view(keep.n_elements),
+        result=result.view(*blocks),
+    )
+    return result
+
+
+class EncoderCalls:
+    """The calls of an encoder for batches of one shape.
 
     Parameters
     ----------
-    weights : NetworkWeights
-    shape : PartShape
-    storage : Tensor of shape (n_floats,)
-        Where all that it computes lies; programs that do not run at once may share it. If it
-        is shorter than ``n_floats``, the program must not run.
-    gradients : NetworkGradients, optional
-        Where those of the weights go; without them it keeps nothing for them.
+    program : Program
+    weights : PackedNetwork
+    n_series, n_timesteps : int
+    gradients : list of list of LSTMGradients, optional
+        Where those of the layers of each direction go; without them there is only a forward pass.
     """
 
     def __init__(
         self,
-        weights: NetworkWeights,
-        shape: PartShape,
-        storage: Tensor,
-        gradients: NetworkGradients | None = None,
+        program: Program,
+        weights: PackedNetwork,
+        n_series: int,
+        n_timesteps: int,
+        gradients: list[list[LSTMGradients]] | None = None,
     ) -> None:
-        self.weights, self.shape, self.gradients = weights, shape, gradients
-        self.architecture = weights.network.architecture
-        self.memory = Memory(storage)
-        self.lanes = weights.kernels.lanes
-        self.n_steps = torch.ones(shape.n_series, dtype=torch.int64)
-        self.to_embeddings = self.program = Program(weights.kernels)
-        self._begin()
-        self._encode()
+        self.program, self.weights = program, weights
+        self.architecture = a = weights.network.architecture
+        self.n_series = n_series
+        n_steps = n_windows(n_timesteps, a.window_len, a.window_stride)
+        self.n_valid = torch.ones(n_series, dtype=torch.int64, device="cpu")
+        self.layers = [
+            EncoderLayer(
+                program,
+                [direction[number] for direction in weights.encoder],
+                self.n_valid,
+                n_steps,
+                None if gradients is None else [direction[number] for direction in gradients],
+            )
+            for number in range(2)
+        ]
 
-    def finish(self) -> None:
-        """Make ready to run."""
-        self.to_embeddings.finish()
+    def forward(
+        self, values: Buffer | External, lengths: External, keep: Buffer | None = None
+    ) -> Buffer:
+        """Add the calls that pool the outputs, and return what is pooled.
 
-    @property
-    def n_floats(self) -> int:
-        """How long the storage has to be."""
-        return self.memory.n_floats
-
-    def _begin(self) -> None:
-        """Write what comes before the encoder."""
-
-    def _call(self, name: str, *arguments: int) -> None:
-        self.program.call(name, *arguments)
-
-    def _layer(self, number: int, n_steps: int) -> LayerCalls:
-        weights, n_series = self.weights.layers[number], self.shape.n_series
-        gradients = None if self.gradients is None else self.gradients.layers[number]
-        return LayerCalls(self.memory, weights, n_series, n_steps, gradients)
-
-    def _whole_vectors(self, width: int) -> int:
-        return rounded_up(width, self.lanes)
-
-    def _encode(self) -> None:
-        """Write the encoder, from `inputs` to `embeddings`."""
-        a, s, take = self.architecture, self.shape, self.memory.take
-        n_steps = n_windows(s.n_timesteps, a.window_len, a.window_stride)
-        sizes = a.window_len, a.window_stride, n_steps
-        counted = s.n_series, a.window_len, a.window_stride, self._n_steps
-        self.count_windows = self.program.call("count_windows", 0, *counted)
-        self.inputs, self.cut_inputs = self._cut_windows(self.to_embeddings, *sizes)
-        self.encoder_keep = take(s.n_series, self._whole_vectors(a.hidden_dim))
-        first, second = self._layer(0, n_steps), self._layer(1, n_steps)
-        first.forward(self.program, self.inputs)
-        self.hidden = self._drop(first.outputs, self.encoder_keep, s.drops_encoder_units)
-        second.forward(self.program, self.hidden)
-        self.encoder = first, second
-        self.embeddings = self.pooled = self._pool(second.outputs)
-        if self.gradients is not None and self.gradients.projection is not None:
-            self.projection = LinearCalls(self.memory, self.gradients.projection)
-            self.embeddings = self.projection.forward(self.program, self.pooled)
-
-    def _cut_windows(
-        self, program: Program, length: int, stride: int, n_steps: int
-    ) -> tuple[Place, int]:
-        """Write windows of values that `load` tells of; return where they are and the call."""
-        s, n_channels = self.shape, self.architecture.n_channels
-        windows = self.memory.take(n_steps, s.n_series, self._whole_vectors(length * n_channels))
-        n_vectors = windows.shape[2] // self.lanes
-        sizes = s.n_series, s.n_timesteps, n_channels, length, stride
-        call = program.call(
-            "cut_windows", 0, 0, *sizes, windows.address, windows.shape[0], n_vectors
+        `keep` (B, D) drops units between the layers. Shape: (B, T, C), (B,) -> (B, D).
+        """
+        a, program = self.architecture, self.program
+        program.call(
+            "count_windows",
+            lengths=lengths,
+            result=self.n_valid,
+            window_len=a.window_len,
+            window_stride=a.window_stride,
         )
-        return windows, call
+        windows = cut_windows(program, values, a.window_len, a.window_stride)
+        first, second = self.layers
+        self.keep = keep
+        self.hidden = drop_units(program, first.forward(windows), keep)
+        self.outputs = second.forward(self.hidden)
+        self.pooled = self._pool()
+        return self.pooled
 
-    def _drop(self, sequences: Place, keep: Place, is_wanted: bool) -> Place:
-        """Write `network.drop_units`."""
-        if not is_wanted:
-            return sequences
-        result = self.memory.take(*sequences.shape)
-        n_vectors = keep.shape[0] * keep.shape[1] // self.lanes
-        arguments = sequences.address, sequences.shape[0], keep.address, n_vectors, result.address
-        self._call("multiply", *arguments)
-        return result
+    def backward(self, d_pooled: Buffer, zeros: Tensor) -> None:
+        """Add the calls that find the gradients of the weights, given that of the pooled values."""
+        program, (first, second) = self.program, self.layers
+        if self.architecture.pooling == "statistics":
+            d_hidden, d_outputs = self._pool_backward(d_pooled)
+        else:
+            d_hidden, d_outputs = None, self._pool_one_backward(d_pooled)
+        through = second.backward(d_outputs, zeros, wants_sequences=True)
+        if d_hidden is not None:
+            flat = through.view(1, through.n_elements)
+            program.call("add", x=flat, y=d_hidden.view(d_hidden.n_elements), result=flat)
+        first.backward(drop_units(program, through, self.keep), zeros, wants_sequences=False)
 
-    def _pool(self, outputs: Place) -> Place:
-        """Write the pooling over the steps."""
-        _, n_series, width = outputs.shape
-        if self.architecture.pooling == "last":
-            pooled = self.memory.take(n_series, width)
-            n_vectors = width // self.lanes
-            places = outputs.address, self._n_steps
-            self._call("last_steps", *places, n_series, n_vectors, pooled.address)
+    # Pooling
+
+    def _pool(self) -> Buffer:
+        pooling, width = self.architecture.pooling, self.outputs.shape[2]
+        if pooling == "statistics":
+            width = len(STATISTICS[pooling]) * (self.hidden.shape[2] + width)
+        pooled = self.program.arena.take(self.n_series, width)
+        if pooling == "last":
+            for outputs, n_valid, columns in self._last_steps(self.outputs, pooled):
+                self.program.call(
+                    "gather_last_steps", outputs=outputs, n_valid=n_valid, result=columns
+                )
             return pooled
-        row = N_STATISTICS * (self.hidden.shape[2] + width)
-        pooled = self.memory.take(n_series, row)
-        for sequences, statistics in self._statistics(pooled):
-            n_steps, _, width = sequences.shape
-            places = sequences.address, self._n_steps
-            sizes = n_series, width // self.lanes, n_steps
-            self._call("pool", *places, *sizes, statistics, row, row // N_STATISTICS)
+        for sequences, columns in self._pooled_parts(pooled):
+            self.program.call(
+                POOL[pooling].name, outputs=sequences, n_valid=self.n_valid, pooled=columns
+            )
         return pooled
 
-    def _statistics(self, pooled: Place) -> Iterator[tuple[Place, int]]:
-        """Yield both layers' outputs, with where the first of their statistics begin."""
-        yield self.hidden, pooled.address
-        yield self.encoder[1].outputs, pooled.address + 4 * self.hidden.shape[2]
+    def _pooled_parts(self, pooled: Buffer) -> Iterator[tuple[Buffer, Buffer]]:
+        """Yield the sequences that are pooled, each with its columns, (B, statistics, D)."""
+        pooling = self.architecture.pooling
+        n_statistics, row = len(STATISTICS[pooling]), pooled.shape[1]
+        offset = pooled.offset
+        sequences = [self.hidden, self.outputs] if pooling == "statistics" else [self.outputs]
+        for one in sequences:
+            width = one.shape[2]
+            shape, strides = (self.n_series, n_statistics, width), (row, row // n_statistics, 1)
+            yield one, Buffer(offset, shape, strides)
+            offset += width
+
+    def _pool_backward(self, d_pooled: Buffer) -> list[Buffer]:
+        """Return the gradients of all sequences that were pooled."""
+        results, pooling, take = [], self.architecture.pooling, self.program.arena.take
+        parts = zip(self._pooled_parts(self.pooled), self._pooled_parts(d_pooled), strict=True)
+        for (sequences, columns), (_, d_columns) in parts:
+            results.append(take(*sequences.shape))
+            self.program.call(
+                POOL_BACKWARD[pooling].name,
+                outputs=sequences,
+                n_valid=self.n_valid,
+                pooled=columns,
+                d_pooled=d_columns,
+                scratch=take(self.n_series, 4, sequences.shape[2]),
+                d_outputs=results[-1],
+            )
+        return results
+
+    def _pool_one_backward(self, d_pooled: Buffer) -> Buffer:
+        """Return the gradient of the outputs, if these alone were pooled."""
+        if self.architecture.pooling != "last":
+            return self._pool_backward(d_pooled)[0]
+        d_outputs = self.program.arena.take(*self.outputs.shape)
+        for outputs, n_valid, columns in self._last_steps(d_outputs, d_pooled):
+            self.program.call(
+                "scatter_last_steps", gradient=columns, n_valid=n_valid, result=outputs
+            )
+        return d_outputs
+
+    def _last_steps(
+        self, outputs: Buffer, pooled: Buffer
+    ) -> Iterator[tuple[Buffer, Tensor, Buffer]]:
+        """Yield each direction's outputs, the number of steps up to its last, and its columns.
+
+        The backward direction ends at the series' first step.
+        """
+        n_directions = len(self.weights.encoder)
+        units = outputs.shape[2] // n_directions
+        for number, n_valid in zip(
+            range(n_directions), (self.n_valid, torch.ones_like(self.n_valid)), strict=False
+        ):
+            start, stop = number * units, (number + 1) * units
+            yield outputs.columns(start, stop), n_valid, pooled.columns(start, stop)
+
+
+class EncoderLayer:
+    """One layer of the encoder, in one direction or both.
+
+    The backward direction is a second forward LSTM over the reversed series; its outputs are
+    reversed again and lie next to those of the forward direction.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        weights: list[PackedLSTM],
+        n_valid: Tensor,
+        n_steps: int,
+        gradients: list[LSTMGradients] | None,
+    ) -> None:
+        self.program, self.n_valid = program, n_valid
+        self.directions = [
+            LSTMCalls(
+                program,
+                one,
+                len(n_valid),
+                n_steps,
+                None if gradients is None else gradients[number],
+            )
+            for number, one in enumerate(weights)
+        ]
 
     @property
-    def _n_steps(self) -> int:
-        return self.n_steps.data_ptr()
+    def width(self) -> int:
+        """Width of the outputs, those of both directions side by side."""
+        return sum(direction.units for direction in self.directions)
+
+    def forward(self, sequences: Buffer) -> Buffer:
+        """Add the calls that write the outputs. Shape: (L, B, D) -> (L, B, directions * U)."""
+        take = self.program.arena.take
+        forwards = self.directions[0]
+        forwards.forward(sequences)
+        if len(self.directions) == 1:
+            return forwards.outputs
+        backwards = self.directions[1]
+        backwards.forward(self._reverse(sequences, take(*sequences.shape)))
+        n_steps, n_series, units = forwards.outputs.shape
+        outputs = take(n_steps, n_series, 2 * units)
+        first, second = outputs.columns(0, units), outputs.columns(units, 2 * units)
+        self.program.call("copy_rows", target=_rows(first), source=_rows(forwards.outputs))
+        self._reverse(backwards.outputs, second)
+        return outputs
+
+    def backward(self, d_outputs: Buffer, zeros: Tensor, *, wants_sequences: bool) -> Buffer:
+        """Add the calls that find the gradients; return that of the sequences, if it is wanted."""
+        forwards = self.directions[0]
+        if len(self.directions) == 1:
+            forwards.backward(d_outputs, zeros, wants_sequences=wants_sequences)
+            return forwards.d_sequences
+        take, backwards = self.program.arena.take, self.directions[1]
+        n_steps, n_series, width = d_outputs.shape
+        units = width // 2
+        forwards.backward(d_outputs.columns(0, units), zeros, wants_sequences=wants_sequences)
+        d_reversed = self._reverse(d_outputs.columns(units, width), take(n_steps, n_series, units))
+        backwards.backward(d_reversed, zeros, wants_sequences=wants_sequences)
+        d_sequences = forwards.d_sequences
+        if wants_sequences:
+            found = self._reverse(backwards.d_sequences, take(*d_sequences.shape))
+            flat = d_sequences.view(1, d_sequences.n_elements)
+            self.program.call("add", x=flat, y=found.view(found.n_elements), result=flat)
+        return d_sequences
+
+    def _reverse(self, sequences: Buffer, result: Buffer) -> Buffer:
+        self.program.call("reverse_steps", sequences=sequences, n_valid=self.n_valid, result=result)
+        return result
 
 
-class EmbeddingProgram(EncoderProgram):
-    """Scales series and embeds them; what comes before and behind the network is in float64."""
-
-    def _begin(self) -> None:
-        s, a = self.shape, self.architecture
-        self.is_too_large = ctypes.c_int64()
-        n_values = s.n_series * s.n_timesteps * a.n_channels
-        self.scaled = self.memory.take(rounded_up(n_values, self.lanes))
-        flag = ctypes.addressof(self.is_too_large)
-        sizes = s.n_series * s.n_timesteps, a.n_channels
-        self.scale = self.program.call("scale", 0, 0, 0, *sizes, self.scaled.address, flag)
-
-    def _encode(self) -> None:
-        super()._encode()
-        n_series, embedding_dim = self.shape.n_series, self.architecture.embedding_dim
-        linear, pooled = self.weights.exact_projection, self.pooled
-        if linear is None:
-            places = 0, embedding_dim, pooled.address, pooled.shape[1]
-            self.accumulate = self.program.call("copy_rows", *places, n_series, embedding_dim)
-            return
-        # Places are counted in float32, of which there are two in a float64.
-        wide = self.memory.take(n_series, 2 * linear.depth)
-        exact = self.memory.take(n_series, 2 * linear.width)
-        self._call("widen", pooled.address, pooled.n_floats // self.lanes, wide.address)
-        self._call(
-            "product_exact",
-            *(wide.address, linear.depth, linear.transposed.data_ptr(), linear.width),
-            *(linear.width // linear.lanes, linear.depth, linear.bias.data_ptr(), 0),
-            *(exact.address, linear.width, n_series),
-        )
-        sizes = linear.width, n_series, embedding_dim
-        self.accumulate = self.program.call("narrow", 0, exact.address, *sizes)
-
-    def finish(self) -> None:
-        """Make ready to run."""
-        super().finish()
-        row = self.shape.n_timesteps * self.architecture.n_channels
-        self.program.change(self.cut_inputs, self.scaled.address, row)
-
-    def embed(self, values: Tensor, lengths: Tensor, scaling: Tensor) -> Tensor | None:
-        """Return embeddings (B, E), or None where scaled values are too large.
-
-        Values (B, T, C) in float64 and in order in memory, of which `lengths` (B,) count; means
-        and scales (2, C) in float64.
-        """
-        embeddings = torch.empty(self.shape.n_series, self.architecture.embedding_dim)
-        mean, program = scaling.data_ptr(), self.program
-        program.change(self.count_windows, lengths.data_ptr())
-        program.change(self.scale, values.data_ptr(), mean, mean + 8 * scaling.shape[1])
-        program.change(self.accumulate, embeddings.data_ptr())
-        program.run()
-        return None if self.is_too_large.value else embeddings
+def _rows(matrix: Buffer) -> Buffer:
+    """Return (L, B, D) as a matrix of L * B rows."""
+    n_steps, n_series, width = matrix.shape
+    return matrix._replace(shape=(n_steps * n_series, width), strides=matrix.strides[1:])

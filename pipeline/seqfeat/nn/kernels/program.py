@@ -1,59 +1,116 @@
-"""Calls of the kernels that are put together once and run in one go, and their memory."""
+"""Programs: calls of the kernels that are put together once and run in one go.
+
+All that lies between Python and a kernel is here. `bind` is the one place where addresses are
+taken: it checks every argument against the kernel's declaration, so that nothing unchecked reaches
+compiled code. A `Program` is written once for a shape of its inputs, with buffers from an `Arena`,
+and can then run any number of times; what changes from run to run is an `External`::
+
+    program = Program(kernels)
+    arena = program.arena
+    values = program.external(32, 100, dtype=torch.float64)
+    result = arena.take(32, 100)
+    program.call("float64_to_float32", x=values, result=result)
+    program.finish(storage)           # a tensor of at least arena.n_floats
+    values.set(tensor)
+    program.run()
+"""
 
 from __future__ import annotations
 
-import ctypes
+from collections.abc import Iterator, Mapping
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from seqfeat.nn.kernels.ir.jit import ROW, Kernels
+from seqfeat.nn.kernels.ir.jit import KERNELS, ROW_SIZE, CompiledKernels
+from seqfeat.nn.kernels.ir.kernel import Array, Axis, Kernel, Size
 
-__all__ = ["NOWHERE", "Memory", "Place", "Program", "rounded_up"]
+__all__ = ["Arena", "Buffer", "External", "Program", "bind", "call_kernel", "round_up"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
+ALIGNMENT = 16
+"""Floats to which the beginning of a buffer is aligned: a line of the cache."""
 
 
-def rounded_up(number: int, lanes: int) -> int:
-    """Return how wide whole vectors are that hold so many floats."""
+def round_up(number: int, lanes: int) -> int:
+    """Round a number of elements up to whole vectors."""
     return -(-number // lanes) * lanes
 
 
-class Place(NamedTuple):
-    """Where a matrix of float32 lies, row-major."""
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of a contiguous array, in elements."""
+    strides, size = [], 1
+    for length in reversed(shape):
+        strides.append(size)
+        size *= length
+    return tuple(reversed(strides))
 
-    address: int
+
+class Buffer(NamedTuple):
+    """An array in an arena, or a view of one.
+
+    `offset` counts floats from the beginning of the arena's storage, `strides` count elements.
+    """
+
     offset: int
-    """In floats, in its memory."""
     shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
 
     @property
-    def n_floats(self) -> int:
-        """How many floats lie there."""
+    def n_elements(self) -> int:
+        """Number of elements."""
         return prod(self.shape)
 
-    def behind(self, rows: int) -> Place:
-        """Return what is left behind the first rows."""
-        n_floats = rows * prod(self.shape[1:])
-        shape = (self.shape[0] - rows, *self.shape[1:])
-        return Place(self.address + 4 * n_floats, self.offset + n_floats, shape)
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie one after the other, in C order."""
+        return self.strides == contiguous_strides(self.shape)
+
+    def view(self, *shape: int) -> Buffer:
+        """Return the same elements in another shape."""
+        if not self.is_contiguous or prod(shape) != self.n_elements:
+            raise ValueError(f"{self} cannot be seen as an array of shape {shape}")
+        return self._replace(shape=shape, strides=contiguous_strides(shape))
+
+    def columns(self, start: int, stop: int) -> Buffer:
+        """Return some elements of the last axis."""
+        if not 0 <= start <= stop <= self.shape[-1]:
+            raise ValueError(f"{self} has no columns from {start} to {stop}")
+        return self._shifted(start, (*self.shape[:-1], stop - start))
+
+    def rows(self, start: int, stop: int) -> Buffer:
+        """Return some elements of the first axis."""
+        if not 0 <= start <= stop <= self.shape[0]:
+            raise ValueError(f"{self} has no rows from {start} to {stop}")
+        return self._shifted(start * self.strides[0], (stop - start, *self.shape[1:]))
+
+    def _shifted(self, n_elements: int, shape: tuple[int, ...]) -> Buffer:
+        offset = self.offset + n_elements * self.dtype.itemsize // 4
+        return self._replace(offset=offset, shape=shape)
+
+    def repeat(self, count: int) -> Buffer:
+        """Return a view that has a single row `count` times."""
+        if self.shape[0] != 1:
+            raise ValueError(f"{self} has more than one row to repeat")
+        return self._replace(shape=(count, *self.shape[1:]), strides=(0, *self.strides[1:]))
 
 
-NOWHERE = Place(0, 0, (0,))
+class Arena:
+    """Memory for the buffers of one program; how much it takes is known when all are taken."""
 
-
-class Memory:
-    """Places in a storage, and beyond, which is for `n_floats` to tell."""
-
-    def __init__(self, storage: Tensor) -> None:
-        self.storage = storage
+    def __init__(self) -> None:
         self.n_floats = 0
+        """Floats that the storage has to have."""
         self.released: list[tuple[int, int]] = []
-        """Where those places begin that nobody needs any more, and end."""
+        """Begin and end of memory that nobody needs any more."""
 
-    def take(self, *shape: int) -> Place:
-        """Return the first place that is large enough, or the next."""
-        n_floats = prod(shape)
+    def take(self, *shape: int, dtype: torch.dtype = torch.float32) -> Buffer:
+        """Return a buffer, in the first released memory that is large enough or else after all."""
+        n_floats = _n_floats(prod(shape), dtype)
         for number, (start, stop) in enumerate(self.released):
             if start + n_floats <= stop:
                 self.released[number] = start + n_floats, stop
@@ -61,78 +118,288 @@ class Memory:
         else:
             start = self.n_floats
             self.n_floats += n_floats
-        return Place(self.storage.data_ptr() + 4 * start, start, shape)
+        return Buffer(start, shape, contiguous_strides(shape), dtype)
 
-    def release(self, *places: Place) -> None:
-        """Let calls that come behind those written so far have the places."""
-        ends = [(place.offset, place.offset + place.n_floats) for place in places]
+    def release(self, *buffers: Buffer) -> None:
+        """Let the calls that are written from here on have the memory of whole buffers."""
+        ends = [(one.offset, one.offset + _n_floats(one.n_elements, one.dtype)) for one in buffers]
         self.released, ends = [], sorted(self.released + ends)
         for start, stop in ends:
             if self.released and self.released[-1][1] == start:
                 start = self.released.pop()[0]
             self.released.append((start, stop))
 
-    def tensor(self, place: Place) -> Tensor:
-        """Return what is there."""
-        return self.storage[place.offset : place.offset + place.n_floats].view(place.shape)
+
+def _n_floats(n_elements: int, dtype: torch.dtype) -> int:
+    return round_up(n_elements * dtype.itemsize // 4, ALIGNMENT)
+
+
+class External:
+    """An array that is handed to a program before each run: one of its inputs or results."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.strides = contiguous_strides(shape)
+        self.positions: list[int] = []
+        """Where its address stands in the program's table."""
+        self.tensor: Tensor | None = None
+        self.table: Any = None
+
+    def set(self, tensor: Tensor) -> None:
+        """Use a tensor in the next run, which keeps it alive until then."""
+        if (
+            tensor.dtype is not self.dtype
+            or tensor.shape != self.shape
+            or not tensor.is_cpu
+            or not tensor.is_contiguous()
+        ):
+            raise TypeError(
+                f"a program takes a contiguous {self.dtype} of shape {self.shape} on the CPU, not "
+                f"{tensor.dtype} of shape {tuple(tensor.shape)} with strides {tensor.stride()} on "
+                f"{tensor.device}"
+            )
+        address = tensor.data_ptr()
+        for position in self.positions:
+            self.table[position] = address
+        self.tensor = tensor
+
+
+Argument = Tensor | Buffer | External | int
 
 
 class Program:
-    """Calls of the kernels with all their arguments.
+    """Calls of the kernels with their arguments, and the memory that they work in."""
 
-    Whoever writes it keeps the memory alive that its addresses point to.
-    """
-
-    def __init__(self, kernels: Kernels) -> None:
+    def __init__(self, kernels: CompiledKernels, arena: Arena | None = None) -> None:
         self.kernels = kernels
+        self.lanes = kernels.lanes
+        self.arena = Arena() if arena is None else arena
         self.rows: list[list[int]] = []
+        self.externals: list[External] = []
+        self.kept: list[Tensor] = []
+        """Tensors whose addresses the calls hold."""
+        self.relocations: list[int] = []
+        """Positions in the table of addresses that count from the beginning of the storage."""
 
-    def call(self, name: str, *arguments: int) -> int:
-        """Add a call, and return its number; arguments are those that the modules of code name."""
-        row = [self.kernels.callers[name], *arguments]
-        self.rows.append(row + [0] * (ROW - len(row)))
-        return len(self.rows) - 1
+    def external(self, *shape: int, dtype: torch.dtype = torch.float32) -> External:
+        """Return an array that is set before each run."""
+        self.externals.append(External(shape, dtype))
+        return self.externals[-1]
 
-    def copy(self, into: Tensor, source: Tensor) -> None:
-        """Add calls that copy a tensor of up to three axes, the last of which lies in order."""
-        self._row_by_row("copy_rows", into, source)
+    def call(self, kernel: str, **arguments: Argument) -> None:
+        """Add a call; raises `TypeError` where an argument contradicts the kernel's declaration."""
+        begin = len(self.rows) * ROW_SIZE + 1
+        numbers = bind(self.kernels, KERNELS[kernel], arguments)
+        for at, argument in enumerate(KERNELS[kernel].signature):
+            if not argument.is_pointer:
+                continue
+            value = arguments[argument.name]
+            if isinstance(value, Tensor):
+                self.kept.append(value)
+            elif isinstance(value, Buffer):
+                self.relocations.append(begin + at)
+            elif isinstance(value, External):
+                value.positions.append(begin + at)
+        row = [self.kernels.trampolines[kernel], *numbers]
+        self.rows.append(row + [0] * (ROW_SIZE - len(row)))
 
-    def add(self, into: Tensor, source: Tensor) -> None:
+    def extend(self, other: Program) -> None:
+        """Add the calls of a program that has neither buffers nor inputs."""
+        if other.relocations or other.externals:
+            raise ValueError("only a program without buffers and externals can be added")
+        self.rows += other.rows
+        self.kept += other.kept
+
+    def copy(self, target: Tensor, source: Tensor) -> None:
+        """Add calls that copy a tensor of up to three axes, the last of which is contiguous."""
+        for one, other in _matrices(target, source):
+            self.call("copy_rows", target=one, source=other)
+
+    def add(self, target: Tensor, source: Tensor) -> None:
         """Add calls that add such a tensor to another."""
-        self._row_by_row("add_rows", into, source)
+        for one, other in _matrices(target, source):
+            self.call("add_rows", target=one, source=other)
 
-    def add_and_measure(self, into: Tensor, source: Tensor, squares: int) -> None:
-        """The same, and add up the squares of the sums, in so many float64 as fill a vector."""
-        self._row_by_row("add_and_measure", into, source, squares)
+    def add_and_square(self, target: Tensor, source: Tensor, squares: Tensor) -> None:
+        """Add calls that add such a tensor, and the squares of the sums to `squares`."""
+        for one, other in _matrices(target, source):
+            self.call("add_rows_and_square", target=one, source=other, squares=squares)
 
-    def _row_by_row(self, name: str, into: Tensor, source: Tensor, *more: int) -> None:
-        assert into.shape == source.shape
-        if into.is_contiguous() and source.is_contiguous():
-            into, source = into.flatten(), source.flatten()
-        if into.dim() == 1:
-            into, source = into[None], source[None]
-        if into.dim() == 3:
-            if all(each.stride(0) == each.shape[1] * each.stride(1) for each in (into, source)):
-                into, source = into.flatten(0, 1), source.flatten(0, 1)
-            else:
-                for one, other in zip(into, source, strict=True):
-                    self._row_by_row(name, one, other, *more)
-                return
-        places = into.data_ptr(), into.stride(0), source.data_ptr(), source.stride(0)
-        self.call(name, *places, *into.shape, *more)
+    def finish(self, storage: Tensor | None = None) -> None:
+        """Make ready to run, with buffers in a storage, a contiguous float32 tensor."""
+        self.table = np.array(self.rows, dtype=np.int64).reshape(-1)
+        self.storage = storage
+        if self.relocations:
+            if storage is None or storage.numel() < self.arena.n_floats:
+                raise ValueError(f"the program needs a storage of {self.arena.n_floats} floats")
+            self.table[self.relocations] += _address(storage, torch.float32)
+        for one in self.externals:
+            one.table = self.table
+        self.address, self.n_calls = self.table.ctypes.data, len(self.rows)
 
-    def finish(self) -> None:
-        """Bring it into the form in which it runs."""
-        self.numbers = torch.tensor(self.rows, dtype=torch.int64)
-        self.address = self.numbers.data_ptr()
-        self.written = (ctypes.c_int64 * self.numbers.numel()).from_address(self.address)
+    def tensor(self, buffer: Buffer) -> Tensor:
+        """Return a buffer of a finished program as a tensor."""
+        if self.storage is None:
+            raise ValueError("the program has no storage")
+        storage = self.storage if buffer.dtype is torch.float32 else self.storage.view(buffer.dtype)
+        offset = 4 * buffer.offset // buffer.dtype.itemsize
+        return storage.as_strided(buffer.shape, buffer.strides, offset)
 
-    def change(self, number: int, *arguments: int) -> None:
-        """Give the call of that number other arguments, from the first on."""
-        begin = number * ROW + 1
-        self.written[begin : begin + len(arguments)] = list(arguments)
+    def run(self, start: int = 0, stop: int | None = None) -> None:
+        """Make the calls from `start` to `stop`, in order, without Python's lock.
 
-    def run(self) -> None:
-        """Run all calls, in order, without Python's lock."""
-        if self.rows:
-            self.kernels.run_program(self.address, len(self.rows))
+        After the last call the externals have to be set again.
+        """
+        for one in self.externals:
+            if one.tensor is None:
+                raise ValueError(f"an external array of shape {one.shape} was not set")
+        n_calls = (self.n_calls if stop is None else stop) - start
+        if n_calls:
+            self.kernels.run_program(self.address + 8 * ROW_SIZE * start, n_calls)
+        if stop is None:
+            for one in self.externals:
+                one.tensor = None
+
+
+def call_kernel(kernels: CompiledKernels, name: str, **arguments: Tensor | int) -> None:
+    """Call one kernel at once, with tensors."""
+    for parameter, value in arguments.items():
+        if not isinstance(value, (Tensor, int)):
+            raise TypeError(f"{name}: {parameter} is {value!r}, neither a tensor nor an int")
+    kernels.functions[name](*bind(kernels, KERNELS[name], arguments))
+
+
+def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argument]) -> list[int]:
+    """Return the arguments of the compiled function, in order; raise `TypeError` if one is wrong.
+
+    Sizes and named strides are read off the arrays. The address of an `External` is 0, and that of
+    a `Buffer` counts from the beginning of its storage.
+    """
+    if arguments.keys() != kernel.parameters.keys():
+        raise TypeError(_wrong_names(kernel, arguments))
+    found: dict[str, int] = {}
+    for name, parameter, axes in _parameters(kernel, kernels):
+        value = arguments[name]
+        if isinstance(parameter, Size):
+            if type(value) is not int or value < 0:
+                raise TypeError(f"{kernel}: {name} is {value!r}, not an int of 0 or more")
+            found[name] = value
+            continue
+        if isinstance(value, Tensor):
+            shape, strides, dtype = tuple(value.shape), value.stride(), value.dtype
+            found[name] = _address(value, DTYPES[parameter.dtype], kernel, name)
+        elif isinstance(value, (Buffer, External)):
+            shape, strides, dtype = value.shape, value.strides, value.dtype
+            found[name] = 4 * value.offset if isinstance(value, Buffer) else 0
+        else:
+            raise TypeError(f"{kernel}: {name} is {type(value).__name__}, not an array")
+        if dtype is not DTYPES[parameter.dtype] or len(shape) != len(axes):
+            raise TypeError(f"{kernel}: {name} is {dtype} of shape {shape}")
+        _match_shape(kernel, name, axes, shape, found)
+        _match_strides(kernel, name, parameter, shape, strides, found)
+    for sentence, holds in kernel.requires.items():
+        sizes = _Sizes({**found, "lanes": kernels.lanes, "double_lanes": kernels.double_lanes})
+        if not holds(sizes):
+            raise TypeError(f"{kernel}: {sentence}; found {found}")
+    return [found[argument.name] for argument in kernel.signature]
+
+
+class _Sizes(dict[str, int]):
+    """Sizes that can be read as attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+_resolved: dict[tuple[str, int], list[tuple[str, Array | Size, list[Axis]]]] = {}
+
+
+def _parameters(
+    kernel: Kernel, kernels: CompiledKernels
+) -> list[tuple[str, Array | Size, list[Axis]]]:
+    """Return a kernel's parameters with their axes for these lanes; kept, as calls are many."""
+    key = kernel.name, kernels.lanes
+    if key not in _resolved:
+        constants = {"lanes": kernels.lanes, "double_lanes": kernels.double_lanes}
+        _resolved[key] = [
+            (name, one, [Axis.parse(axis, constants) for axis in getattr(one, "shape", ())])
+            for name, one in kernel.parameters.items()
+        ]
+    return _resolved[key]
+
+
+def _match_shape(
+    kernel: Kernel, name: str, axes: list[Axis], shape: tuple[int, ...], found: dict[str, int]
+) -> None:
+    """Check a shape against the declared one, and learn the sizes that it tells."""
+    for number, ((symbol, factor, offset), length) in enumerate(zip(axes, shape, strict=True)):
+        if symbol is None:
+            if length == offset:
+                continue
+        else:
+            size, rest = divmod(length - offset, factor)
+            if rest == 0 and size >= 0 and found.setdefault(symbol, size) == size:
+                continue
+        raise TypeError(
+            f"{kernel}: axis {number} of {name}, shape {shape}, does not fit "
+            f"{ {name: size for name, size in found.items() if name not in kernel.parameters} }"
+        )
+
+
+def _match_strides(
+    kernel: Kernel,
+    name: str,
+    parameter: Array,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    found: dict[str, int],
+) -> None:
+    """Check strides against the declared ones, and learn those that have a name."""
+    size = 1
+    for axis in range(len(shape) - 1, -1, -1):
+        stride = strides[axis]
+        if axis < len(parameter.strides):
+            symbol = parameter.strides[axis]
+            if shape[axis] <= 1:
+                found.setdefault(symbol, stride)
+                continue
+            if stride >= 0 and found.setdefault(symbol, stride) == stride:
+                continue
+        elif stride == size or shape[axis] == 1 or 0 in shape:
+            size *= shape[axis]
+            continue
+        raise TypeError(f"{kernel}: {name} of shape {shape} has the strides {strides}")
+
+
+def _wrong_names(kernel: Kernel, arguments: Mapping[str, Any]) -> str:
+    missing = [name for name in kernel.parameters if name not in arguments]
+    unknown = [name for name in arguments if name not in kernel.parameters]
+    return f"{kernel}: missing {missing}, unknown {unknown}"
+
+
+def _address(
+    tensor: Tensor, dtype: torch.dtype, kernel: Kernel | None = None, name: str = "storage"
+) -> int:
+    """Return the address of a tensor on the CPU. Only `External.set` takes one as well."""
+    if not tensor.is_cpu or tensor.dtype is not dtype or tensor.layout is not torch.strided:
+        raise TypeError(
+            f"{kernel or 'a program'}: {name} is {tensor.dtype}, {tensor.layout}, on "
+            f"{tensor.device}; it has to be {dtype}, strided, on the CPU"
+        )
+    return tensor.data_ptr()
+
+
+def _matrices(target: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield two tensors of the same shape, of up to three axes, as pairs of matrices."""
+    if target.shape != source.shape:
+        raise TypeError(f"shapes {tuple(target.shape)} and {tuple(source.shape)} differ")
+    if target.is_contiguous() and source.is_contiguous():
+        target, source = target.flatten(), source.flatten()
+    if target.dim() == 1:
+        target, source = target[None], source[None]
+    if target.dim() == 2:
+        yield target, source
+    elif all(one.stride(0) == one.shape[1] * one.stride(1) for one in (target, source)):
+        yield target.flatten(0, 1), source.flatten(0, 1)
+    else:
+        for one, other in zip(target, source, strict=True):
+            yield from _matrices(one, other)

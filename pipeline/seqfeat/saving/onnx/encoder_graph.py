@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skl2onnx.common.data_types import DoubleTensorType
 
 from seqfeat.nn.network import Architecture
-from seqfeat.nn.pooling import LEAST_VARIANCE
+from seqfeat.nn.pooling import MIN_VARIANCE
 from seqfeat.saving.onnx.graph import GraphWriter
 from seqfeat.series.scaling import LARGEST_SCALED
 
@@ -240,7 +240,7 @@ class _EncoderGraph:
         mean = g.node("Div", total, counts)
         centred = g.node("Where", inside, g.node("Sub", outputs, mean), zero)
         squares = g.reduce("ReduceSum", g.node("Mul", centred, centred), [0])
-        least_variance = g.constant(LEAST_VARIANCE, np.float32)
+        least_variance = g.constant(MIN_VARIANCE, np.float32)
         variance = g.node("Add", g.node("Div", squares, counts), least_variance)
         largest = g.node("Where", inside, outputs, g.node("Neg", infinity))
         least = g.node("Where", inside, outputs, infinity)

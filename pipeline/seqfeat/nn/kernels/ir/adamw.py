@@ -1,63 +1,79 @@
-"""An update of the weights as LLVM code."""
+"""An update of the weights, as `torch.optim.AdamW` computes it (Loshchilov & Hutter, 2019).
+
+For every weight w with gradient g, first and second moments m and v, at step t::
+
+    g = g * clip
+    m = m + (1 - beta1) * (g - m)
+    v = beta2 * v + (1 - beta2) * g * g
+    w = w * (1 - lr * weight_decay) - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+
+Everything that is the same for all weights comes in one array, in the order of `COEFFICIENTS`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from seqfeat.nn.kernels.ir.kernel import Kernel, floats
+from seqfeat.nn.kernels.ir.vectors import Value, VectorCode, index, loop
 
-from seqfeat.nn.kernels.ir.vectors import (
-    INDEX,
-    POINTER,
-    Value,
-    VectorCode,
-    begin_function,
-    index,
-    loop,
+__all__ = ["ADAMW", "COEFFICIENTS", "KERNELS", "write_adamw"]
+
+COEFFICIENTS = (
+    "clip",
+    "decay",  # 1 - lr * weight_decay
+    "new_mean",  # 1 - beta1
+    "old_square",  # beta2
+    "new_square",  # 1 - beta2
+    "step_size",  # lr / (1 - beta1 ** t)
+    "root_correction",  # 1 / sqrt(1 - beta2 ** t)
+    "eps",
 )
 
-__all__ = ["N_SETTINGS", "declare_adamw"]
+ADAMW = Kernel(
+    "adamw",
+    weights=floats("n_values"),
+    gradients=floats("n_values"),
+    means=floats("n_values"),
+    squares=floats("n_values"),
+    coefficients=floats(f"{len(COEFFICIENTS)}"),
+)
 
-N_SETTINGS = 8
+KERNELS = [ADAMW]
 
 
-def declare_adamw(code: VectorCode) -> Any:
-    """Write ``adamw`` (Loshchilov & Hutter, 2019), as `torch.optim.AdamW` does it.
-
-    Arguments: ``weights, gradients, means, squares, n_values, settings``. The latter are
-    float32: what the gradients are multiplied with, what is left of the weights, the shares
-    of the new in the means, of the old and of the new in the squares, the step's size, what
-    the squares' root is multiplied with, and what is added to it.
-    """
-    function, builder = begin_function(
-        code, "adamw", [POINTER, POINTER, POINTER, POINTER, INDEX, POINTER]
-    )
-    weights, gradients, means, squares, n_values, settings = function.args
-    arrays = weights, gradients, means, squares
-    whole = code.whole(builder, n_values)
+def write_adamw(code: VectorCode) -> None:
+    """Write the kernel."""
+    builder, a = ADAMW.begin(code)
+    whole = code.floor_to_vectors(builder, a.n_values)
 
     def update(vectors: VectorCode, start: Value, stop: Value) -> None:
-        places = [vectors.place(builder, settings, index(number)) for number in range(N_SETTINGS)]
-        clip, left, new_mean, old_square, new_square, size, correction, least = (
-            vectors.load_repeated(builder, place) for place in places
+        addresses = [
+            vectors.offset(builder, a.coefficients, index(number))
+            for number in range(len(COEFFICIENTS))
+        ]
+        clip, decay, new_mean, old_square, new_square, step_size, root_correction, eps = (
+            vectors.load_broadcast(builder, address) for address in addresses
         )
 
         def some_values(offset: Value) -> None:
-            at = [vectors.place(builder, array, offset) for array in arrays]
-            weight, gradient, mean, square = (vectors.load(builder, place) for place in at)
+            at = [
+                vectors.offset(builder, array, offset)
+                for array in (a.weights, a.gradients, a.means, a.squares)
+            ]
+            weight, gradient, mean, square = (vectors.load(builder, address) for address in at)
             gradient = builder.fmul(gradient, clip)
             mean = vectors.multiply_add(builder, new_mean, builder.fsub(gradient, mean), mean)
             squared = builder.fmul(new_square, builder.fmul(gradient, gradient))
             square = vectors.multiply_add(builder, old_square, square, squared)
-            deviation = vectors.square_root(builder, square)
-            deviation = vectors.multiply_add(builder, deviation, correction, least)
-            change = builder.fdiv(builder.fmul(size, mean), deviation)
-            vectors.store(builder, builder.fsub(builder.fmul(weight, left), change), at[0])
+            root = vectors.square_root(builder, square)
+            divisor = vectors.multiply_add(builder, root, root_correction, eps)
+            change = builder.fdiv(builder.fmul(step_size, mean), divisor)
+            vectors.store(builder, builder.fsub(builder.fmul(weight, decay), change), at[0])
             vectors.store(builder, mean, at[2])
             vectors.store(builder, square, at[3])
 
         loop(builder, stop, some_values, start=start, step=vectors.lanes)
 
     update(code, index(0), whole)
-    # What does not fill a vector.
-    update(code.single, whole, n_values)
+    # The remainder that does not fill a vector.
+    update(code.single, whole, a.n_values)
     builder.ret_void()
-    return function

@@ -1,228 +1,241 @@
-"""`seqfeat.pooling.statistics` of a layer's outputs and their gradient, as LLVM code.
+"""Pooling of a layer's outputs over each series' valid steps, and its gradient.
 
-Outputs lie by time: (L, B, H), H in whole vectors. A row of pooled values holds the mean,
-deviation, largest and least value of all units, ``distance`` floats apart. Steps run
-outermost, as outputs of neighbouring steps lie far apart in memory.
+The counterpart of `seqfeat.nn.pooling`. Outputs lie by time: (L, B, H), H in whole vectors. Steps
+run outermost, as outputs of neighbouring steps lie far apart in memory::
+
+    mean = sum(x[t]) / n                    d_x[t]  = d_mean / n
+    std = sqrt(sum((x[t] - mean)²) / n + e)         + d_std * (x[t] - mean) / (n * std)
+    max, min = max(x[t]), min(x[t])                 + d_max / number of steps at the maximum, if
+                                                      x[t] is the maximum; the minimum likewise
+
+for the valid steps t < n of a series; the gradient at all other steps is 0.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from seqfeat.nn.kernels.ir.kernel import Kernel, floats, indices
 from seqfeat.nn.kernels.ir.vectors import (
     FLOAT,
-    INDEX,
-    POINTER,
-    Builder,
     Value,
     VectorCode,
-    at,
-    begin_function,
     index,
     load_index,
     loop,
-    nested,
+    nested_loops,
 )
+from seqfeat.nn.pooling import MIN_VARIANCE, STATISTICS
 
-__all__ = ["declare_statistics"]
+__all__ = ["KERNELS", "POOL", "POOL_BACKWARD", "write_pooling"]
 
-N_STATISTICS = 4
-
-
-def declare_statistics(code: VectorCode, least_variance: float) -> list[Any]:
-    """Write both functions."""
-    return [pool(code, least_variance), pool_backward(code)]
+UNITS = "n_vectors * lanes"
 
 
-def pool(code: VectorCode, least_variance: float) -> Any:
-    """Write ``pool``.
-
-    Arguments: ``outputs, n_steps`` (B,) of int64, ``n_series, n_vectors, longest`` (L), ``pooled,
-    pooled_row, distance``.
-    """
-    arguments = [POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX]
-    function, builder = begin_function(code, "pool", arguments)
-    outputs, n_steps, n_series, n_vectors, longest, pooled, pooled_row, distance = function.args
-
-    def places(series: Value, vector: Value) -> list[Value]:
-        row = code.place(builder, pooled, builder.mul(series, pooled_row))
-        return statistics_at(code, builder, at(code, builder, row, vector), distance)
-
-    def value_at(step: Value, series: Value, vector: Value) -> Value:
-        return load_step(code, builder, outputs, n_series, n_vectors, step, series, vector)
-
-    def begin_with_first(series: Value, vector: Value) -> None:
-        value = value_at(index(0), series, vector)
-        mean, deviation, largest, least = places(series, vector)
-        for place in (mean, largest, least):
-            code.store(builder, value, place)
-        code.store(builder, code.constant(0.0), deviation)
-
-    def add_step(step: Value, series: Value, vector: Value) -> None:
-        value = value_at(step, series, vector)
-        mean, _, largest, least = places(series, vector)
-        code.store(builder, builder.fadd(code.load(builder, mean), value), mean)
-        for place, comparison in ((largest, ">"), (least, "<")):
-            extreme = code.load(builder, place)
-            is_beyond = builder.fcmp_ordered(comparison, value, extreme)
-            code.store(builder, builder.select(is_beyond, value, extreme), place)
-
-    def divide_sum(series: Value, vector: Value) -> None:
-        mean = places(series, vector)[0]
-        count = count_of(code, builder, n_steps, series)
-        code.store(builder, builder.fdiv(code.load(builder, mean), count), mean)
-
-    def add_square(step: Value, series: Value, vector: Value) -> None:
-        mean, deviation, *_ = places(series, vector)
-        centred = builder.fsub(value_at(step, series, vector), code.load(builder, mean))
-        total = code.multiply_add(builder, centred, centred, code.load(builder, deviation))
-        code.store(builder, total, deviation)
-
-    def take_root(series: Value, vector: Value) -> None:
-        deviation = places(series, vector)[1]
-        count = count_of(code, builder, n_steps, series)
-        variance = builder.fdiv(code.load(builder, deviation), count)
-        variance = builder.fadd(variance, code.constant(least_variance))
-        code.store(builder, code.square_root(builder, variance), deviation)
-
-    sizes = (n_series, n_vectors)
-    nested(builder, sizes, begin_with_first)
-    own_steps(builder, n_steps, longest, sizes, add_step, first=1)
-    nested(builder, sizes, divide_sum)
-    own_steps(builder, n_steps, longest, sizes, add_square)
-    nested(builder, sizes, take_root)
-    builder.ret_void()
-    return function
-
-
-def pool_backward(code: VectorCode) -> Any:
-    """Write ``pool_backward``.
-
-    Arguments: those of ``pool``, with ``d_pooled``, of the same rows, behind ``pooled``; then
-    ``scratch`` (B, 4, H) and ``d_outputs`` (L, B, H). Steps that share an extreme
-    share its gradient.
-    """
-    arguments = [POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, POINTER, INDEX, INDEX]
-    function, builder = begin_function(code, "pool_backward", [*arguments, POINTER, POINTER])
-    outputs, n_steps, n_series, n_vectors, longest, pooled, d_pooled = function.args[:7]
-    pooled_row, distance, scratch, d_outputs = function.args[7:]
-    zero, one = code.constant(0.0), code.constant(1.0)
-
-    def statistics_of(matrix: Value, series: Value, vector: Value) -> list[Value]:
-        row = code.place(builder, matrix, builder.mul(series, pooled_row))
-        places = statistics_at(code, builder, at(code, builder, row, vector), distance)
-        return [code.load(builder, place) for place in places]
-
-    def scratch_at(series: Value, vector: Value) -> list[Value]:
-        """Return where slope, start, and the shares of the largest and the least value lie."""
-        units = builder.mul(n_vectors, index(code.lanes))
-        row = builder.mul(builder.mul(series, index(N_STATISTICS)), units)
-        place = at(code, builder, code.place(builder, scratch, row), vector)
-        return statistics_at(code, builder, place, units)
-
-    def value_at(step: Value, series: Value, vector: Value) -> Value:
-        return load_step(code, builder, outputs, n_series, n_vectors, step, series, vector)
-
-    def prepare(series: Value, vector: Value) -> None:
-        _, deviation, *_ = statistics_of(pooled, series, vector)
-        d_mean, d_deviation, *_ = statistics_of(d_pooled, series, vector)
-        count = count_of(code, builder, n_steps, series)
-        slope = builder.fdiv(d_deviation, builder.fmul(count, deviation))
-        start = builder.fdiv(d_mean, count)
-        places = scratch_at(series, vector)
-        for value, place in zip((slope, start, zero, zero), places, strict=True):
-            code.store(builder, value, place)
-
-    def count_extremes(step: Value, series: Value, vector: Value) -> None:
-        value = value_at(step, series, vector)
-        extremes = statistics_of(pooled, series, vector)[2:]
-        for extreme, place in zip(extremes, scratch_at(series, vector)[2:], strict=True):
-            is_there = builder.fcmp_ordered("==", value, extreme)
-            count = builder.fadd(code.load(builder, place), builder.select(is_there, one, zero))
-            code.store(builder, count, place)
-
-    def share_extremes(series: Value, vector: Value) -> None:
-        gradients = statistics_of(d_pooled, series, vector)[2:]
-        for gradient, place in zip(gradients, scratch_at(series, vector)[2:], strict=True):
-            code.store(builder, builder.fdiv(gradient, code.load(builder, place)), place)
-
-    def write_gradient(step: Value, series: Value, vector: Value) -> None:
-        value = value_at(step, series, vector)
-        mean, _, *extremes = statistics_of(pooled, series, vector)
-        slope, start, *shares = (code.load(builder, place) for place in scratch_at(series, vector))
-        # d_mean / n + slope * (x - mean)
-        gradient = code.multiply_add(builder, builder.fsub(value, mean), slope, start)
-        for extreme, share in zip(extremes, shares, strict=True):
-            is_there = builder.fcmp_ordered("==", value, extreme)
-            gradient = builder.fadd(gradient, builder.select(is_there, share, zero))
-        offset = step_offset(builder, n_series, n_vectors, step, series, vector)
-        code.store(builder, gradient, at(code, builder, d_outputs, offset))
-
-    sizes = (n_series, n_vectors)
-    code.set_zero(builder, d_outputs, builder.mul(longest, builder.mul(n_series, n_vectors)))
-    nested(builder, sizes, prepare)
-    own_steps(builder, n_steps, longest, sizes, count_extremes)
-    nested(builder, sizes, share_extremes)
-    own_steps(builder, n_steps, longest, sizes, write_gradient)
-    builder.ret_void()
-    return function
-
-
-def own_steps(
-    builder: Builder,
-    n_steps: Value,
-    longest: Value,
-    sizes: tuple[Value, Value],
-    body: Any,
-    first: int = 0,
-) -> None:
-    """Call ``body(step, series, vector)`` at all steps that are a series' own."""
-    n_series, n_vectors = sizes
-
-    def one_series(step: Value, series: Value) -> None:
-        is_own = builder.icmp_signed("<", step, load_index(builder, n_steps, series))
-        with builder.if_then(is_own):
-            loop(builder, n_vectors, lambda vector: body(step, series, vector))
-
-    loop(
-        builder,
-        longest,
-        lambda step: nested(builder, (n_series,), lambda series: one_series(step, series)),
-        start=index(first),
+def _declare(pooling: str, statistics: tuple[str, ...]) -> tuple[Kernel, Kernel]:
+    """Declare a pooling and its gradient: one row a series, the statistics one after the other."""
+    outputs = floats("n_steps", "n_series", UNITS)
+    pooled = floats("n_series", f"{len(statistics)}", UNITS, strides=["pooled_row", "pooled_step"])
+    return (
+        Kernel(f"pool_{pooling}", outputs=outputs, n_valid=indices("n_series"), pooled=pooled),
+        Kernel(
+            f"pool_{pooling}_backward",
+            outputs=outputs,
+            n_valid=indices("n_series"),
+            pooled=pooled,
+            d_pooled=pooled,
+            scratch=floats("n_series", "4", UNITS),
+            d_outputs=outputs,
+        ),
     )
 
 
-def step_offset(
-    builder: Builder, n_series: Value, n_vectors: Value, step: Value, series: Value, vector: Value
-) -> Value:
-    """Return how many vectors lie before one of (L, B, n_vectors)."""
-    row = builder.add(builder.mul(step, n_series), series)
-    return builder.add(builder.mul(row, n_vectors), vector)
+_DECLARED = {pooling: _declare(pooling, statistics) for pooling, statistics in STATISTICS.items()}
+POOL = {pooling: kernels[0] for pooling, kernels in _DECLARED.items()}
+"""Pool (L, B, H) into (B, number of statistics, H); `n_valid` are the series' valid steps."""
+POOL_BACKWARD = {pooling: kernels[1] for pooling, kernels in _DECLARED.items()}
+"""Write the gradient of the outputs, given that of what was pooled."""
+
+KERNELS = [*POOL.values(), *POOL_BACKWARD.values()]
+
+EXTREMES = {"max": ">", "min": "<"}
 
 
-def load_step(
-    code: VectorCode,
-    builder: Builder,
-    outputs: Value,
-    n_series: Value,
-    n_vectors: Value,
-    step: Value,
-    series: Value,
-    vector: Value,
-) -> Value:
-    """Read one of (L, B, n_vectors)."""
-    offset = step_offset(builder, n_series, n_vectors, step, series, vector)
-    return code.load(builder, at(code, builder, outputs, offset))
+def write_pooling(code: VectorCode) -> None:
+    """Write every pooling and its gradient."""
+    for pooling, statistics in STATISTICS.items():
+        PoolingCode(code, POOL[pooling], statistics).write_forward()
+        PoolingCode(code, POOL_BACKWARD[pooling], statistics).write_backward()
 
 
-def statistics_at(code: VectorCode, builder: Builder, place: Value, distance: Value) -> list[Value]:
-    """Return where a vector of all four statistics lies."""
-    places = [place]
-    for _ in range(N_STATISTICS - 1):
-        places.append(code.place(builder, places[-1], distance))
-    return places
+class PoolingCode:
+    """Writes one kernel: passes over the valid steps, one vector of units at a time."""
 
+    def __init__(self, code: VectorCode, kernel: Kernel, statistics: tuple[str, ...]) -> None:
+        self.code, self.statistics = code, statistics
+        self.builder, self.a = kernel.begin(code)
 
-def count_of(code: VectorCode, builder: Builder, n_steps: Value, series: Value) -> Value:
-    """Return a series' number of steps, in all lanes."""
-    return code.repeat(builder, builder.sitofp(load_index(builder, n_steps, series), FLOAT))
+    def write_forward(self) -> None:
+        """Write the statistics."""
+        code, builder = self.code, self.builder
+        sums = [name for name in ("mean", "std") if name in self.statistics]
+        extremes = [name for name in EXTREMES if name in self.statistics]
+
+        def begin(series: Value, vector: Value) -> None:
+            value, places = self.output(index(0), series, vector), self.pooled(series, vector)
+            for name in self.statistics:
+                code.store(builder, code.constant(0.0) if name == "std" else value, places[name])
+
+        def add_step(step: Value, series: Value, vector: Value) -> None:
+            value, places = self.output(step, series, vector), self.pooled(series, vector)
+            if "mean" in sums:
+                total = builder.fadd(code.load(builder, places["mean"]), value)
+                code.store(builder, total, places["mean"])
+            for name in extremes:
+                extreme = code.load(builder, places[name])
+                is_beyond = builder.fcmp_ordered(EXTREMES[name], value, extreme)
+                code.store(builder, builder.select(is_beyond, value, extreme), places[name])
+
+        def divide(series: Value, vector: Value) -> None:
+            mean = self.pooled(series, vector)["mean"]
+            code.store(builder, builder.fdiv(code.load(builder, mean), self.count(series)), mean)
+
+        def add_square(step: Value, series: Value, vector: Value) -> None:
+            places = self.pooled(series, vector)
+            mean, std = (code.load(builder, places[name]) for name in ("mean", "std"))
+            centred = builder.fsub(self.output(step, series, vector), mean)
+            total = code.multiply_add(builder, centred, centred, std)
+            code.store(builder, total, places["std"])
+
+        def take_root(series: Value, vector: Value) -> None:
+            std = self.pooled(series, vector)["std"]
+            variance = builder.fdiv(code.load(builder, std), self.count(series))
+            variance = builder.fadd(variance, code.constant(MIN_VARIANCE))
+            code.store(builder, code.square_root(builder, variance), std)
+
+        self.for_each_vector(begin)
+        self.for_each_valid_step(add_step, first=1)
+        if "mean" in sums:
+            self.for_each_vector(divide)
+        if "std" in sums:
+            self.for_each_valid_step(add_square)
+            self.for_each_vector(take_root)
+        builder.ret_void()
+
+    def write_backward(self) -> None:
+        """Write the gradient. The scratch holds slope and start of a line in x, and shares."""
+        code, builder, a = self.code, self.builder, self.a
+        zero, one = code.constant(0.0), code.constant(1.0)
+        extremes = [name for name in EXTREMES if name in self.statistics]
+
+        def prepare(series: Value, vector: Value) -> None:
+            slope = start = zero
+            count, d = self.count(series), self.pooled(series, vector, a.d_pooled)
+            if "std" in self.statistics:
+                std = code.load(builder, self.pooled(series, vector)["std"])
+                d_std = code.load(builder, d["std"])
+                slope = builder.fdiv(d_std, builder.fmul(count, std))
+            if "mean" in self.statistics:
+                start = builder.fdiv(code.load(builder, d["mean"]), count)
+            values = slope, start, zero, zero
+            for value, address in zip(values, self.scratch(series, vector), strict=True):
+                code.store(builder, value, address)
+
+        def count_extremes(step: Value, series: Value, vector: Value) -> None:
+            value, places = self.output(step, series, vector), self.pooled(series, vector)
+            counts = self.scratch(series, vector)[2:]
+            for name, address in zip(extremes, counts, strict=False):
+                extreme = code.load(builder, places[name])
+                is_extreme = builder.fcmp_ordered("==", value, extreme)
+                more = builder.select(is_extreme, one, zero)
+                code.store(builder, builder.fadd(code.load(builder, address), more), address)
+
+        def share_extremes(series: Value, vector: Value) -> None:
+            d, counts = self.pooled(series, vector, a.d_pooled), self.scratch(series, vector)[2:]
+            for name, address in zip(extremes, counts, strict=False):
+                gradient, count = code.load(builder, d[name]), code.load(builder, address)
+                code.store(builder, builder.fdiv(gradient, count), address)
+
+        def write_gradient(step: Value, series: Value, vector: Value) -> None:
+            value, places = self.output(step, series, vector), self.pooled(series, vector)
+            slope, gradient, *shares = (
+                code.load(builder, address) for address in self.scratch(series, vector)
+            )
+            if "std" in self.statistics:
+                centred = builder.fsub(value, code.load(builder, places["mean"]))
+                gradient = code.multiply_add(builder, centred, slope, gradient)
+            for name, share in zip(extremes, shares, strict=False):
+                extreme = code.load(builder, places[name])
+                is_extreme = builder.fcmp_ordered("==", value, extreme)
+                gradient = builder.fadd(gradient, builder.select(is_extreme, share, zero))
+            code.store(builder, gradient, self.output_address(a.d_outputs, step, series, vector))
+
+        n_rows = builder.mul(a.n_steps, a.n_series)
+        code.store_zeros(builder, a.d_outputs, builder.mul(n_rows, a.n_vectors))
+        self.for_each_vector(prepare)
+        if extremes:
+            self.for_each_valid_step(count_extremes)
+            self.for_each_vector(share_extremes)
+        self.for_each_valid_step(write_gradient)
+        builder.ret_void()
+
+    # Loops
+
+    def for_each_vector(self, body: Any) -> None:
+        """Call ``body(series, vector)``."""
+        nested_loops(self.builder, (self.a.n_series, self.a.n_vectors), body)
+
+    def for_each_valid_step(self, body: Any, first: int = 0) -> None:
+        """Call ``body(step, series, vector)`` for the series' valid steps from `first` on."""
+        builder, a = self.builder, self.a
+
+        def one_series(step: Value, series: Value) -> None:
+            is_valid = builder.icmp_signed("<", step, load_index(builder, a.n_valid, series))
+            with builder.if_then(is_valid):
+                loop(builder, a.n_vectors, lambda vector: body(step, series, vector))
+
+        def one_step(step: Value) -> None:
+            loop(builder, a.n_series, lambda series: one_series(step, series))
+
+        loop(builder, a.n_steps, one_step, start=index(first))
+
+    # Values and addresses
+
+    def output_address(self, outputs: Value, step: Value, series: Value, vector: Value) -> Value:
+        """Return the address of a vector of (L, B, H)."""
+        builder, a = self.builder, self.a
+        row = builder.add(builder.mul(step, a.n_series), series)
+        number = builder.add(builder.mul(row, a.n_vectors), vector)
+        return self.code.vector_at(builder, outputs, number)
+
+    def output(self, step: Value, series: Value, vector: Value) -> Value:
+        """Load a vector of the outputs."""
+        address = self.output_address(self.a.outputs, step, series, vector)
+        return self.code.load(self.builder, address)
+
+    def pooled(self, series: Value, vector: Value, matrix: Value | None = None) -> dict[str, Value]:
+        """Return the addresses of a vector of each statistic."""
+        code, builder, a = self.code, self.builder, self.a
+        row = code.offset(
+            builder, a.pooled if matrix is None else matrix, builder.mul(series, a.pooled_row)
+        )
+        address, addresses = code.vector_at(builder, row, vector), {}
+        for name in self.statistics:
+            addresses[name] = address
+            address = code.offset(builder, address, a.pooled_step)
+        return addresses
+
+    def scratch(self, series: Value, vector: Value) -> list[Value]:
+        """Return the addresses of slope, start, and the shares of the maximum and minimum."""
+        code, builder, a = self.code, self.builder, self.a
+        units = builder.mul(a.n_vectors, index(code.lanes))
+        row = code.offset(builder, a.scratch, builder.mul(builder.mul(series, index(4)), units))
+        addresses = [code.vector_at(builder, row, vector)]
+        for _ in range(3):
+            addresses.append(code.offset(builder, addresses[-1], units))
+        return addresses
+
+    def count(self, series: Value) -> Value:
+        """Return a series' number of valid steps, as a float in all lanes."""
+        number = load_index(self.builder, self.a.n_valid, series)
+        return self.code.broadcast(self.builder, self.builder.sitofp(number, FLOAT))

@@ -1,4 +1,8 @@
-"""Writing loops over vectors in LLVM's intermediate language."""
+"""Writing loops over vectors in LLVM's intermediate representation (IR).
+
+llvmlite's `ir.IRBuilder` writes one instruction after the other; the functions here write what the
+kernels are made of: counted loops, and the loads, stores and arithmetic of whole vectors.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +13,46 @@ from typing import Any
 from llvmlite import ir
 
 __all__ = [
+    "DOUBLE",
+    "FLOAT",
     "INDEX",
     "POINTER",
+    "Builder",
+    "Value",
     "VectorCode",
-    "at",
-    "begin_function",
     "index",
     "load_index",
     "loop",
-    "nested",
+    "maximum",
+    "minimum",
+    "nested_loops",
     "store_index",
 ]
 
 INDEX = ir.IntType(64)
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 POINTER = ir.PointerType(FLOAT)
+"""The type of all pointers; those to other types are cast where they are used."""
 
 Value = Any
 """A value in the code being written; llvmlite has no type annotations."""
 Builder = Any
+"""An `llvmlite.ir.IRBuilder`."""
 
 
 def index(number: int) -> Value:
-    """Return a constant for counting."""
+    """Return an integer constant for sizes and offsets."""
     return ir.Constant(INDEX, number)
+
+
+def maximum(builder: Builder, x: Value, y: Value) -> Value:
+    """Return the larger of two integers."""
+    return builder.select(builder.icmp_signed(">", x, y), x, y)
+
+
+def minimum(builder: Builder, x: Value, y: Value) -> Value:
+    """Return the smaller of two integers."""
+    return builder.select(builder.icmp_signed("<", x, y), x, y)
 
 
 def loop(
@@ -46,8 +66,8 @@ def loop(
 ) -> tuple[list[Value], Value]:
     """Write ``for i in range(start, stop, step)``.
 
-    ``body(i, *carried)`` writes one round and returns what the next one is to
-    carry. Returned are the values carried in the end, and `i` behind its last value.
+    ``body(i, *carried)`` writes one iteration and returns the carried values for the next one.
+    Returns the carried values after the last iteration, and the first `i` that is not below `stop`.
     """
     before = builder.block
     head, inside, after = (builder.append_basic_block() for _ in range(3))
@@ -71,11 +91,22 @@ def loop(
     return values, counter
 
 
-class VectorCode:
-    """Vectors of `lanes` numbers in a module of code, and what can be done with them.
+def nested_loops(builder: Builder, counts: tuple[Value, ...], body: Callable[..., None]) -> None:
+    """Write one loop inside another; the last of `counts` is the innermost."""
 
-    The numbers are float32, or of another `element` type; a "float" below is one of them.
-    Pointers are to float32 whatever they point to.
+    def inside(numbers: tuple[Value, ...]) -> None:
+        if len(numbers) == len(counts):
+            body(*numbers)
+        else:
+            loop(builder, counts[len(numbers)], lambda number: inside((*numbers, number)))
+
+    inside(())
+
+
+class VectorCode:
+    """Vectors of `lanes` numbers in an LLVM module, and what can be done with them.
+
+    The numbers are float32 unless another `element` type is given. Offsets count elements.
     """
 
     def __init__(self, module: Any, lanes: int, element: Any = FLOAT) -> None:
@@ -85,95 +116,106 @@ class VectorCode:
         self.type = ir.VectorType(element, lanes)
         kind = f"v{lanes}f{8 * self.align}"
         signature = ir.FunctionType(self.type, [self.type] * 3)
-        # Unlike llvm.fma, two roundings where the CPU has no instruction for one.
+        # Unlike llvm.fma, this rounds twice where the CPU has no fused instruction.
         self._multiply_add = ir.Function(module, signature, f"llvm.fmuladd.{kind}")
         signature = ir.FunctionType(self.type, [self.type])
         self._square_root = ir.Function(module, signature, f"llvm.sqrt.{kind}")
 
     @cached_property
     def single(self) -> VectorCode:
-        """Vectors of one float, for what does not fill those of `lanes`."""
+        """Vectors of one number, for the remainder that does not fill a vector."""
         return VectorCode(self.module, 1, self.element)
 
     @cached_property
     def half(self) -> VectorCode:
-        """Vectors of half as many, which become as many float64 as fill a register."""
+        """Vectors of half as many numbers: converted to float64 they fill a register."""
         return VectorCode(self.module, self.lanes // 2, self.element)
 
     @cached_property
     def double(self) -> VectorCode:
-        """Vectors of float64 in the same registers, half as many."""
+        """Vectors of float64 that fill the same registers, half as many."""
         return VectorCode(self.module, self.lanes // 2, DOUBLE)
 
-    def constant(self, number: float) -> Value:
-        """Return a vector of the same number."""
-        return ir.Constant(self.type, [ir.Constant(self.element, number)] * self.lanes)
+    # Addresses
 
-    def place(self, builder: Builder, pointer: Value, *offsets: Value) -> Value:
-        """Return the place in memory so many floats behind `pointer`."""
+    def offset(self, builder: Builder, pointer: Value, *offsets: Value) -> Value:
+        """Return the address that lies the given numbers of elements after `pointer`."""
         pointer = builder.bitcast(pointer, self.element.as_pointer())
         for offset in offsets:
             pointer = builder.gep(pointer, [offset], source_etype=self.element)
         return builder.bitcast(pointer, POINTER)
 
-    def load(self, builder: Builder, place: Value) -> Value:
-        """Read a vector."""
-        return self._load(builder, place, self.type)
+    def vector_at(self, builder: Builder, pointer: Value, number: Value) -> Value:
+        """Return the address of a vector by its number."""
+        return self.offset(builder, pointer, builder.mul(number, index(self.lanes)))
 
-    def load_one(self, builder: Builder, place: Value) -> Value:
-        """Read one float, and not a vector of it."""
-        return self._load(builder, place, self.element)
+    # Loads and stores
 
-    def _load(self, builder: Builder, place: Value, kind: Any) -> Value:
-        place = builder.bitcast(place, kind.as_pointer())
-        return builder.load(place, align=self.align, typ=kind)
+    def load(self, builder: Builder, address: Value) -> Value:
+        """Load a vector."""
+        return self._load(builder, address, self.type)
 
-    def store(self, builder: Builder, values: Value, place: Value) -> None:
-        """Write a vector, or one float."""
-        place = builder.bitcast(place, values.type.as_pointer())
-        builder.store(values, place, align=self.align)
+    def load_scalar(self, builder: Builder, address: Value) -> Value:
+        """Load one number, as a scalar."""
+        return self._load(builder, address, self.element)
 
-    def prefetch(self, builder: Builder, place: Value, *, to_write: bool = False) -> None:
-        """Have the cache fetch what lies at a place; may be behind the end of an array."""
+    def load_broadcast(self, builder: Builder, address: Value) -> Value:
+        """Load one number into all lanes."""
+        return self.broadcast(builder, self.load_scalar(builder, address))
+
+    def _load(self, builder: Builder, address: Value, kind: Any) -> Value:
+        address = builder.bitcast(address, kind.as_pointer())
+        return builder.load(address, align=self.align, typ=kind)
+
+    def store(self, builder: Builder, value: Value, address: Value) -> None:
+        """Store a vector or a scalar."""
+        address = builder.bitcast(address, value.type.as_pointer())
+        builder.store(value, address, align=self.align)
+
+    def store_zeros(self, builder: Builder, address: Value, n_vectors: Value) -> None:
+        """Store zeros into consecutive vectors."""
+        zero = self.constant(0.0)
+        loop(
+            builder,
+            builder.mul(n_vectors, index(self.lanes)),
+            lambda offset: self.store(builder, zero, self.offset(builder, address, offset)),
+            step=self.lanes,
+        )
+
+    def prefetch(self, builder: Builder, address: Value, *, to_write: bool = False) -> None:
+        """Prefetch the cache line of an address, which may lie beyond the end of an array."""
         number = ir.IntType(32)
         signature = ir.FunctionType(ir.VoidType(), [POINTER, number, number, number])
         function = self.module.declare_intrinsic("llvm.prefetch.p0", fnty=signature)
         most_local, data = number(3), number(1)
-        builder.call(function, [place, number(int(to_write)), most_local, data])
+        builder.call(function, [address, number(int(to_write)), most_local, data])
 
-    def whole(self, builder: Builder, number: Value) -> Value:
-        """Return how many of so many floats fill whole vectors."""
-        return builder.mul(builder.sdiv(number, index(self.lanes)), index(self.lanes))
+    # Loops
 
-    def for_all(
-        self, builder: Builder, n_floats: Value, body: Callable[[VectorCode, Value], None]
+    def floor_to_vectors(self, builder: Builder, count: Value) -> Value:
+        """Round a number of elements down to whole vectors."""
+        return builder.mul(builder.sdiv(count, index(self.lanes)), index(self.lanes))
+
+    def loop_over_elements(
+        self, builder: Builder, count: Value, body: Callable[[VectorCode, Value], None]
     ) -> None:
-        """Call ``body(vectors, offset)`` for whole vectors, then for each float that is left."""
-        whole = self.whole(builder, n_floats)
+        """Call ``body(vectors, offset)`` for each whole vector, then for each remaining element."""
+        whole = self.floor_to_vectors(builder, count)
         loop(builder, whole, lambda offset: body(self, offset), step=self.lanes)
-        loop(builder, n_floats, lambda offset: body(self.single, offset), start=whole)
+        loop(builder, count, lambda offset: body(self.single, offset), start=whole)
 
-    def set_zero(self, builder: Builder, place: Value, n_vectors: Value) -> None:
-        """Write zeros into so many vectors."""
-        zero = self.constant(0.0)
-        stop = builder.mul(n_vectors, index(self.lanes))
-        loop(
-            builder,
-            stop,
-            lambda offset: self.store(builder, zero, self.place(builder, place, offset)),
-            step=self.lanes,
-        )
+    # Arithmetic
 
-    def repeat(self, builder: Builder, number: Value) -> Value:
-        """Return a vector with one float in all lanes."""
+    def constant(self, number: float) -> Value:
+        """Return a vector that holds one number in all lanes."""
+        return ir.Constant(self.type, [ir.Constant(self.element, number)] * self.lanes)
+
+    def broadcast(self, builder: Builder, number: Value) -> Value:
+        """Return a vector that holds a scalar in all lanes."""
         undefined = ir.Constant(self.type, ir.Undefined)
         first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return builder.shuffle_vector(first, undefined, everywhere)
-
-    def load_repeated(self, builder: Builder, place: Value) -> Value:
-        """Read one float into all lanes."""
-        return self.repeat(builder, self.load_one(builder, place))
 
     def multiply_add(self, builder: Builder, x: Value, y: Value, z: Value) -> Value:
         """Return ``x * y + z``."""
@@ -184,48 +226,23 @@ class VectorCode:
         return builder.call(self._square_root, [x])
 
     def polynomial(self, builder: Builder, x: Value, coefficients: Sequence[float]) -> Value:
-        """Return a polynomial's value; the constant comes first among the coefficients."""
+        """Evaluate a polynomial; its constant comes first among the coefficients."""
         value = self.constant(coefficients[-1])
         for coefficient in coefficients[-2::-1]:
             value = self.multiply_add(builder, value, x, self.constant(coefficient))
         return value
 
 
-def begin_function(code: VectorCode, name: str, arguments: list[Any]) -> tuple[Any, Builder]:
-    """Begin a function."""
-    signature = ir.FunctionType(ir.VoidType(), arguments)
-    function = ir.Function(code.module, signature, name)
-    return function, ir.IRBuilder(function.append_basic_block())
-
-
-def at(code: VectorCode, builder: Builder, pointer: Value, vector: Value) -> Value:
-    """Return the place so many vectors behind `pointer`."""
-    return code.place(builder, pointer, builder.mul(vector, index(code.lanes)))
-
-
 def load_index(builder: Builder, pointer: Value, number: Value) -> Value:
-    """Read one of an array of int64."""
-    return builder.load(_place_of_index(builder, pointer, number), align=8, typ=INDEX)
+    """Load one element of an array of int64."""
+    return builder.load(_index_address(builder, pointer, number), align=8, typ=INDEX)
 
 
-def store_index(builder: Builder, value: Value, pointer: Value, number: Value = None) -> None:
-    """Write one of an array of int64, the first unless a number is given."""
-    number = index(0) if number is None else number
-    builder.store(value, _place_of_index(builder, pointer, number), align=8)
+def store_index(builder: Builder, value: Value, pointer: Value, number: Value) -> None:
+    """Store one element of an array of int64."""
+    builder.store(value, _index_address(builder, pointer, number), align=8)
 
 
-def _place_of_index(builder: Builder, pointer: Value, number: Value) -> Value:
+def _index_address(builder: Builder, pointer: Value, number: Value) -> Value:
     numbers = builder.bitcast(pointer, INDEX.as_pointer())
     return builder.gep(numbers, [number], source_etype=INDEX)
-
-
-def nested(builder: Builder, counts: tuple[Value, ...], body: Callable[..., None]) -> None:
-    """Write loops within loops, the last of `counts` innermost."""
-
-    def inside(numbers: tuple[Value, ...]) -> None:
-        if len(numbers) == len(counts):
-            body(*numbers)
-        else:
-            loop(builder, counts[len(numbers)], lambda number: inside((*numbers, number)))
-
-    inside(())

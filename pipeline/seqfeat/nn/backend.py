@@ -1,0 +1,190 @@
+"""How a network is run: by PyTorch, or on a CPU by compiled kernels; each way is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqfeat.nn.batch import Batch
+from seqfeat.nn.corruption import Corruption
+from seqfeat.nn.kernels import compiled_backend
+from seqfeat.nn.loss import LossWeights, error_sums, with_counts
+from seqfeat.nn.network import RecurrentAutoencoder
+from seqfeat.runtime.device import is_out_of_memory, mixed_precision, to_device
+from seqfeat.runtime.threads import WorkerPool
+
+__all__ = ["Backend", "TorchBackend", "make_backend"]
+
+
+class Backend(Protocol):
+    """Runs one network, on one device.
+
+    Inputs are on the CPU, or where `embed` left them; results are on the device. Shapes use B
+    series, T timesteps, C channels and E embedding dimensions.
+    """
+
+    network: RecurrentAutoencoder
+    device: torch.device
+    is_compiled: bool
+
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Embed scaled series. Shape: (B, T, C) float32, (B,) int64 -> (B, E) float32."""
+
+    def scale_and_embed(
+        self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
+    ) -> tuple[Tensor, np.float32]:
+        """Scale and embed series, in which NaN means not observed.
+
+        Shape: (B, T, C) float64, (B,) int64, (2, C) float64 -> (B, E) float32, and the largest
+        magnitude of a scaled value.
+        """
+
+    def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Pool scaled series, without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
+
+    def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
+
+    def error_sums(self, part: Batch) -> Tensor:
+        """Return what adds up to the loss of `Loss.of_sums`. Shape: (4,) float64."""
+
+    def backward(
+        self, parts: Sequence[tuple[Batch, Corruption]], weights: LossWeights, pool: WorkerPool
+    ) -> Tensor | float:
+        """Find the gradients of all parts of a batch, added up, and return their loss."""
+
+    def add_up(self, add: Callable[[Tensor], Tensor], loss: Tensor | float) -> Tensor | float:
+        """Replace the gradients by their sum over processes; return the sum of the losses.
+
+        `add` returns the sum of a tensor over all processes.
+        """
+
+    def update(
+        self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool
+    ) -> Tensor | float:
+        """Take a step of an optimizer with clipped gradients; return their norm before clipping."""
+
+
+def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend:
+    """Move a network to a device, and return what runs it there."""
+    network.to(device)
+    compiled = compiled_backend(network) if device.type == "cpu" else None
+    return TorchBackend(network, device) if compiled is None else compiled
+
+
+class TorchBackend:
+    """Runs a network by PyTorch's modules and autograd; see `Backend`."""
+
+    is_compiled = False
+
+    def __init__(self, network: RecurrentAutoencoder, device: torch.device) -> None:
+        self.network, self.device = network, device
+        self.weights = list(network.parameters())
+
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Embed scaled series; a single one twice, as PyTorch rounds it otherwise."""
+        values, lengths = to_device(values, self.device), to_device(lengths, self.device)
+        if len(values) == 1:
+            try:
+                return self.network.encode(values.expand(2, -1, -1), lengths.expand(2))[:1]
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+        return self.network.encode(values, lengths)
+
+    def scale_and_embed(
+        self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
+    ) -> tuple[Tensor, np.float32]:
+        """Scale and embed series, in which NaN means not observed."""
+        mean, scale = mean_and_scale
+        scaled = ((values - mean) / scale).float()
+        scaled = torch.where(scaled.isnan(), torch.zeros_like(scaled), scaled)
+        return self.embed(scaled, lengths), np.float32(scaled.abs().max().item())
+
+    def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Pool scaled series, without the projection."""
+        values, lengths = to_device(values, self.device), to_device(lengths, self.device)
+        windows, n_steps = self.network.encoder_inputs(values, lengths)
+        return self.network.encoder.summarize(windows, n_steps)
+
+    def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct scaled series."""
+        return self.network.decode(to_device(embeddings, self.device), n_timesteps)
+
+    def error_sums(self, part: Batch) -> Tensor:
+        """Return what adds up to the loss."""
+        with torch.no_grad():
+            return with_counts(part, *self._errors(part, Corruption()))
+
+    def backward(
+        self, parts: Sequence[tuple[Batch, Corruption]], weights: LossWeights, pool: WorkerPool
+    ) -> Tensor:
+        """Find the gradients of all parts, added up, and return their loss."""
+        for weight in self.weights:
+            weight.grad = None  # The optimizer's zero_grad takes a twentieth of a small update.
+        loss = torch.zeros((), dtype=torch.float32, device=self.device)
+        for found, gradients in pool.map(partial(self._gradients, weights), parts):
+            loss += found
+            self._add_gradients(gradients)
+        return loss
+
+    def _gradients(
+        self, weights: LossWeights, corrupted: tuple[Batch, Corruption]
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """Return the loss of a part, and its gradients."""
+        with torch.enable_grad():
+            squared_error, entropy = self._errors(*corrupted)
+            loss = squared_error * weights.squared_error + entropy * weights.entropy
+        gradients = torch.autograd.grad(loss, self.weights, allow_unused=True)
+        return loss.detach(), gradients
+
+    def _errors(self, part: Batch, corruption: Corruption) -> tuple[Tensor, Tensor]:
+        """Return squared error and cross-entropy, both summed."""
+        part, corruption = part.on(self.device), corruption.on(self.device)
+        with mixed_precision(self.device):
+            embeddings = self.network.encode(
+                corruption.apply(part.values), part.lengths, corruption.encoder_units
+            )
+            reconstruction = self.network.decode(
+                embeddings, part.values.shape[1], corruption.decoder_units
+            )
+        return error_sums(part, embeddings, reconstruction, self.network.head)
+
+    def _add_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Add gradients to those that the weights have, in few calls, as weights may be small."""
+        sums, parts = [], []
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            if weight.grad is None:
+                weight.grad = gradient
+            elif gradient is not None:
+                sums.append(weight.grad)
+                parts.append(gradient)
+        if sums:
+            torch._foreach_add_(sums, parts)
+
+    def add_up(self, add: Callable[[Tensor], Tensor], loss: Tensor | float) -> Tensor:
+        """Replace the gradients by their sum over processes, in one message."""
+        gradients = [
+            torch.zeros_like(weight) if weight.grad is None else weight.grad
+            for weight in self.weights
+        ]
+        own = torch.as_tensor(loss, dtype=torch.float32, device=self.device)
+        parts = [*gradients, own]
+        sums = add(torch.cat([part.flatten() for part in parts]))
+        totals = torch.split(sums, [part.numel() for part in parts])
+        for weight, gradient in zip(self.weights, totals, strict=False):
+            weight.grad = gradient.view_as(weight)
+        return totals[-1][0]
+
+    def update(self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool) -> Tensor:
+        """Take a step with clipped gradients, as `torch.nn.utils.clip_grad_norm_` clips them."""
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+        torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+        optimizer.step()
+        return norm
