@@ -317,7 +317,7 @@ class Earlier(CheckedStateMixin, BaseEstimator):
 
     def fit(self):
         self.weights_ = {"weight": np.arange(4.0)}
-        self.old_name_ = np.array([0.5, 2.0])
+        self.deviation_ = np.array([0.5, 2.0])
         return self
 
 
@@ -329,26 +329,20 @@ class Later(CheckedStateMixin, BaseEstimator):
         self.extra = extra
 
 
-@pytest.fixture
-def renamed_attributes(monkeypatch):
-    renamed = "seqfeat.runtime.checked_state.RENAMED_ATTRIBUTES"
-    monkeypatch.setattr(renamed, {"old_name_": "new_name_"})
-
-
-def test_fault_36_a_renamed_attribute_opens_under_its_new_name(renamed_attributes):
+def test_fault_36_a_renamed_attribute_opens_under_its_new_name():
     restored = Later()
     restored.__setstate__(Earlier(size=5).fit().__getstate__())
-    assert restored.new_name_.tolist() == [0.5, 2.0]
-    assert not hasattr(restored, "old_name_")
+    assert restored.std_.tolist() == [0.5, 2.0]
+    assert not hasattr(restored, "deviation_")
     assert restored.weights_["weight"].tolist() == [0, 1, 2, 3]
     assert restored.size == 5
     # Saved again under the new name, it opens as well.
-    assert copy.deepcopy(restored).new_name_.tolist() == [0.5, 2.0]
+    assert copy.deepcopy(restored).std_.tolist() == [0.5, 2.0]
 
 
-def test_fault_36_a_damaged_attribute_is_noticed_under_its_old_name(renamed_attributes):
+def test_fault_36_a_damaged_attribute_is_noticed_under_its_old_name():
     state = Earlier().fit().__getstate__()
-    state["old_name_"] = state["old_name_"] + 1e-7
+    state["deviation_"] = state["deviation_"] + 1e-7
     with pytest.raises(ModelFileError, match="its checksum does not match"):
         Later().__setstate__(state)
 

@@ -21,8 +21,8 @@ __all__ = ["CheckedStateMixin", "check_version"]
 
 VERSION_KEY = "_seqfeat_version"
 CHECKSUM_KEY = "_checksum"
-RENAMED_ATTRIBUTES: dict[str, str] = {}
-"""Learned attributes under the names that earlier versions saved: old name -> new name."""
+RENAMED_ATTRIBUTES = {"deviation_": "std_"}
+"""Learned attributes that earlier versions saved under another name: old name -> new name."""
 
 
 class CheckedStateMixin:
