@@ -16,7 +16,7 @@ from seqfeat.nn.network import (
     reverse_within_length,
     windows,
 )
-from seqfeat.nn.pooling import LEAST_VARIANCE
+from seqfeat.nn.pooling import MIN_VARIANCE
 
 N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
 LENGTHS = torch.tensor([7, 1, 4, 10, 2])
@@ -165,7 +165,7 @@ def packed_embeddings(encoder, values, lengths, pooling):
 
 
 def statistics_of_one(steps):
-    deviation = torch.sqrt(steps.var(0, correction=0) + LEAST_VARIANCE)
+    deviation = torch.sqrt(steps.var(0, correction=0) + MIN_VARIANCE)
     return torch.cat([steps.mean(0), deviation, steps.max(0).values, steps.min(0).values])
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqfeat.nn.pooling import LEAST_VARIANCE, statistics
+from seqfeat.nn.pooling import MIN_VARIANCE, statistics
 
 LENGTHS = {"equal": [9] * 6, "unequal": [9, 1, 4, 7, 2, 9]}
 
@@ -17,7 +17,7 @@ def series_by_series(sequences, lengths):
     rows = []
     for one, length in zip(sequences, lengths, strict=True):
         own = one[:length]
-        deviation = (own.var(dim=0, correction=0) + LEAST_VARIANCE).sqrt()
+        deviation = (own.var(dim=0, correction=0) + MIN_VARIANCE).sqrt()
         rows.append(torch.cat([own.mean(dim=0), deviation, own.amax(dim=0), own.amin(dim=0)]))
     return torch.stack(rows)
 

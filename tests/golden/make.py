@@ -1,8 +1,8 @@
-"""Make the golden files, once for each version that changes what is saved.
+"""Make the golden files of a version that changes what is saved.
 
     python -m tests.golden.make FOLDER
 
-They are never made again for a version that is out: tests open them for ever.
+The files of a released version are never made again: tests check that they still open.
 """
 
 import sys

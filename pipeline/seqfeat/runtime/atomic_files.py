@@ -1,22 +1,24 @@
-"""Writing a file whole or not at all, and two files that belong together.
+"""Atomic file writes: a file, or a pair of files, is replaced completely or not at all.
 
-A single file is replaced atomically by renaming another over it; two are not. So
-the new companion is first put beside the old one, under a *pending* name that is
-made from the new main file's key. Then the main file is replaced, and last the
-companion. Whoever finds a main file with a companion that is not its own looks
-for the pending one: it is there exactly while that matters.
+Renaming is atomic, so a single file is written under a temporary name and then
+renamed. Two files that belong together, such as a model and its card, cannot be
+renamed in one step. `replace_pair` therefore starts by storing the new companion next
+to the old one under a *pending* name, which contains the key of the new main file.
+Only then does it replace the main file, and last the companion. If a reader finds a
+companion that does not match the main file, it looks for the pending one, which
+exists exactly as long as it may be needed:
 
-======================  ==============================  ===================
-killed                  what is on the disk             the pair
-======================  ==============================  ===================
-before the first step   main 1, companion 1             1 and 1
-after the pending one   main 1, companion 1, pending 2  1 and 1
-after the main file     main 2, companion 1, pending 2  2 and pending 2
-after the companion     main 2, companion 2             2 and 2
-======================  ==============================  ===================
+========================  ==============================  ===================
+writer is killed          files on disk                   valid pair
+========================  ==============================  ===================
+before the first rename   main 1, companion 1             1 and 1
+after the pending file    main 1, companion 1, pending 2  1 and 1
+after the main file       main 2, companion 1, pending 2  2 and pending 2
+after the companion       main 2, companion 2             2 and 2
+========================  ==============================  ===================
 
-Savers into one folder wait for each other, where the system can lock a folder.
-What a killed one left is removed by the next.
+Writers to the same folder take turns where the system supports locking it, and each
+one cleans up what killed writers left behind.
 """
 
 from __future__ import annotations
@@ -29,44 +31,68 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["atomic_write", "pending_path", "promote", "replace_pair", "replacing"]
+__all__ = ["atomic_write", "pending_path", "promote_pending", "replace_pair", "replacing"]
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace `path` by `data`; whatever fails, what was there before stays whole.
+    """Replace the content of a file; on any failure the old content is untouched.
 
-    The bytes go to a new file in the same folder, reach the disk, and only then
-    take over the name. A link stays a link, and permissions stay as they were.
+    The data is written to a new file in the same folder and flushed to disk before
+    that file takes over the name. A symbolic link remains a link, and the permissions
+    of an existing file are kept.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to create or replace. Its folder must exist.
+    data : bytes
+        The new content.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written. The temporary file is removed.
     """
     target = Path(os.path.realpath(path))
-    new = _temporary(target)
+    temporary = _temporary_path(target)
     try:
-        _write(new, data, target)
-        new.replace(target)
+        _write_new(temporary, data, target)
+        temporary.replace(target)
     except BaseException:
-        new.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary file to write to, which takes over the name when the block has ended well.
+    """Yield a temporary file that replaces `path` when the block ends without an error.
 
-    After an error, or ctrl-C, what was there before is whole and nothing else is left.
-    The folder is made if need be; a link stays a link, and permissions stay as they were.
+    For content that is produced incrementally. After an error or a keyboard interrupt,
+    the old file is untouched and the temporary one is removed. A symbolic link remains
+    a link, and the permissions of an existing file are kept.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to create or replace. Missing folders are created.
+
+    Yields
+    ------
+    temporary : Path
+        An empty file in the same folder.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    _refuse_unwritable(target)
-    new = _temporary(target)
+    _check_writable(target)
+    temporary = _temporary_path(target)
     try:
-        _write(new, b"", target)
-        yield new
-        with new.open("rb+") as file:
+        _write_new(temporary, b"", target)
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        new.replace(target)
+        temporary.replace(target)
     except BaseException:
-        new.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
 
@@ -74,41 +100,42 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replace_pair(
     main: Path, content: bytes, companion: Path, companion_content: bytes, key: str
 ) -> None:
-    """Write both files, or leave both as they were.
+    """Replace two files together, or neither of them.
 
     Parameters
     ----------
     main, companion : Path
-        No symbolic links. Their folders are created if need be.
+        The files to create or replace. They must not be symbolic links. Missing folders
+        are created.
     content, companion_content : bytes
-        What they shall hold.
+        Their new contents.
     key : str
-        What tells `content` from any other, such as its hash.
+        A unique identifier of `content`, such as its hash.
 
     Raises
     ------
     OSError
-        If the disk is full or the target not writable. Nothing is left behind but
-        folders that were created.
+        If the disk is full or a file is not writable. Nothing is left behind except
+        folders that had to be created.
     """
     for path in (main, companion):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_unwritable(path)
-    with _locked(companion.parent) as is_locked:
-        new, new_companion = _temporary(main), _temporary(companion)
+        _check_writable(path)
+    with _lock_folder(companion.parent) as is_locked:
+        new_main, new_companion = _temporary_path(main), _temporary_path(companion)
         pending = pending_path(companion, key)
         was_pending = pending.exists()
         try:
-            _write(new, content, main)
-            _write(new_companion, companion_content, companion)
+            _write_new(new_main, content, main)
+            _write_new(new_companion, companion_content, companion)
             new_companion.replace(pending)
             _sync_folder(pending.parent)
-            new.replace(main)
+            new_main.replace(main)
         except BaseException:
-            # Without the temporary file the new main file is in place, and needs its companion.
-            if new.exists() and not was_pending:
+            # If the temporary file is gone, it is the main file now and needs its companion.
+            if new_main.exists() and not was_pending:
                 pending.unlink(missing_ok=True)
-            new.unlink(missing_ok=True)
+            new_main.unlink(missing_ok=True)
             new_companion.unlink(missing_ok=True)
             raise
         _sync_folder(main.parent)
@@ -120,49 +147,49 @@ def replace_pair(
 
 
 def pending_path(companion: Path, key: str) -> Path:
-    """Return where the companion waits for the main file with this key to be in its place."""
+    """Return the path at which a new companion waits until the main file is replaced."""
     return companion.with_name(f".{companion.name}.{key[:16]}.pending")
 
 
-def promote(main: Path, content: bytes, companion: Path, key: str) -> None:
-    """Finish what a killed `replace_pair` began, if this process may write there.
+def promote_pending(main: Path, content: bytes, companion: Path, key: str) -> None:
+    """Move a pending companion into place, to complete a `replace_pair` that was killed.
 
-    Nothing happens if `main` no longer holds `content`.
+    Does nothing if `main` no longer holds `content`, or without permission to write.
     """
-    with suppress(OSError), _locked(companion.parent) as is_locked:
+    with suppress(OSError), _lock_folder(companion.parent) as is_locked:
         if is_locked and main.read_bytes() == content:
             pending_path(companion, key).replace(companion)
             _sync_folder(companion.parent)
 
 
-def _refuse_unwritable(path: Path) -> None:
-    """Respect what a plain ``open`` would: renaming asks for the folder's permission only."""
+def _check_writable(path: Path) -> None:
+    """Raise `OSError` if a file is write-protected, which renaming over it would ignore."""
     if path.exists():
         with path.open("r+b"):
             pass
 
 
-def _temporary(path: Path) -> Path:
-    """Return a name on the same disk that nobody else uses."""
+def _temporary_path(path: Path) -> Path:
+    """Return an unused path in the same folder, and thus on the same disk."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def _write(new: Path, content: bytes, target: Path) -> None:
-    """Write a new file through to the disk, with the permissions of the one that it will replace.
-
-    Where there is none, with those that any new file gets.
-    """
-    with new.open("xb") as file:
+def _write_new(path: Path, content: bytes, target: Path) -> None:
+    """Write a new file and flush it to disk, with the permissions of `target` if that exists."""
+    with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     if target.exists():
-        new.chmod(stat.S_IMODE(target.stat().st_mode))
+        path.chmod(stat.S_IMODE(target.stat().st_mode))
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Hold other savers off; yield whether that worked. The system frees it after a kill."""
+def _lock_folder(folder: Path) -> Iterator[bool]:
+    """Exclude other writers and yield True, or yield False where folders cannot be locked.
+
+    If the process is killed, the system releases the lock.
+    """
     if sys.platform == "win32":
         yield False
         return
@@ -173,7 +200,7 @@ def _locked(folder: Path) -> Iterator[bool]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             is_locked = True
-        except OSError:  # some network file systems know no locks
+        except OSError:  # some network file systems do not support locks
             is_locked = False
         yield is_locked
     finally:
@@ -181,7 +208,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make renamings last a power cut, where the system can."""
+    """Make renames in a folder survive a power failure, where the system supports it."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -193,7 +220,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed savers left of this file."""
+    """Remove the temporary and pending files that killed writers of `path` left behind."""
     for other in path.parent.iterdir():
         if other.name.startswith(f".{path.name}.") and other.suffix in (".tmp", ".pending"):
             other.unlink(missing_ok=True)

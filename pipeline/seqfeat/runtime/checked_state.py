@@ -1,7 +1,8 @@
-"""What protects a plain pickle: a checksum, and the version that wrote it.
+"""Checked pickles: a checksum, the version that wrote them, and attributes renamed since.
 
-A pickle has neither. A byte that flips inside its arrays changes the model and
-nobody notices; an attribute that a later version renamed is missed much later.
+A plain pickle has neither checksum nor version. A byte that flips in one of its arrays
+silently changes the model, and an attribute that a later version renamed is only
+missed when somebody uses it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ __all__ = ["CheckedStateMixin", "check_version"]
 
 VERSION_KEY = "_seqfeat_version"
 CHECKSUM_KEY = "_checksum"
+RENAMED_ATTRIBUTES = {"deviation_": "std_"}
+"""Learned attributes that earlier versions saved under another name: old name -> new name."""
 
 
 class CheckedStateMixin:
-    """Give fitted estimators a pickled state that is checked when it comes back."""
+    """Verify the pickled state of a fitted estimator when it is restored."""
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
@@ -37,40 +40,46 @@ class CheckedStateMixin:
         expected = state.pop(CHECKSUM_KEY, None)
         if expected is not None and expected != _checksum(state):
             raise ModelFileError(
-                f"this {type(self).__name__} is not what was saved: its checksum differs, so the "
-                "file was damaged. Restore it from a copy, or fit it again."
+                f"this {type(self).__name__} differs from the one that was saved: its checksum "
+                "does not match, so the file is damaged. Restore it from a copy, or fit it again."
             )
-        super().__setstate__({**_later_parameters(type(self)), **state})  # type: ignore[misc]
+        # Only now, because the checksum covers the names under which the state was saved.
+        state = {RENAMED_ATTRIBUTES.get(name, name): value for name, value in state.items()}
+        super().__setstate__({**_default_parameters(type(self)), **state})  # type: ignore[misc]
 
 
-def _later_parameters(kind: type) -> dict[str, Any]:
-    """Return defaults, for the parameters that an earlier seqfeat did not have."""
-    parameters = inspect.signature(kind).parameters.values()
-    return {one.name: one.default for one in parameters if one.default is not one.empty}
+def _default_parameters(cls: type) -> dict[str, Any]:
+    """Return the defaults of all parameters, some of which an earlier version did not have."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not parameter.empty
+    }
 
 
 def check_version(what: str, version: str | None) -> None:
-    """Refuse what a newer seqfeat saved."""
+    """Raise `ModelVersionError` if `what` was saved by a newer version of seqfeat."""
     if version is not None and release(version) > release(__version__):
         raise ModelVersionError(
-            f"{what} was saved by seqfeat {version}, and this is seqfeat {__version__}, which may "
-            f"not know all of it. Install the newer one: pip install 'seqfeat>={version}'"
+            f"{what} was saved by seqfeat {version}, but this is seqfeat {__version__}, which may "
+            f"not support everything in it. Upgrade: pip install 'seqfeat>={version}'"
         )
 
 
 def _checksum(state: dict[str, Any]) -> str:
-    """Return the SHA-256 of all numbers and texts in a state."""
+    """Return the SHA-256 of all numbers and strings in a state."""
     digest = hashlib.sha256()
-    for part in _parts(state):
-        digest.update(part)
+    for chunk in _encode(state):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
-def _parts(value: Any) -> Iterator[bytes]:
-    """Yield a value's content; of what is neither number nor text, only the type.
+def _encode(value: Any) -> Iterator[bytes]:
+    """Yield the content of a value, or only its type if it is neither a number nor a string.
 
-    Arrays of objects, and of NumPy's texts of any length, hold pointers, so their
-    elements count.
+    Arrays of objects and of variable-length strings hold pointers, so they are encoded
+    element by element.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OT":
         yield f"{value.dtype.str}{value.shape}".encode()
@@ -78,11 +87,11 @@ def _parts(value: Any) -> Iterator[bytes]:
     elif isinstance(value, dict):
         for key in sorted(value, key=repr):
             yield repr(key).encode()
-            yield from _parts(value[key])
+            yield from _encode(value[key])
     elif isinstance(value, (list, tuple, np.ndarray)):
         yield f"[{len(value)}]".encode()
         for item in value:
-            yield from _parts(item)
+            yield from _encode(item)
     elif value is None or isinstance(value, (bool, int, float, str, np.generic)):
         yield f"{value!s};".encode()
     else:

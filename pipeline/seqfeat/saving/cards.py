@@ -1,4 +1,4 @@
-"""Model cards: what a saved model is, in JSON beside it."""
+"""Model cards: JSON files that describe saved models."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import InputError, ModelFileError
 from seqfeat.version import __version__
 
-__all__ = ["Card", "card_path", "installed_versions", "make_card", "read_card"]
+__all__ = ["CARD_VERSION", "Card", "card_path", "installed_versions", "make_card", "read_card"]
 
 Card = dict[str, Any]
 
 CARD_VERSION = 1
+"""Version of the card's format; a reader rejects cards of a later one."""
 NOTICE = {
     "joblib": (
-        "Loading a joblib file executes code. Load it only if you trust where it comes from; the "
-        "hash shows damage, not who made it."
+        "Loading a joblib file executes code. Load it only if you trust its source; the hash "
+        "detects damage, but does not prove who made the file."
     ),
-    "skops": "Loading a skops file executes no code and admits known types only.",
+    "skops": "Loading a skops file executes no code and permits known types only.",
 }
 
 
 def card_path(path: Path) -> Path:
-    """Return where the card of a model file lies: ``NAME.json`` beside ``NAME.joblib``."""
+    """Return the path of a model's card: ``NAME.json`` for ``NAME.joblib``."""
     return path.with_suffix(".json")
 
 
@@ -49,7 +50,10 @@ def make_card(
     notes: str | None,
     reading: Mapping[str, Any] | None = None,
 ) -> Card:
-    """Describe a fitted estimator and the bytes that it was saved as."""
+    """Describe a fitted estimator and `data`, the serialized form in which it is saved.
+
+    Raises `InputError` if a metric is not a finite number.
+    """
     return {
         "card_version": CARD_VERSION,
         "file": path.name,
@@ -59,38 +63,38 @@ def make_card(
         "saved": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": installed_versions(),
         "notes": notes,
-        "metrics": _metrics(metrics or {}),
-        "input": _input(_find_autoencoder(estimator)),
-        "reading": None if reading is None else _readable(reading),
-        "classes": _as_json(getattr(estimator, "classes_", None)),
+        "metrics": _convert_metrics(metrics or {}),
+        "input": _describe_input(_find_autoencoder(estimator)),
+        "reading": None if reading is None else _convert_mapping(reading),
+        "classes": _to_json(getattr(estimator, "classes_", None)),
         "estimator": type(estimator).__name__,
-        "parameters": _parameters(estimator),
+        "parameters": _describe_parameters(estimator),
         "notice": NOTICE[format],
     }
 
 
 def read_card(path: Path) -> Card:
-    """Return the card in a file, which need not be the right one for any model.
+    """Return the card stored in a file, without checking which model it belongs to.
 
-    Raises `ModelFileError` if it is no card.
+    Raises `ModelFileError` if the file is not a card.
     """
     way_out = (
-        "The card that seqfeat.save writes beside a model has this name: bring it again from where "
-        "the model came, or move this file away and save the model again."
+        "This is the name of the card that seqfeat.save writes next to a model: copy the card "
+        "again from where the model came from, or move this file away and save the model again."
     )
     try:
         card = json.loads(path.read_bytes())
     except (ValueError, OSError) as error:
-        raise ModelFileError(f"{path} is no model card: {error}. {way_out}") from error
+        raise ModelFileError(f"{path} is not a model card: {error}. {way_out}") from error
     if not isinstance(card, dict) or not {"card_version", "sha256", "versions"} <= set(card):
         raise ModelFileError(
-            f"{path} is no model card of seqfeat, but some other JSON file. {way_out}"
+            f"{path} is not a model card of seqfeat, but some other JSON file. {way_out}"
         )
     return card
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions that a model depends on, as installed here."""
+    """Return the installed versions of Python and of the libraries that models depend on."""
     return {
         "seqfeat": __version__,
         "python": platform.python_version(),
@@ -102,7 +106,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def _find_autoencoder(estimator: Any) -> LSTMAutoencoder | None:
-    """Return the first autoencoder inside pipelines and searches, or None."""
+    """Return the first autoencoder in (nested) pipelines and searches, or None."""
     if isinstance(estimator, LSTMAutoencoder):
         return estimator
     if isinstance(estimator, Pipeline):
@@ -112,8 +116,8 @@ def _find_autoencoder(estimator: Any) -> LSTMAutoencoder | None:
     return None if best is None else _find_autoencoder(best)
 
 
-def _input(autoencoder: LSTMAutoencoder | None) -> dict[str, Any] | None:
-    """Return what series have to look like."""
+def _describe_input(autoencoder: LSTMAutoencoder | None) -> dict[str, Any] | None:
+    """Return what the model expects of its input."""
     if autoencoder is None:
         return None
     names = getattr(autoencoder, "feature_names_in_", None)
@@ -124,41 +128,43 @@ def _input(autoencoder: LSTMAutoencoder | None) -> dict[str, Any] | None:
         "n_channels": autoencoder.n_channels_in_,
         "n_timesteps": autoencoder.n_timesteps_in_ if autoencoder.is_table_ else "any",
         "longest_training_series": autoencoder.n_timesteps_in_,
-        "dtype": "any real number; float32 in gives float32 out, else float64",
+        "dtype": "any real dtype; the output is float32 for float32 input, and float64 otherwise",
         "missing": autoencoder.missing,
         "names": None if names is None else names.tolist(),
         "embedding_dim": autoencoder.embedding_dim_,
     }
 
 
-def _parameters(estimator: Any) -> dict[str, Any]:
+def _describe_parameters(estimator: Any) -> dict[str, Any]:
+    """Return all parameters, nested ones included, sorted by name."""
     parameters = estimator.get_params(deep=True)
-    return {name: _as_json(parameters[name]) for name in sorted(parameters) if name != "steps"}
+    return {name: _to_json(parameters[name]) for name in sorted(parameters) if name != "steps"}
 
 
-def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    checked: dict[str, float] = {}
+def _convert_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics as plain Python numbers."""
+    converted: dict[str, float] = {}
     for name, value in metrics.items():
-        number = _as_json(value)
+        number = _to_json(value)
         if not isinstance(name, str) or type(number) not in (int, float):
             raise InputError(
-                f"metrics[{name!r}]={value!r}; metrics are finite numbers with text as names. Put "
-                "anything else into notes."
+                f"metrics[{name!r}]={value!r}; a metric is a finite number, and its name is a "
+                "string. Put anything else into notes."
             )
-        checked[name] = number
-    return checked
+        converted[name] = number
+    return converted
 
 
-def _readable(reading: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(name): _as_json(value) for name, value in reading.items()}
+def _convert_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): _to_json(value) for name, value in mapping.items()}
 
 
-def _as_json(value: Any) -> Any:
-    """Return a value as JSON knows it, or else as text."""
+def _to_json(value: Any) -> Any:
+    """Return a value as a JSON type, or its repr if it has no such form."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if isinstance(value, list):
-        return [_as_json(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

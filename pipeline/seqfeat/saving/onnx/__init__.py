@@ -1,13 +1,13 @@
-"""A fitted pipeline as one ONNX graph. Needs ``seqfeat[onnx]``.
+"""A fitted pipeline as one ONNX graph. Requires ``seqfeat[onnx]``.
 
-- `export`: what can be exported, and `export_onnx` itself
-- `graph`: adding nodes
-- `encoder_graph`, `classifier_graphs`: converters of our own
-- `conversion`: fitted steps as skl2onnx's graph
-- `finishing`: its outputs, axes and metadata
-- `checks`: whether it gives what the pipeline gives
+- `export`: `export_onnx` itself, and which estimators it accepts
+- `graph_writer`: adding nodes to a graph
+- `encoder`: the converter for `LSTMAutoencoder`
+- `predictors`: converters for scikit-learn's classifiers and regressors
+- `conversion`: fitted steps as one model, with its outputs, axis names and metadata
+- `verification`: whether the model returns what the pipeline returns
 
-Only `export` is imported without the extra.
+Only `export` can be imported without the extra.
 """
 
 from seqfeat.saving.onnx.export import export_onnx

@@ -1,9 +1,8 @@
-"""`export_onnx`: a fitted pipeline as one ONNX file, checked before it is written."""
+"""`export_onnx`: write a fitted pipeline as one ONNX file, verified before it is written."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ __all__ = ["export_onnx"]
 Steps = list[tuple[str, Any]]
 
 OLDEST_OPSET, NEWEST_OPSET = 15, 22
-"""Versions of ONNX's operators for which the whole graph was tested."""
-WHAT_CAN_BE_EXPORTED = (
-    "What can be exported is a fitted LSTMAutoencoder, alone or as the first step of a Pipeline "
-    "of scikit-learn's transformers and classifiers or regressors"
+"""Versions of ONNX's operators with which the whole graph was tested."""
+SUPPORTED = (
+    "Supported are a fitted LSTMAutoencoder, alone or as the first step of a Pipeline, followed by "
+    "scikit-learn transformers and a classifier or regressor"
 )
 
 
@@ -36,26 +35,27 @@ def export_onnx(
     dtype: str = "float32",
     opset: int = 17,
 ) -> Path:
-    """Write a fitted pipeline as one ONNX graph, scaling and classifier included.
+    """Write a fitted pipeline as one ONNX graph, including scaling and classifier.
 
     The file runs wherever ONNX does, without Python, scikit-learn or PyTorch. Before it
-    is written, it is run in onnxruntime and compared with the pipeline on series
-    drawn at random; it takes seconds. Needs ``pip install 'seqfeat[onnx]'``.
+    is written, the graph is run in onnxruntime and compared with the pipeline on
+    randomly drawn series, which takes seconds. Requires ``pip install 'seqfeat[onnx]'``.
 
     Parameters
     ----------
     estimator : LSTMAutoencoder or Pipeline
-        Fitted. Of a pipeline, the first step has to be the LSTMAutoencoder; of a
-        search, such as `~sklearn.model_selection.GridSearchCV`, the best
-        estimator is taken.
+        A fitted estimator. The first step of a pipeline must be the `LSTMAutoencoder`.
+        For a search, such as `~sklearn.model_selection.GridSearchCV`, its best
+        estimator is exported.
     path : str or path-like
-        Where to write. A file that is there is replaced only when all is well.
+        Where to write the file. An existing file is replaced only if the export
+        succeeds. Missing folders are created.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the numbers that go in and come out. Scaling is done in float64
-        either way; ``"float64"`` is for a small signal on an offset so large that
-        float32 does not hold both.
+        The dtype of the input and the outputs. Values are scaled in float64 either way.
+        Choose ``"float64"`` for a small signal on an offset so large that float32 cannot
+        represent both.
     opset : int, default=17
-        The newest version of ONNX's operators that may be used, from 15 to 22.
+        The newest version of ONNX's operators to use, from 15 to 22.
 
     Returns
     -------
@@ -65,28 +65,28 @@ def export_onnx(
     Raises
     ------
     NotFittedError
-        If the estimator, or a step of it, is not fitted.
+        If the estimator or one of its steps is not fitted.
     ExportError
-        If a step cannot be converted, which the message names, or if the graph
-        does not give the pipeline's results. Nothing was written then.
+        If a step, which the message names, cannot be converted, or if the graph does not
+        return the pipeline's results. Nothing is written.
     ImportError
-        If onnx, skl2onnx or onnxruntime is missing.
+        If onnx, skl2onnx or onnxruntime is not installed.
 
     See Also
     --------
-    make_classifier : Makes such a pipeline.
+    make_classifier : Make a pipeline that can be exported.
 
     Notes
     -----
-    The graph has one input, ``X``, of shape (n_series, n_timesteps, n_channels) with
-    any number of series and timesteps, or of a table's shape (n_series, n_timesteps)
-    after a fit on a table. ONNX has no lists of series of unequal length: NaN behind a
-    shorter series is its end. That alone is read more freely than by Python with
-    ``missing="error"``; what else Python refuses, the graph refuses as well, with an
-    error of the runtime that holds, for example,
+    The graph has one input, ``X``, of shape (n_series, n_timesteps, n_channels) with any
+    number of series and timesteps, or (n_series, n_timesteps) if the estimator was
+    fitted on a table. ONNX has no ragged lists: shorter series are padded with NaN at
+    the end. This is the only input that Python may reject, with ``missing="error"``, but
+    the graph accepts. Whatever else Python rejects, the graph rejects as well, with a
+    runtime error that contains, for example,
     ``infinity_in_the_series_whose_index_ends_the_requested_shape``.
 
-    The outputs are those of the last step:
+    The outputs depend on the last step:
 
     ================================  ==============================================
     last step                         outputs
@@ -98,15 +98,16 @@ def export_onnx(
     `LSTMAutoencoder` alone           ``embeddings`` (n_series, embedding_dim)
     ================================  ==============================================
 
-    The order of ``probabilities`` is that of ``classes_``, which the file's metadata
-    hold as ``classes``, beside the versions and what goes in.
+    The columns of ``probabilities`` are in the order of ``classes_``. The metadata of
+    the file contain it as ``classes``, along with the versions and a description of the
+    input.
 
-    A batch computes as many steps as its longest series has: batches of some dozens of
-    series of similar length are the fastest.
+    Every series of a batch takes as many steps as the longest one, so batches of a few
+    dozen series of similar length are the fastest.
 
-    A difference of 1e-7 between the embeddings of PyTorch and onnxruntime remains.
-    Probabilities and labels follow them without a jump, but for classifiers that jump
-    themselves, such as trees, at a threshold that a series happens to meet.
+    The embeddings of PyTorch and onnxruntime differ by about 1e-7. Probabilities and
+    labels change just as little, except for classifiers that are discontinuous, such as
+    trees, when a series happens to be at a threshold.
 
     Examples
     --------
@@ -118,8 +119,8 @@ def export_onnx(
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = export_onnx(pipeline, os.path.join(folder.name, "speakers.onnx"))
 
-    Where the model is used, series of unequal length become one array, NaN behind the
-    shorter ones; NumPy is enough:
+    Where the model is deployed, NumPy is enough to pad series of different lengths with
+    NaN:
 
     >>> longest = max(len(series) for series in X)
     >>> padded = np.full((len(X), longest, 12), np.nan, dtype=np.float32)
@@ -133,22 +134,24 @@ def export_onnx(
     """
     _import_extra()
     _check_parameters(dtype, opset)
-    steps = _fitted_steps(estimator)
-    _refuse_steps_without_converter(steps)
+    steps = _flatten_steps(estimator)
+    _check_steps(estimator, steps)
+    _check_converters(steps)
     target = Path(path)
-    graph = _checked_graph(steps, np.dtype(dtype), opset)
+    data = _build(steps, np.dtype(dtype), opset)
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, graph)
+    atomic_write(target, data)
     return target
 
 
 def _import_extra() -> None:
+    """Raise `ImportError` if one of the libraries of the extra is missing."""
     try:
         for name in ("onnx", "skl2onnx", "onnxruntime"):
             import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"Exporting needs {error.name}, which is not installed: pip install 'seqfeat[onnx]'",
+            f"Exporting requires {error.name}, which is not installed: pip install 'seqfeat[onnx]'",
             name=error.name,
         ) from error
 
@@ -160,127 +163,118 @@ def _check_parameters(dtype: Any, opset: Any) -> None:
     if not is_integer or not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise ExportError(
             f"opset={opset!r}; pass an integer from {OLDEST_OPSET} to {NEWEST_OPSET}. A runtime "
-            "reads every opset up to its own newest."
+            "supports every opset up to its own newest one."
         )
 
 
-def _fitted_steps(estimator: Any) -> Steps:
-    """Return all steps as one flat list, the autoencoder first."""
-    steps = _flat_steps("", estimator)
-    if not steps or type(steps[0][1]) is not LSTMAutoencoder:
-        first = f"{type(steps[0][1]).__name__} comes first" if steps else "it has no steps"
-        raise ExportError(
-            f"{type(estimator).__name__} cannot be exported: {first}. {WHAT_CAN_BE_EXPORTED}."
-        )
-    for name, step in steps[1:]:
-        if isinstance(step, LSTMAutoencoder):
-            raise ExportError(f"step {name!r} is a second LSTMAutoencoder. {WHAT_CAN_BE_EXPORTED}.")
-    for _, step in steps:
-        check_is_fitted(step)
-    return steps
-
-
-def _flat_steps(name: str, estimator: Any) -> Steps:
-    """Return the steps of pipelines within pipelines, and of searches the best."""
+def _flatten_steps(estimator: Any, name: str = "") -> Steps:
+    """Return the steps of nested pipelines, and of the best estimators of searches, as one list."""
     if isinstance(estimator, BaseSearchCV):
         check_is_fitted(estimator, "best_estimator_")
-        return _flat_steps(name, estimator.best_estimator_)
+        return _flatten_steps(estimator.best_estimator_, name)
     if isinstance(estimator, Pipeline):
-        nested = [_flat_steps(f"{name}__{n}" if name else n, step) for n, step in estimator.steps]
+        nested = [
+            _flatten_steps(step, f"{name}__{step_name}" if name else step_name)
+            for step_name, step in estimator.steps
+        ]
         return [step for steps in nested for step in steps]
     if estimator is None or estimator == "passthrough":
         return []
     return [(name or "autoencoder", estimator)]
 
 
-def _refuse_steps_without_converter(steps: Steps) -> None:
+def _check_steps(estimator: Any, steps: Steps) -> None:
+    """Raise unless all steps are fitted and the first one is the only autoencoder."""
+    if not steps or type(steps[0][1]) is not LSTMAutoencoder:
+        reason = f"{type(steps[0][1]).__name__} comes first" if steps else "it has no steps"
+        raise ExportError(f"{type(estimator).__name__} cannot be exported: {reason}. {SUPPORTED}.")
+    for name, step in steps[1:]:
+        if isinstance(step, LSTMAutoencoder):
+            raise ExportError(f"step {name!r} is a second LSTMAutoencoder. {SUPPORTED}.")
+    for _, step in steps:
+        check_is_fitted(step)
+
+
+def _check_converters(steps: Steps) -> None:
+    """Raise `ExportError` if there is no converter for a step."""
     for name, step in steps[1:]:
         if not _has_converter(step):
             raise ExportError(
                 f"step {name!r} cannot be exported: skl2onnx has no converter for "
-                f"{type(step).__name__}. {WHAT_CAN_BE_EXPORTED} for which skl2onnx has one "
+                f"{type(step).__name__}. {SUPPORTED} for which skl2onnx has a converter "
                 "(skl2onnx.supported_converters() lists them). Register one with "
-                "skl2onnx.update_registered_converter, put another step in its place, or export "
-                "the LSTMAutoencoder alone and go on from its embeddings."
+                "skl2onnx.update_registered_converter, replace the step, or export the "
+                "LSTMAutoencoder alone and process its embeddings outside the graph."
             )
 
 
 def _has_converter(step: Any) -> bool:
     from skl2onnx import get_model_alias
 
-    from seqfeat.saving.onnx.classifier_graphs import own_converter
+    from seqfeat.saving.onnx.predictors import find_converter
 
     try:
         get_model_alias(type(step))
     except RuntimeError:
-        return own_converter(step) is not None
+        return find_converter(step) is not None
     return True
 
 
-def _checked_graph(steps: Steps, dtype: np.dtype[Any], opset: int) -> bytes:
-    """Return the first graph that gives the pipeline's results.
+def _build(steps: Steps, dtype: np.dtype[Any], opset: int) -> bytes:
+    """Return the first graph that matches the pipeline, as the bytes of a file.
 
-    The steps behind the encoder compute in float64, as in scikit-learn; where
-    a last step cannot, the others do, and it takes their results as float32.
+    The steps after the encoder compute in float64, as in scikit-learn. If the last step
+    cannot, the others still do, and it receives their results as float32.
     """
     failures: dict[str, Exception] = {}
     for precision in ("float64", "float32") if len(steps) > 1 else ("float64",):
         try:
-            return _graph(steps, dtype, opset, precision)
-        # skl2onnx and onnxruntime raise whatever comes to hand.
+            return _build_with_precision(steps, dtype, opset, precision)
+        # skl2onnx and onnxruntime raise errors of all kinds.
         except Exception as error:
             failures[precision] = error
-    raise ExportError(_failure(steps, failures)) from failures["float64"]
+    raise ExportError(_describe_failure(steps, failures)) from failures["float64"]
 
 
-def _failure(steps: Steps, failures: dict[str, Exception]) -> str:
-    if len(steps) == 1:
-        return (
-            "the graph of the LSTMAutoencoder cannot be used: "
-            f"{_first_line(failures['float64'])}. Nothing was written. If the versions of onnx, "
-            "skl2onnx and onnxruntime are those that seqfeat names, please report it."
-        )
-    name, last = steps[-1]
-    in_words = {precision: _first_line(error) for precision, error in failures.items()}
-    if len(set(in_words.values())) == 1:
-        reasons = in_words["float64"]
-    else:
-        reasons = "; ".join(f"computed in {how}, {reason}" for how, reason in in_words.items())
-    return (
-        f"the pipeline with {type(last).__name__} as its last step, {name!r}, cannot be exported: "
-        f"{reasons}. Nothing was written. Put another step in its place, or export the "
-        "LSTMAutoencoder alone and go on from its embeddings."
-    )
-
-
-def _first_line(error: Exception) -> str:
-    """Return the beginning of what another library has to say."""
-    if isinstance(error, ExportError):
-        return str(error)
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:300]}"
-
-
-def _graph(steps: Steps, dtype: np.dtype[Any], opset: int, precision: str) -> bytes:
-    """Convert, finish and check; return the file's bytes."""
-    import onnx
-
-    from seqfeat.saving.onnx.checks import check_graph, draw_series, embeddings_on_cpu, result_of
-    from seqfeat.saving.onnx.conversion import convert
-    from seqfeat.saving.onnx.finishing import add_papers, finish, outputs_of
+def _build_with_precision(steps: Steps, dtype: np.dtype[Any], opset: int, precision: str) -> bytes:
+    """Convert and verify; return the bytes of the file."""
+    from seqfeat.saving.onnx.conversion import build_model, outputs_of
+    from seqfeat.saving.onnx.verification import draw_series, embed_on_cpu, run_steps, verify_model
 
     (_, autoencoder), tail = steps[0], steps[1:]
     outputs = outputs_of(steps)
     X = draw_series(autoencoder, dtype)
-    embeddings = embeddings_on_cpu(autoencoder, X)
-    in_double = embeddings.astype(np.float64)
-    results = [result_of(tail, output.method, in_double) for output in outputs]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = convert(steps, dtype, opset, precision)
-    finish(model, outputs, results, dtype)
-    add_papers(model, autoencoder, steps[-1][1], outputs)
-    onnx.checker.check_model(model, full_check=True)
-    check_graph(model, X, embeddings, tail, outputs)
+    embeddings = embed_on_cpu(autoencoder, X)
+    examples = [run_steps(tail, output.method, embeddings.astype(np.float64)) for output in outputs]
+    model = build_model(steps, outputs, examples, dtype, opset, precision)
+    verify_model(model, X, embeddings, tail, outputs)
     data: bytes = model.SerializeToString()
     return data
+
+
+def _describe_failure(steps: Steps, failures: dict[str, Exception]) -> str:
+    if len(steps) == 1:
+        return (
+            "the graph of the LSTMAutoencoder is not usable: "
+            f"{_summarize(failures['float64'])}. Nothing was written. If the versions of onnx, "
+            "skl2onnx and onnxruntime are those that seqfeat requires, please report this as a bug."
+        )
+    name, last = steps[-1]
+    reasons = {precision: _summarize(error) for precision, error in failures.items()}
+    if len(set(reasons.values())) == 1:
+        reason = reasons["float64"]
+    else:
+        reason = "; ".join(f"in {precision}, {reason}" for precision, reason in reasons.items())
+    return (
+        f"the pipeline with {type(last).__name__} as its last step, {name!r}, cannot be exported: "
+        f"{reason}. Nothing was written. Replace that step, or export the LSTMAutoencoder alone "
+        "and process its embeddings outside the graph."
+    )
+
+
+def _summarize(error: Exception) -> str:
+    """Return our own message in full, and the beginning of another library's."""
+    if isinstance(error, ExportError):
+        return str(error)
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"

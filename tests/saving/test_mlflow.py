@@ -1,4 +1,4 @@
-"""MLflow itself, on a store of its own: what it logs, it loads again."""
+"""Pipelines logged with MLflow load unchanged."""
 
 import mlflow
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # Those of MLflow and of what it is built on.
+    # Warnings of MLflow and its dependencies.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -35,9 +35,7 @@ def store(tmp_path_factory):
     ],
     ids=lambda options: options["serialization_format"],
 )
-def test_a_logged_pipeline_predicts_the_same_when_it_is_loaded(
-    store, pipeline, utterances, options
-):
+def test_a_logged_pipeline_predicts_the_same_after_loading(store, pipeline, utterances, options):
     X, y = utterances
     with mlflow.start_run(experiment_id=store) as run:
         mlflow.log_params({"embedding_dim": 4})
@@ -49,6 +47,6 @@ def test_a_logged_pipeline_predicts_the_same_when_it_is_loaded(
     assert recorded.metrics["accuracy"] == pipeline.score(X, y)
     again = mlflow.sklearn.load_model(logged.model_uri)
     np.testing.assert_array_equal(again.predict_proba(X), pipeline.predict_proba(X))
-    anything = mlflow.pyfunc.load_model(logged.model_uri)
-    equal = np.stack([series[:7] for series in X])  # pyfunc takes arrays, not lists
-    np.testing.assert_array_equal(anything.predict(equal), pipeline.predict(equal))
+    generic = mlflow.pyfunc.load_model(logged.model_uri)
+    cut = np.stack([series[:7] for series in X])  # pyfunc takes arrays, not lists
+    np.testing.assert_array_equal(generic.predict(cut), pipeline.predict(cut))
