@@ -18,16 +18,15 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags, check_array
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
 
 from seqfeat.exceptions import InputError
 from seqfeat.inference.batched import decode, embed, reconstruct
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import (
-    INPUT_ATTRIBUTES,
     check_fitted,
     fitted_backend,
     fitted_scaling,
-    input_attributes,
     validate_series,
 )
 from seqfeat.nn.network import Architecture, weights_of
@@ -41,7 +40,7 @@ from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, ne
 from seqfeat.training.plan import EarlierFit, Plan, plan_epoch, plan_fit, share_facts
 from seqfeat.training.progress import EpochReporter
 
-__all__ = ["LSTMAutoencoder"]
+__all__ = ["LSTMAutoencoder", "input_attributes"]
 
 
 def _supports_partial_fit(estimator: Any) -> bool:
@@ -352,7 +351,7 @@ class LSTMAutoencoder(
             If there are more channels than timesteps.
         """
         self._validate_params()
-        parameters = FitParameters.of(self.get_params(deep=False))
+        parameters = self._fit_parameters()
         earlier = self._earlier_fit() if parameters.warm_start else None
 
         def convert() -> Series:
@@ -360,8 +359,9 @@ class LSTMAutoencoder(
             warn_if_transposed(series)
             return series
 
-        uses_labels = needs_labels(parameters.target_weight)
-        facts = share_facts(convert, y, parameters, current_ranks(), uses_labels=uses_labels)
+        facts = share_facts(
+            convert, y, parameters, current_ranks(), uses_labels=parameters.target_weight > 0
+        )
         plan = plan_fit(parameters, facts, earlier)
         attributes = input_attributes(X, facts.series, facts.shard.n_timesteps)
         return self._run(plan, attributes, X, y)
@@ -394,7 +394,7 @@ class LSTMAutoencoder(
         self : LSTMAutoencoder
         """
         self._validate_params()
-        parameters = FitParameters.of(self.get_params(deep=False))
+        parameters = self._fit_parameters()
         earlier = self._earlier_fit()
 
         def convert() -> Series:
@@ -404,7 +404,7 @@ class LSTMAutoencoder(
             warn_if_transposed(series)
             return series
 
-        uses_labels = needs_labels(parameters.target_weight)
+        uses_labels = parameters.target_weight > 0
         if earlier is not None:
             uses_labels, classes = earlier.classes is not None, earlier.classes
         facts = share_facts(
@@ -420,6 +420,10 @@ class LSTMAutoencoder(
             }
             attributes["n_timesteps_in_"] = max(self.n_timesteps_in_, n_timesteps)
         return self._run(plan, attributes, X, y, is_stream=True)
+
+    def _fit_parameters(self) -> FitParameters:
+        """Return the parameters as a frozen record."""
+        return FitParameters(**{name: getattr(self, name) for name in PARAMETER_CONSTRAINTS})
 
     def _earlier_fit(self) -> EarlierFit | None:
         """Return what this estimator has learned, if it is fitted."""
@@ -614,6 +618,37 @@ def _output_dtype(series: Series) -> np.dtype[Any]:
 
 
 # Learned attributes, by name
+
+INPUT_ATTRIBUTES = (
+    "n_channels_in_",
+    "n_timesteps_in_",
+    "n_features_in_",
+    "feature_names_in_",
+    "is_table_",
+)
+
+
+def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> dict[str, Any]:
+    """Return the fitted attributes that describe the input.
+
+    `n_timesteps` is the length of the longest series of all processes, if there are several.
+    scikit-learn's features are the columns of a table; for series with channels
+    they are the channels, because lengths may differ from series to series.
+    """
+    if series.form == "table":
+        n_timesteps = int(series.values.shape[1])
+    attributes = {
+        "n_channels_in_": series.n_channels,
+        "n_timesteps_in_": series.n_timesteps if n_timesteps is None else n_timesteps,
+        "n_features_in_": series.n_channels,
+        "is_table_": series.form == "table",
+    }
+    if series.form in ("table", "frame"):
+        # Recorded on another object, because a fit that fails later must leave no trace.
+        recorder = BaseEstimator()
+        validate_data(recorder, X, skip_check_array=True)
+        attributes.update(vars(recorder))
+    return attributes
 
 
 def planned_attributes(plan: Plan) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from seqfeat.autoencoder import LSTMAutoencoder
+from seqfeat.autoencoder import LSTMAutoencoder, input_attributes
 from seqfeat.cli.console import Console
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.models import check_labels
 from seqfeat.cli.sources import Source, ids_of, naming_series
-from seqfeat.inference.fitted import input_attributes, validate_series
+from seqfeat.inference.fitted import validate_series
 from seqfeat.series import LabelledSeries, as_series
 
 __all__ = ["as_classes", "comparable", "read_labelled", "read_test", "without_gaps"]

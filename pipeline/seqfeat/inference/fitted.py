@@ -7,11 +7,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from seqfeat.exceptions import InputError
-from seqfeat.nn.backend import Backend, make_backend
+from seqfeat.nn.backend import Backend
+from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import Architecture, Weights, build_network
 from seqfeat.runtime.device import inference_device
 from seqfeat.series.conversion import as_series
@@ -19,11 +19,9 @@ from seqfeat.series.scaling import ChannelScaling
 from seqfeat.series.series import Series
 
 __all__ = [
-    "INPUT_ATTRIBUTES",
     "check_fitted",
     "fitted_backend",
     "fitted_scaling",
-    "input_attributes",
     "validate_series",
 ]
 
@@ -66,37 +64,6 @@ def fitted_scaling(estimator: Any) -> ChannelScaling:
 
 
 # Input
-
-INPUT_ATTRIBUTES = (
-    "n_channels_in_",
-    "n_timesteps_in_",
-    "n_features_in_",
-    "feature_names_in_",
-    "is_table_",
-)
-
-
-def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> dict[str, Any]:
-    """Return the fitted attributes that describe the input.
-
-    `n_timesteps` is the length of the longest series of all processes, if there are several.
-    scikit-learn's features are the columns of a table; for series with channels
-    they are the channels, because lengths may differ from series to series.
-    """
-    if series.form == "table":
-        n_timesteps = int(series.values.shape[1])
-    attributes = {
-        "n_channels_in_": series.n_channels,
-        "n_timesteps_in_": series.n_timesteps if n_timesteps is None else n_timesteps,
-        "n_features_in_": series.n_channels,
-        "is_table_": series.form == "table",
-    }
-    if series.form in ("table", "frame"):
-        # Recorded on another object, because a fit that fails later must leave no trace.
-        recorder = BaseEstimator()
-        validate_data(recorder, X, skip_check_array=True)
-        attributes.update(vars(recorder))
-    return attributes
 
 
 def validate_series(estimator: Any, X: Any) -> Series:

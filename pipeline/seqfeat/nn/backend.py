@@ -1,4 +1,8 @@
-"""How a network is run: by PyTorch, or on a CPU by compiled kernels; each way is complete."""
+"""What it takes to run a network, and one way to do so: PyTorch's modules and autograd.
+
+The other way, on a CPU, are compiled kernels; `seqfeat.nn.kernels.make_backend` chooses. Each way
+is complete, and a fit never mixes them. Torch only.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,13 @@ import torch
 from torch import Tensor
 
 from seqfeat.nn.batch import Batch
-from seqfeat.nn.corruption import Corruption
-from seqfeat.nn.kernels import compiled_backend
+from seqfeat.nn.corruption import NO_CORRUPTION, Corruption
 from seqfeat.nn.loss import LossWeights, error_sums, with_counts
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.runtime.device import is_out_of_memory, mixed_precision, to_device
 from seqfeat.runtime.threads import WorkerPool
 
-__all__ = ["Backend", "TorchBackend", "make_backend"]
+__all__ = ["Backend", "TorchBackend"]
 
 
 class Backend(Protocol):
@@ -51,7 +54,7 @@ class Backend(Protocol):
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
 
     def error_sums(self, part: Batch) -> Tensor:
-        """Return what adds up to the loss of `Loss.of_sums`. Shape: (4,) float64."""
+        """Return a part's errors and counts, as `with_counts` does. Shape: (4,) float64."""
 
     def backward(
         self, parts: Sequence[tuple[Batch, Corruption]], weights: LossWeights, pool: WorkerPool
@@ -68,13 +71,6 @@ class Backend(Protocol):
         self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool
     ) -> Tensor | float:
         """Take a step of an optimizer with clipped gradients; return their norm before clipping."""
-
-
-def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend:
-    """Move a network to a device, and return what runs it there."""
-    network.to(device)
-    compiled = compiled_backend(network) if device.type == "cpu" else None
-    return TorchBackend(network, device) if compiled is None else compiled
 
 
 class TorchBackend:
@@ -119,7 +115,7 @@ class TorchBackend:
     def error_sums(self, part: Batch) -> Tensor:
         """Return what adds up to the loss."""
         with torch.no_grad():
-            return with_counts(part, *self._errors(part, Corruption()))
+            return with_counts(part, *self._errors(part, NO_CORRUPTION))
 
     def backward(
         self, parts: Sequence[tuple[Batch, Corruption]], weights: LossWeights, pool: WorkerPool

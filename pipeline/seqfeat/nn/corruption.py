@@ -12,7 +12,7 @@ from seqfeat.nn.batch import BatchShard
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.device import to_device
 
-__all__ = ["Corruption", "draw_corruption"]
+__all__ = ["NO_CORRUPTION", "Corruption", "draw_corruption"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,9 @@ class Corruption:
     def _map(self, function: Callable[[Tensor], Tensor]) -> Corruption:
         parts = (self.inputs, self.noise, self.encoder_units, self.decoder_units)
         return Corruption(*(None if part is None else function(part) for part in parts))
+
+
+NO_CORRUPTION = Corruption()
 
 
 def draw_corruption(

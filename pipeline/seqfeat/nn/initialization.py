@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.nn.pooling import valid_steps
 
 __all__ = ["fit_encoder", "initialize"]
 
@@ -97,7 +96,8 @@ def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
     total = torch.zeros(length, length, dtype=torch.float64, device="cpu")
     for part in _batches(network, data):
         windows, n_steps = network.encoder_inputs(part.values, part.lengths)
-        valid = windows[valid_steps(windows, n_steps)[:, :, 0]].double()
+        steps = torch.arange(windows.shape[1], dtype=torch.int64, device="cpu")
+        valid = windows[steps < n_steps[:, None]].double()
         timesteps = valid.reshape(len(valid), length, -1).transpose(1, 2).reshape(-1, length)
         total += timesteps.T @ timesteps
         count += len(timesteps)

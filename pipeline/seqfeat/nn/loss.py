@@ -1,7 +1,7 @@
 """The training loss: reconstruction error and, with labels, cross-entropy. Torch only.
 
-Squared error per observed value; with labels and a classification head also cross-entropy per
-series, of which `target_weight` is the share.
+The loss is the squared error per observed value; with labels and a classification head also the
+cross-entropy per series, of which `target_weight` is the share.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from seqfeat.nn.batch import Batch
 
-__all__ = ["Loss", "LossWeights", "error_sums", "with_counts"]
+__all__ = ["LossWeights", "error_sums", "with_counts"]
 
 
 class LossWeights(NamedTuple):
@@ -22,30 +22,6 @@ class LossWeights(NamedTuple):
 
     squared_error: float
     entropy: float
-
-
-class Loss:
-    """How errors add up to a loss.
-
-    Parameters
-    ----------
-    target_weight : float
-        Share of the cross-entropy; 0 for a network without a head.
-    """
-
-    def __init__(self, target_weight: float) -> None:
-        self.target_weight = target_weight
-
-    def weights(self, n_values: int, n_samples: int) -> LossWeights:
-        """Return the factors of a loss over `n_values` values of `n_samples` series."""
-        share = self.target_weight
-        return LossWeights((1 - share) / n_values, share / n_samples)
-
-    def of_sums(self, sums: Tensor) -> float:
-        """Return the loss, given what `error_sums` returned, added up over all parts."""
-        squared_error, entropy, n_values, n_samples = map(float, sums)
-        weights = self.weights(int(n_values), int(n_samples))
-        return squared_error * weights.squared_error + entropy * weights.entropy
 
 
 def error_sums(

@@ -14,19 +14,12 @@ __all__ = ["LSTMLayer"]
 
 
 class LSTMLayer(nn.LSTM):
-    """One batch-first, unidirectional LSTM layer; its weights are uninitialized."""
+    """One batch-first, unidirectional LSTM layer."""
 
     weight_ih_l0: nn.Parameter
     weight_hh_l0: nn.Parameter
     bias_ih_l0: nn.Parameter
     bias_hh_l0: nn.Parameter
-
-    def __init__(self, input_dim: int, hidden_dim: int) -> None:
-        # On "meta", nothing is drawn from torch's global generator.
-        super().__init__(
-            input_dim, hidden_dim, batch_first=True, device="meta", dtype=torch.float32
-        )
-        self.to_empty(device="cpu")
 
     def outputs(self, sequences: Tensor, constant: Tensor | None = None) -> Tensor:
         """Return the outputs at all steps.

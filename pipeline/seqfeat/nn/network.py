@@ -87,10 +87,18 @@ class Architecture:
 
 
 def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
-    """Return a linear layer without drawing from torch's global generator."""
-    return nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32).to_empty(
-        device="cpu"
-    )
+    """Return a linear layer with uninitialized weights.
+
+    On "meta", nothing is drawn from torch's global generator.
+    """
+    layer = nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32)
+    return layer.to_empty(device="cpu")
+
+
+def make_lstm(input_dim: int, hidden_dim: int) -> LSTMLayer:
+    """Return an LSTM layer with uninitialized weights."""
+    layer = LSTMLayer(input_dim, hidden_dim, batch_first=True, device="meta", dtype=torch.float32)
+    return layer.to_empty(device="cpu")
 
 
 def n_windows(n_timesteps: int, length: int, stride: int) -> int:
@@ -164,14 +172,14 @@ class Encoder(nn.Module):
         self.pooling = a.pooling
         self.forward_layers = nn.ModuleList(
             [
-                LSTMLayer(a.window_len * a.n_channels, a.hidden_dim),
-                LSTMLayer(directions * a.hidden_dim, a.embedding_dim),
+                make_lstm(a.window_len * a.n_channels, a.hidden_dim),
+                make_lstm(directions * a.hidden_dim, a.embedding_dim),
             ]
         )
         self.backward_layers = nn.ModuleList()
         if a.bidirectional:
-            self.backward_layers.append(LSTMLayer(a.window_len * a.n_channels, a.hidden_dim))
-            self.backward_layers.append(LSTMLayer(2 * a.hidden_dim, a.embedding_dim))
+            self.backward_layers.append(make_lstm(a.window_len * a.n_channels, a.hidden_dim))
+            self.backward_layers.append(make_lstm(2 * a.hidden_dim, a.embedding_dim))
         self.projection: nn.Module = nn.Identity()
         pooled_dim = directions * a.embedding_dim
         if a.pooling == "statistics":
@@ -229,8 +237,8 @@ class Decoder(nn.Module):
         self.time_period = a.time_period
         self.layers = nn.ModuleList(
             [
-                LSTMLayer(a.embedding_dim + a.n_time_features, a.embedding_dim),
-                LSTMLayer(a.embedding_dim, a.hidden_dim),
+                make_lstm(a.embedding_dim + a.n_time_features, a.embedding_dim),
+                make_lstm(a.embedding_dim, a.hidden_dim),
             ]
         )
         self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels)

@@ -17,8 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.nn.backend import Backend, make_backend
+from seqfeat.nn.backend import Backend
 from seqfeat.nn.initialization import fit_encoder, initialize
+from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import RecurrentAutoencoder, build_network
 from seqfeat.runtime.device import single_threaded
 from seqfeat.runtime.user_warnings import warn_user

@@ -24,8 +24,6 @@ def check_labels(y: Any, series: Series) -> None:
     that name the same series in another order, as those of a groupby, which sorts,
     would be matched by position.
     """
-    if y is None:
-        return
     check_consistent_length(series, y)
     if series.form != "frame" or not isinstance(y, pd.Series) or series.ids is None:
         return

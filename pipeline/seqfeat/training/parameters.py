@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -77,11 +76,6 @@ class FitParameters:
     verbose: int | bool
     checkpoint_dir: str | os.PathLike[str] | None
     checkpoint_every: int
-
-    @classmethod
-    def of(cls, params: Mapping[str, Any]) -> FitParameters:
-        """Return the record of what `get_params` returned; a subclass may have more of them."""
-        return cls(**{field.name: params[field.name] for field in fields(cls)})
 
 
 def needs_labels(target_weight: Any) -> bool:

@@ -137,7 +137,8 @@ def share_facts(
 
     def own_facts() -> _OwnFacts:
         series = own["series"] = convert()
-        check_labels(y, series)
+        if y is not None:
+            check_labels(y, series)
         labels = own["labels"] = class_labels(y, series) if uses_labels else None
         if labels is not None and known is not None:
             encode_labels(labels, known)

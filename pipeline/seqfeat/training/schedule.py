@@ -38,8 +38,11 @@ class EarlyStopping:
 def one_cycle(step: int, n_steps: int) -> float:
     """Return the learning rate of a step as a share of its peak (Smith & Topin, 2018).
 
-    It rises along half a cosine over the first fifth of the steps, then falls to 0.
+    It rises along half a cosine over the first fifth of the steps, then falls to 0. Without a
+    number of steps, ``n_steps=0``, it is constant.
     """
+    if n_steps == 0:
+        return 1.0
     warm_up = max(1.0, WARM_UP_SHARE * n_steps)
     if step < warm_up:
         rise = 0.5 - 0.5 * math.cos(math.pi * step / warm_up)

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch, BatchShard
-from seqfeat.nn.corruption import Corruption, draw_corruption
-from seqfeat.nn.loss import Loss
+from seqfeat.nn.corruption import NO_CORRUPTION, Corruption, draw_corruption
+from seqfeat.nn.loss import LossWeights
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.runtime.device import halving_on_out_of_memory, single_threaded, use_one_thread
 from seqfeat.runtime.ranks import ALONE, Ranks
@@ -115,7 +116,7 @@ class Trainer:
         self.backend, self.network, self.device = backend, backend.network, backend.device
         self.data, self.validation = data, validation
         self.settings, self.generator, self.ranks = settings, generator, ranks
-        self.loss = Loss(settings.target_weight if self.network.head is not None else 0.0)
+        self.target_weight = settings.target_weight if self.network.head is not None else 0.0
         s, is_cpu = settings, self.device.type == "cpu"
         self.micro_batch = CPU_MICRO_BATCH if is_cpu else s.batch_size
         self.pool = WorkerPool(torch.get_num_threads() if is_cpu else 1, use_one_thread)
@@ -131,7 +132,7 @@ class Trainer:
             self._continue(optimizer_state)
         n_steps = s.max_iter * -(-len(data) // s.batch_size)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: one_cycle(step, n_steps) if s.decay else 1.0
+            self.optimizer, partial(one_cycle, n_steps=n_steps if s.decay else 0)
         )
         self.corrupts = max(s.dropout, s.masking_ratio, s.input_noise) > 0
 
@@ -322,7 +323,7 @@ class Trainer:
         Of a `shard`, that of the whole batch is drawn, and its own part returned.
         """
         if not self.corrupts:
-            return Corruption()
+            return NO_CORRUPTION
         s, (size, n_timesteps, n_channels) = self.settings, batch.values.shape
         if shard is not None:
             size, n_timesteps = shard.n_samples, shard.n_timesteps
@@ -357,8 +358,16 @@ class Trainer:
         """Find the gradients of a batch, and return its loss."""
         n_values = batch.n_values if n_values is None else n_values
         n_samples = len(batch) if n_samples is None else n_samples
-        parts = [(batch.rows(rows), corruption.rows(rows)) for rows in self.micro_batches(batch)]
-        return self.backend.backward(parts, self.loss.weights(n_values, n_samples), self.pool)
+        parts = [(batch, corruption)]
+        slices = self.micro_batches(batch)
+        if len(slices) != 1:
+            parts = [(batch.rows(rows), corruption.rows(rows)) for rows in slices]
+        return self.backend.backward(parts, self._loss_weights(n_values, n_samples), self.pool)
+
+    def _loss_weights(self, n_values: int, n_samples: int) -> LossWeights:
+        """Return the factors of a loss over `n_values` values of `n_samples` series."""
+        share = self.target_weight
+        return LossWeights((1 - share) / n_values, share / n_samples)
 
     def micro_batches(self, batch: Batch) -> list[slice]:
         """Cut a batch into parts of about equal size; an empty one into none."""
@@ -394,7 +403,9 @@ class Trainer:
                 with halving_on_out_of_memory(self._halve_micro_batch, self.device):
                     sums += self._error_sums(held)
                     break
-        return self.loss.of_sums(self.ranks.sum(sums))
+        squared_error, entropy, n_values, n_samples = map(float, self.ranks.sum(sums))
+        weights = self._loss_weights(int(n_values), int(n_samples))
+        return squared_error * weights.squared_error + entropy * weights.entropy
 
     def _error_sums(self, data: Batch) -> Tensor:
         """Add up the errors of series in memory, in batches of similar length."""

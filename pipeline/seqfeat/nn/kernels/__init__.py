@@ -1,4 +1,4 @@
-"""The network compiled for the CPU at hand; `compiled_backend` is the door to all of it.
+"""Running a network: `make_backend` is the door, to PyTorch or to kernels compiled for this CPU.
 
 For networks as small as the default, autograd, its graph and Python take as long as the arithmetic,
 and two threads cannot do it at once. Here, everything between a part of a batch and its gradients,
@@ -12,7 +12,8 @@ Modules in reading order:
 - `program`: calls of the kernels, checked against their declarations, and their memory
 - `program_cache`: programs of several shapes in one storage
 - `weights`: a network's weights and gradients in the kernels' layout
-- `layers`, `encoder`, `decoder`: the calls that these are made of
+- `layers`: windows, LSTM layers, linear maps and the decoder as calls of a program
+- `encoder`: the encoder as calls of a program
 - `embedder`: inference
 - `training_step`, `backpropagation`, `adamw`: training
 
@@ -23,41 +24,45 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from seqfeat.nn.backend import Backend, TorchBackend
 from seqfeat.nn.batch import Batch
-from seqfeat.nn.corruption import Corruption
-from seqfeat.nn.loss import LossWeights, error_sums, with_counts
+from seqfeat.nn.loss import error_sums, with_counts
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.runtime.threads import WorkerPool
 
 if TYPE_CHECKING:
     from seqfeat.nn.kernels.ir.jit import CompiledKernels
 
-__all__ = ["CompiledBackend", "compiled_backend"]
+__all__ = ["CompiledBackend", "make_backend"]
 
 
-def compiled_backend(network: RecurrentAutoencoder) -> CompiledBackend | None:
-    """Return what runs a network by the compiled kernels, or None.
+def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend:
+    """Move a network to a device, and return what runs it there.
 
-    None is for a network that the kernels do not run: it is not on the CPU, llvmlite is not
-    installed or ``SEQFEAT_FAST=0`` is set; it has hooks, which want its modules to be called; or
-    only some of its weights are trained.
+    PyTorch runs networks that are not on a CPU; where llvmlite is not installed or
+    ``SEQFEAT_FAST=0`` is set; that have hooks, which want modules to be called; and of which
+    only some weights are trained. The compiled kernels run all others.
     """
+    network.to(device)
+    kernels = _kernels() if _can_compile(network) else None
+    return TorchBackend(network, device) if kernels is None else CompiledBackend(network, kernels)
+
+
+def _can_compile(network: RecurrentAutoencoder) -> bool:
     weights = list(network.parameters())
-    is_plain = all(weight.is_cpu and weight.dtype is torch.float32 for weight in weights)
     n_trained = sum(weight.requires_grad for weight in weights)
-    hooks = [hook for part in network.modules() for hook in _hooks(part)]
-    hooks += [weight._backward_hooks for weight in weights]
-    if not is_plain or n_trained not in (0, len(weights)) or any(hooks):
-        return None
-    kernels = _kernels()
-    return None if kernels is None else CompiledBackend(network, kernels)
+    hooks = [hook for module in network.modules() for hook in _hooks(module)]
+    return (
+        all(weight.is_cpu and weight.dtype is torch.float32 for weight in weights)
+        and n_trained in (0, len(weights))
+        and not any(hooks)
+        and not any(weight._backward_hooks for weight in weights)
+    )
 
 
 def _hooks(module: torch.nn.Module) -> list[Any]:
@@ -88,12 +93,16 @@ class CompiledBackend:
         from seqfeat.nn.kernels.weights import PackedNetwork
 
         self.network, self.device = network, torch.device("cpu")
-        self.weights = PackedNetwork(network, kernels)
-        embedder = Embedder(self.weights)
+        weights = PackedNetwork(network, kernels)
+        embedder = Embedder(weights)
         self.embed, self.scale_and_embed = embedder.embed, embedder.scale_and_embed
         self.summarize, self.decode = embedder.summarize, embedder.decode
-        self._backpropagation: Any = None
-        self._optimizer: Any = None
+        if not embedder.is_frozen:
+            from seqfeat.nn.kernels.backpropagation import Backpropagation
+
+            backpropagation = Backpropagation(weights)
+            self.backward, self.add_up = backpropagation.run, backpropagation.add_up
+            self.update = backpropagation.update
 
     def error_sums(self, part: Batch) -> Tensor:
         """Return a part's summed errors, and how many values and series they are of."""
@@ -102,31 +111,3 @@ class CompiledBackend:
             reconstruction = self.decode(embeddings, part.values.shape[1])
             sums = error_sums(part, embeddings, reconstruction, self.network.head)
             return with_counts(part, *sums)
-
-    def backward(
-        self,
-        parts: Sequence[tuple[Batch, Corruption]],
-        weights: LossWeights,
-        pool: WorkerPool,
-    ) -> float:
-        """Find the gradients of all parts, and return their loss."""
-        if self._backpropagation is None:
-            from seqfeat.nn.kernels.backpropagation import Backpropagation
-
-            self._backpropagation = Backpropagation(self.weights)
-        loss: float = self._backpropagation.run(parts, weights, pool)
-        return loss
-
-    def add_up(self, add: Callable[[Tensor], Tensor], loss: Tensor | float) -> float:
-        """Add up the gradients over processes; return the sum of the losses."""
-        total: float = self._backpropagation.add_up(add, float(loss))
-        return total
-
-    def update(self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool) -> float:
-        """Take a step of an optimizer with clipped gradients, and return their norm."""
-        if self._optimizer is None or self._optimizer.optimizer is not optimizer:
-            from seqfeat.nn.kernels.adamw import CompiledAdamW
-
-            self._optimizer = CompiledAdamW(optimizer, self._backpropagation, max_norm)
-        norm: float = self._optimizer.step(pool)
-        return norm

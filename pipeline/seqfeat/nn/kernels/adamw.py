@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
-from seqfeat.nn.kernels.backpropagation import Backpropagation
 from seqfeat.nn.kernels.ir.adamw import COEFFICIENTS
 from seqfeat.nn.kernels.program import Program
-from seqfeat.nn.kernels.weights import DECODER, ENCODER, HALVES, zeros
-from seqfeat.runtime.threads import WorkerPool
+from seqfeat.nn.kernels.weights import DECODER, ENCODER, HALVES, PackedNetwork
 
 __all__ = ["CompiledAdamW"]
 
@@ -18,28 +17,35 @@ __all__ = ["CompiledAdamW"]
 class CompiledAdamW:
     """Takes the steps of a `torch.optim.AdamW`.
 
-    It works on the optimizer's learning rates and state, so that either can continue at any time,
-    with the gradients of a `Backpropagation`, clipped together to `max_norm`. PyTorch's own
-    bookkeeping takes as long as updating 100,000 weights.
+    It works on the optimizer's learning rates and state, so that either can continue at any time.
+    PyTorch's own bookkeeping takes as long as updating 100,000 weights.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.AdamW
+    weights : PackedNetwork
+    gradients : list of Tensor
+        Gradients of all parameters, in order.
     """
 
     def __init__(
-        self, optimizer: torch.optim.AdamW, backpropagation: Backpropagation, max_norm: float
+        self, optimizer: torch.optim.AdamW, weights: PackedNetwork, gradients: list[Tensor]
     ) -> None:
-        self.optimizer, self.backpropagation, self.max_norm = optimizer, backpropagation, max_norm
-        weights = backpropagation.weights
+        self.optimizer, self.weights = optimizer, weights
         of_encoder = set(weights.network.encoder.parameters())
-        gradients = dict(zip(weights.parameters, backpropagation.gradients, strict=True))
+        gradient_of = dict(zip(weights.parameters, gradients, strict=True))
         self._share_step_count()
         self.programs = [Program(weights.kernels) for _ in HALVES]
-        self.coefficients = [zeros(len(COEFFICIENTS)) for _ in optimizer.param_groups]
-        for group, coefficients in zip(optimizer.param_groups, self.coefficients, strict=True):
+        self.coefficients = []
+        for group in optimizer.param_groups:
+            coefficients = torch.zeros(len(COEFFICIENTS), dtype=torch.float32, device="cpu")
+            self.coefficients.append(coefficients.numpy())
             for weight in group["params"]:
                 state = optimizer.state[weight]
                 self.programs[ENCODER if weight in of_encoder else DECODER].call(
                     "adamw",
                     weights=weight.detach().view(-1),
-                    gradients=gradients[weight].view(-1),
+                    gradients=gradient_of[weight].view(-1),
                     means=state["exp_avg"].view(-1),
                     squares=state["exp_avg_sq"].view(-1),
                     coefficients=coefficients,
@@ -52,34 +58,33 @@ class CompiledAdamW:
         optimizer._opt_called = True  # type: ignore[attr-defined]
 
     def _share_step_count(self) -> None:
-        """Give parameters without state the state that they begin with; count steps in one tensor.
+        """Give parameters without state their initial one; count steps in one tensor.
 
         The count is written through NumPy: the first operation of PyTorch after the kernels takes
         0.1 ms, as nothing of it is left in the cache.
         """
         states = self.optimizer.state
-        for group in self.optimizer.param_groups:
-            for weight in (weight for weight in group["params"] if not states[weight]):
-                states[weight] = {
-                    "step": zeros(),
-                    "exp_avg": zeros(*weight.shape),
-                    "exp_avg_sq": zeros(*weight.shape),
-                }
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for weight in weights:
+            if not states[weight]:
+                step = torch.zeros((), dtype=torch.float32, device="cpu")
+                means, squares = torch.zeros_like(weight), torch.zeros_like(weight)
+                states[weight] = {"step": step, "exp_avg": means, "exp_avg_sq": squares}
         steps = torch.stack([state["step"] for state in states.values()])
         for step, state in zip(steps, states.values(), strict=True):
             state["step"] = step
         self.step_counts = steps.numpy()
 
-    def step(self, pool: WorkerPool) -> float:
-        """Update the weights once, and return the norm of the gradients."""
-        backpropagation = self.backpropagation
-        norm = backpropagation.norm
-        clip = min(1.0, self.max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
+    def prepare_step(self, clip: float) -> list[Program]:
+        """Return the programs of the next step, one for each half of the weights.
+
+        `clip` is the factor of the gradients.
+        """
         n_steps = int(self.step_counts[0]) + 1
         self.step_counts[:] = n_steps
         for group, coefficients in zip(self.optimizer.param_groups, self.coefficients, strict=True):
             rate, (beta1, beta2) = group["lr"], group["betas"]
-            coefficients.numpy()[:] = [
+            coefficients[:] = [
                 clip,
                 1 - rate * group["weight_decay"],
                 1 - beta1,
@@ -89,7 +94,9 @@ class CompiledAdamW:
                 1 / math.sqrt(1 - beta2**n_steps),
                 group["eps"],
             ]
-        backpropagation.for_each_half(lambda half: self.programs[half].run(), pool)
-        torch.autograd.graph.increment_version(backpropagation.weights.parameters)
-        backpropagation.weights.mark_fresh()
-        return norm
+        return self.programs
+
+    def finish_step(self) -> None:
+        """Tell PyTorch that the weights were written to; they are packed already."""
+        torch.autograd.graph.increment_version(self.weights.parameters)
+        self.weights.mark_fresh()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import Corruption
+from seqfeat.nn.kernels.adamw import CompiledAdamW
 from seqfeat.nn.kernels.program_cache import ProgramCache
 from seqfeat.nn.kernels.training_step import PartShape, TrainingStep
 from seqfeat.nn.kernels.weights import HALVES, NetworkGradients, PackedNetwork
@@ -48,6 +49,7 @@ class Backpropagation:
         self.norms: list[float | None] = [None, None]
         """The norm of each half's gradients, where it was found on the way."""
         self.workspaces: list[Workspace] = []
+        self.optimizer: CompiledAdamW | None = None
 
     def run(self, parts: Sequence[Part], loss_weights: LossWeights, pool: WorkerPool) -> float:
         """Write the gradients of all parts, added up, into `flat`; return their loss."""
@@ -86,12 +88,23 @@ class Backpropagation:
             for half in HALVES:
                 function(half)
 
-    def add_up(self, add: Callable[[Tensor], Tensor], loss: float) -> float:
+    def update(self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool) -> float:
+        """Take a step of an optimizer with clipped gradients; return their norm before clipping."""
+        if self.optimizer is None or self.optimizer.optimizer is not optimizer:
+            self.optimizer = CompiledAdamW(optimizer, self.weights, self.gradients)
+        norm = self.norm
+        clip = min(1.0, max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
+        programs = self.optimizer.prepare_step(clip)
+        self.for_each_half(lambda half: programs[half].run(), pool)
+        self.optimizer.finish_step()
+        return norm
+
+    def add_up(self, add: Callable[[Tensor], Tensor], loss: Tensor | float) -> float:
         """Replace the gradients by their sum over processes; return the sum of the losses.
 
         `add` returns the sum of a tensor over all processes.
         """
-        own = torch.tensor([loss], dtype=torch.float32, device="cpu")
+        own = torch.tensor([float(loss)], dtype=torch.float32, device="cpu")
         total = add(torch.cat([self.flat, own]))
         self.flat.copy_(total[:-1])
         self.norms = [None, None]

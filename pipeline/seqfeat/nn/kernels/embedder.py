@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqfeat.nn.kernels.decoder import DecoderCalls
 from seqfeat.nn.kernels.encoder import EncoderCalls
+from seqfeat.nn.kernels.layers import DecoderCalls
 from seqfeat.nn.kernels.program import Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
 from seqfeat.nn.kernels.weights import PackedNetwork

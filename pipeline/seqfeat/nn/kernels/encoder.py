@@ -12,46 +12,13 @@ import torch
 from torch import Tensor
 
 from seqfeat.nn.kernels.ir.pooling import POOL, POOL_BACKWARD
-from seqfeat.nn.kernels.layers import LSTMCalls
-from seqfeat.nn.kernels.program import Buffer, External, Program, round_up
+from seqfeat.nn.kernels.layers import LSTMCalls, cut_windows, drop_units
+from seqfeat.nn.kernels.program import Buffer, External, Program
 from seqfeat.nn.kernels.weights import LSTMGradients, PackedLSTM, PackedNetwork
 from seqfeat.nn.network import n_windows
 from seqfeat.nn.pooling import STATISTICS
 
-__all__ = ["EncoderCalls", "cut_windows", "drop_units"]
-
-
-def cut_windows(
-    program: Program, values: Buffer | External, window_len: int, window_stride: int
-) -> Buffer:
-    """Add the call that cuts series into windows; return them. Shape: (B, T, C) -> (L, B, D)."""
-    n_series, n_timesteps, n_channels = values.shape
-    n_steps = n_windows(n_timesteps, window_len, window_stride)
-    width = round_up(window_len * n_channels, program.lanes)
-    windows = program.arena.take(n_steps, n_series, width)
-    program.call(
-        "cut_windows",
-        values=values,
-        result=windows,
-        window_len=window_len,
-        window_stride=window_stride,
-    )
-    return windows
-
-
-def drop_units(program: Program, sequences: Buffer, keep: Buffer | None) -> Buffer:
-    """Add the call of `seqfeat.nn.network.drop_units`. Shape: (L, B, D), (B, D) -> (L, B, D)."""
-    if keep is None:
-        return sequences
-    result = program.arena.take(*sequences.shape)
-    blocks = sequences.shape[0], keep.n_elements
-    program.call(
-        "multiply",
-        x=sequences.view(*blocks),
-        y=keep.view(keep.n_elements),
-        result=result.view(*blocks),
-    )
-    return result
+__all__ = ["EncoderCalls"]
 
 
 class EncoderCalls:

@@ -1,17 +1,61 @@
-"""The calls of one layer in a program, forward and backward.
+"""What networks are made of, as calls of a program, forward and backward.
 
-Matrices lie by time, (L, B, D), with D in whole vectors: B series, L steps.
+Windows, dropout, LSTM layers, linear maps, and the decoder, which is nothing but these. Matrices
+lie by time, (L, B, D), with D in whole vectors: B series, L steps.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 from seqfeat.nn.kernels.ir.matmul import PRODUCT_OF_PANELS
-from seqfeat.nn.kernels.program import Buffer, Program, round_up
-from seqfeat.nn.kernels.weights import LinearGradients, LSTMGradients, PackedLinear, PackedLSTM
+from seqfeat.nn.kernels.program import Buffer, External, Program
+from seqfeat.nn.kernels.weights import (
+    LinearGradients,
+    LSTMGradients,
+    NetworkGradients,
+    PackedLinear,
+    PackedLSTM,
+    PackedNetwork,
+    round_up,
+)
+from seqfeat.nn.network import n_windows
 
-__all__ = ["LSTMCalls", "LinearCalls"]
+__all__ = ["DecoderCalls", "LSTMCalls", "LinearCalls", "cut_windows", "drop_units"]
+
+
+def cut_windows(
+    program: Program, values: Buffer | External, window_len: int, window_stride: int
+) -> Buffer:
+    """Add the call that cuts series into windows; return them. Shape: (B, T, C) -> (L, B, D)."""
+    n_series, n_timesteps, n_channels = values.shape
+    n_steps = n_windows(n_timesteps, window_len, window_stride)
+    width = round_up(window_len * n_channels, program.lanes)
+    windows = program.arena.take(n_steps, n_series, width)
+    program.call(
+        "cut_windows",
+        values=values,
+        result=windows,
+        window_len=window_len,
+        window_stride=window_stride,
+    )
+    return windows
+
+
+def drop_units(program: Program, sequences: Buffer, keep: Buffer | None) -> Buffer:
+    """Add the call of `seqfeat.nn.network.drop_units`. Shape: (L, B, D), (B, D) -> (L, B, D)."""
+    if keep is None:
+        return sequences
+    result = program.arena.take(*sequences.shape)
+    blocks = sequences.shape[0], keep.n_elements
+    program.call(
+        "multiply",
+        x=sequences.view(*blocks),
+        y=keep.view(keep.n_elements),
+        result=result.view(*blocks),
+    )
+    return result
 
 
 class LSTMCalls:
@@ -108,7 +152,7 @@ class LSTMCalls:
         assert found is not None
         n_steps, n_series, gates = self.n_steps, self.n_series, 4 * self.units
         take = program.arena.take
-        width = round_up(weights.sequence_depth, weights.lanes)
+        width = weights.sequence_width
         is_shared = isinstance(self.sequences, Tensor)
         nothing = take(n_steps, n_series, 0)
         self.d_sequences = take(n_steps, n_series, width) if wants_sequences else nothing
@@ -229,3 +273,53 @@ class LinearCalls:
             result=d_inputs,
         )
         return d_inputs
+
+
+class DecoderCalls:
+    """The calls of a decoder for batches of one shape; without `gradients` only forward."""
+
+    def __init__(
+        self,
+        program: Program,
+        weights: PackedNetwork,
+        n_series: int,
+        n_patches: int,
+        gradients: NetworkGradients | None = None,
+    ) -> None:
+        self.program, self.weights = program, weights
+        times = weights.network.decoder.time_features(n_patches, weights.zeros)
+        self.times = pad(times, (0, -times.shape[1] % program.lanes)).contiguous()
+        """Time features, the same for all series. Shape: (L, D)."""
+        first, second = weights.decoder
+        of_layers = (None, None) if gradients is None else gradients.decoder
+        self.first = LSTMCalls(program, first, n_series, n_patches, of_layers[0])
+        self.second = LSTMCalls(program, second, n_series, n_patches, of_layers[1])
+        self.output = LinearCalls(
+            program, weights.output, None if gradients is None else gradients.output
+        )
+
+    def forward(self, embeddings: Buffer, keep: Buffer | None = None) -> Buffer:
+        """Add the calls that write the patches, and return these.
+
+        `keep` (B, E) drops units between the layers. Shape: (B, E) -> (L * B, D).
+        """
+        self.keep = keep
+        self.first.forward(self.times, embeddings)
+        self.second.forward(drop_units(self.program, self.first.outputs, keep))
+        return self.output.forward(self.second.outputs)
+
+    def backward(self, d_patches: Buffer, zeros: Tensor) -> Buffer:
+        """Add the calls that find the gradients; return that of the embeddings.
+
+        The memory of the patches' gradient is released.
+        """
+        release = self.program.arena.release
+        d_outputs = self.output.backward(d_patches, zeros)
+        release(d_patches)
+        second = self.second
+        second.backward(d_outputs.view(*second.outputs.shape), zeros, wants_sequences=True)
+        release(d_outputs)
+        d_first = drop_units(self.program, second.d_sequences, self.keep)
+        self.first.backward(d_first, zeros, wants_sequences=False)
+        release(second.d_sequences)
+        return self.first.d_constant

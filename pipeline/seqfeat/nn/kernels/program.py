@@ -17,7 +17,7 @@ and can then run any number of times; what changes from run to run is an `Extern
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -28,16 +28,11 @@ from torch import Tensor
 from seqfeat.nn.kernels.ir.jit import KERNELS, ROW_SIZE, CompiledKernels
 from seqfeat.nn.kernels.ir.kernel import Array, Axis, Kernel, Size
 
-__all__ = ["Arena", "Buffer", "External", "Program", "bind", "call_kernel", "round_up"]
+__all__ = ["Arena", "Buffer", "External", "Program", "bind", "call_kernel"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
 ALIGNMENT = 16
 """Floats to which the beginning of a buffer is aligned: a line of the cache."""
-
-
-def round_up(number: int, lanes: int) -> int:
-    """Round a number of elements up to whole vectors."""
-    return -(-number // lanes) * lanes
 
 
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -131,7 +126,7 @@ class Arena:
 
 
 def _n_floats(n_elements: int, dtype: torch.dtype) -> int:
-    return round_up(n_elements * dtype.itemsize // 4, ALIGNMENT)
+    return -(-n_elements * dtype.itemsize // (4 * ALIGNMENT)) * ALIGNMENT
 
 
 class External:
@@ -210,20 +205,23 @@ class Program:
         self.rows += other.rows
         self.kept += other.kept
 
-    def copy(self, target: Tensor, source: Tensor) -> None:
-        """Add calls that copy a tensor of up to three axes, the last of which is contiguous."""
-        for one, other in _matrices(target, source):
-            self.call("copy_rows", target=one, source=other)
+    def copy_all(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Add calls that copy tensors, given as pairs of target and source.
 
-    def add(self, target: Tensor, source: Tensor) -> None:
-        """Add calls that add such a tensor to another."""
-        for one, other in _matrices(target, source):
-            self.call("add_rows", target=one, source=other)
+        They have up to three axes, the last of which is contiguous.
+        """
+        for target, source in (matrices for pair in pairs for matrices in _matrices(*pair)):
+            self.call("copy_rows", target=target, source=source)
 
-    def add_and_square(self, target: Tensor, source: Tensor, squares: Tensor) -> None:
-        """Add calls that add such a tensor, and the squares of the sums to `squares`."""
-        for one, other in _matrices(target, source):
-            self.call("add_rows_and_square", target=one, source=other, squares=squares)
+    def add_all(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Add calls that add such sources to their targets."""
+        for target, source in (matrices for pair in pairs for matrices in _matrices(*pair)):
+            self.call("add_rows", target=target, source=source)
+
+    def add_and_square_all(self, pairs: Iterable[tuple[Tensor, Tensor]], squares: Tensor) -> None:
+        """Add calls that do so, too, and add the squares of the sums to `squares`."""
+        for target, source in (matrices for pair in pairs for matrices in _matrices(*pair)):
+            self.call("add_rows_and_square", target=target, source=source, squares=squares)
 
     def finish(self, storage: Tensor | None = None) -> None:
         """Make ready to run, with buffers in a storage, a contiguous float32 tensor."""
@@ -297,17 +295,12 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
             raise TypeError(f"{kernel}: {name} is {dtype} of shape {shape}")
         _match_shape(kernel, name, axes, shape, found)
         _match_strides(kernel, name, parameter, shape, strides, found)
-    for sentence, holds in kernel.requires.items():
-        sizes = _Sizes({**found, "lanes": kernels.lanes, "double_lanes": kernels.double_lanes})
-        if not holds(sizes):
-            raise TypeError(f"{kernel}: {sentence}; found {found}")
+    if kernel.requires:
+        sizes = {**found, "lanes": kernels.lanes, "double_lanes": kernels.double_lanes}
+        for expression, code in kernel.requires.items():
+            if not eval(code, {"max": max}, sizes):
+                raise TypeError(f"{kernel}: not {expression}; found {sizes}")
     return [found[argument.name] for argument in kernel.signature]
-
-
-class _Sizes(dict[str, int]):
-    """Sizes that can be read as attributes."""
-
-    __getattr__ = dict.__getitem__
 
 
 _resolved: dict[tuple[str, int], list[tuple[str, Array | Size, list[Axis]]]] = {}

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss
 
 from seqfeat.nn.batch import Batch
-from seqfeat.nn.corruption import Corruption
-from seqfeat.nn.kernels.decoder import DecoderCalls
-from seqfeat.nn.kernels.encoder import EncoderCalls, cut_windows
-from seqfeat.nn.kernels.layers import LinearCalls
+from seqfeat.nn.corruption import NO_CORRUPTION, Corruption
+from seqfeat.nn.kernels.encoder import EncoderCalls
+from seqfeat.nn.kernels.layers import DecoderCalls, LinearCalls, cut_windows
 from seqfeat.nn.kernels.program import Buffer, Program
 from seqfeat.nn.kernels.weights import NetworkGradients, PackedNetwork
 from seqfeat.nn.loss import LossWeights
@@ -131,7 +130,8 @@ class TrainingStep:
         """Take a part of a batch."""
         values = part.values.float().contiguous()
         self.lengths.set(part.lengths.contiguous())
-        self.inputs.set(corruption.apply(part.values).float().contiguous())
+        inputs = part.values if corruption is NO_CORRUPTION else corruption.apply(part.values)
+        self.inputs.set(inputs.float().contiguous())
         self.values.set(values)
         if self.observed is not None:
             observed = torch.ones_like(values) if part.observed is None else part.observed.float()
@@ -171,7 +171,12 @@ class TrainingStep:
 
     def _run_head(self, head: nn.Linear) -> None:
         """Find the cross-entropy of the classification head, and its gradients."""
-        assert self.classes is not None
+        d_embeddings = self.program.tensor(self.d_embeddings_of_head)
+        d_weight, d_bias = self.gradients.head
+        if self.classes is None:
+            for gradient in (d_embeddings, d_weight, d_bias):
+                gradient.zero_()
+            return
         embedding_dim = self.architecture.embedding_dim
         embeddings = self.program.tensor(self.embeddings)[:, :embedding_dim]
         scores = log_softmax(head(embeddings), dim=1)
@@ -181,9 +186,7 @@ class TrainingStep:
         rows = torch.arange(len(d_scores), dtype=torch.int64, device="cpu")
         d_scores[rows, self.classes] -= 1
         d_scores *= weight
-        d_embeddings = self.program.tensor(self.d_embeddings_of_head)
         d_embeddings[:, embedding_dim:] = 0.0
         d_embeddings[:, :embedding_dim] = d_scores @ head.weight
-        d_weight, d_bias = self.gradients.head
         torch.mm(d_scores.T, embeddings, out=d_weight)
         torch.sum(d_scores, dim=0, out=d_bias)

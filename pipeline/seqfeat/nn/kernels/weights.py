@@ -8,7 +8,7 @@ training step can run it right after it has changed the weights, while they are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import cast
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seqfeat.nn.kernels.ir.jit import CompiledKernels
 from seqfeat.nn.kernels.ir.matmul import PANEL_VECTORS
-from seqfeat.nn.kernels.program import Program, round_up
+from seqfeat.nn.kernels.program import Program
 from seqfeat.nn.lstm import LSTMLayer
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.nn.pooling import STATISTICS
@@ -34,16 +34,22 @@ __all__ = [
     "PackedNetwork",
 ]
 
+N_STATISTICS = len(STATISTICS["statistics"])
 HALVES = ENCODER, DECODER = 0, 1
 """Halves of the weights, which two threads update at once; a head belongs to the decoder's."""
 
-Copy = tuple[Tensor, Tensor]
-"""Target and source of a copy."""
+Pair = tuple[Tensor, Tensor]
+"""Target and source of a copy or of a sum."""
 
 
 def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return zeros on the CPU."""
     return torch.zeros(shape, dtype=dtype, device="cpu")
+
+
+def round_up(number: int, lanes: int) -> int:
+    """Round a number of elements up to whole vectors."""
+    return -(-number // lanes) * lanes
 
 
 class Columns:
@@ -54,28 +60,31 @@ class Columns:
 
     def __init__(self, dims: Sequence[int], n_groups: int, lanes: int) -> None:
         self.dims, self.n_groups = list(dims), n_groups
-        self.padded_dims = [round_up(dim, lanes) for dim in self.dims]
+        self.padded_dims = [-(-dim // lanes) * lanes for dim in self.dims]
         self.depth = n_groups * sum(self.padded_dims)
         """Number of columns with padding."""
 
-    def parts(self, matrix: Tensor, padded: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each part of the columns of (N, K), without and with padding around it."""
-        matrix = matrix.view(len(matrix), self.n_groups, -1)
-        padded = padded.view(len(padded), self.n_groups, -1)
-        start = padded_start = 0
+    def parts(self, matrix: Tensor, padded: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each part of the columns of (..., K), without and with padding around it."""
+        if self.n_groups > 1:
+            matrix = matrix.view(len(matrix), self.n_groups, -1)
+            padded = padded.view(len(padded), self.n_groups, -1)
+        pairs, start, padded_start = [], 0, 0
         for dim, padded_dim in zip(self.dims, self.padded_dims, strict=True):
-            stop = padded_start + dim
-            yield matrix[:, :, start : start + dim], padded[:, :, padded_start:stop]
+            own = matrix[..., start : start + dim]
+            pairs.append((own, padded[..., padded_start : padded_start + dim]))
             start, padded_start = start + dim, padded_start + padded_dim
+        return pairs
 
 
 class PackedLSTM:
-    """An LSTM layer's weights for the kernels, up to date when `program` has run.
+    """An LSTM layer's weights for the kernels, units padded to whole vectors with zeros.
 
     Parameters
     ----------
-    kernels : CompiledKernels
     layer : LSTMLayer
+    lanes : int
+        Numbers of float32 in a vector.
     constant_dim : int
         Number of inputs, the first ones, that are the same at every step.
     sequence_dims : sequence of int, optional
@@ -85,91 +94,81 @@ class PackedLSTM:
     ----------
     units : int
         Hidden units U, in whole vectors.
+    constant_width, sequence_width : int
+        Widths of both kinds of inputs, in whole vectors.
+    sequence_depth : int
+        Number of inputs that differ from step to step, with padding between their parts.
     bias : Tensor of shape (4U,)
         Sum of both biases.
     hidden : Tensor of shape (4U, U)
-    hidden_panels, input_panels : Tensor of shape (n_panels, depth, 4 * lanes)
+    hidden_panels, constant_panels, sequence_panels : Tensor of shape (n_panels, depth, 4 * lanes)
     d_input_weights : Tensor of shape (4U, W)
         Weights that the gradient of the inputs needs: the constant ones if there are any, as no
         network needs the gradient of a sequence next to them.
+    copies, sums : list of pairs of tensors
+        Targets and sources of what brings the padded rows up to date.
+    panels : list of tuple
+        Rows by gate, their panels, and the rows of a gate with padding.
     """
 
     def __init__(
         self,
-        kernels: CompiledKernels,
         layer: LSTMLayer,
+        lanes: int,
         constant_dim: int = 0,
         sequence_dims: Sequence[int] | None = None,
     ) -> None:
-        self.lanes, self.hidden_dim = kernels.lanes, layer.hidden_size
-        self.units = round_up(self.hidden_dim, self.lanes)
-        self.constant_dim = constant_dim
+        self.lanes, self.hidden_dim, self.constant_dim = lanes, layer.hidden_size, constant_dim
         dims = [layer.input_size - constant_dim] if sequence_dims is None else sequence_dims
         # A single sequence is read to its last value and no further.
-        self.columns = Columns(dims, 1, self.lanes if len(dims) > 1 else 1)
-        self.program = Program(kernels)
-        w_ih, w_hh, *biases = (weight.detach() for weight in layer.parameters())
-        inputs, self.input_panels = self._pack(w_ih, self.columns, constant_dim)
-        self.hidden, self.hidden_panels = self._pack(
-            w_hh, Columns([self.hidden_dim], 1, self.lanes), 0
-        )
+        self.columns = Columns(dims, 1, lanes if len(dims) > 1 else 1)
+        self.units = round_up(self.hidden_dim, lanes)
+        self.sequence_depth = self.columns.depth
+        self.sequence_width = round_up(self.sequence_depth, lanes)
+        self.constant_width = round_up(constant_dim, lanes)
+        self.copies: list[Pair] = []
+        self.sums: list[Pair] = []
+        self.panels: list[tuple[Tensor, Tensor, int]] = []
+
+        w_ih, w_hh, b_ih, b_hh = (weight.detach() for weight in layer.parameters())
+        inputs, panels = self._pack(w_ih, self.columns, constant_dim)
+        self.constant_panels = panels[:, :constant_dim]
+        self.sequence_panels = panels[:, constant_dim:]
+        self.hidden, self.hidden_panels = self._pack(w_hh, Columns([self.hidden_dim], 1, lanes), 0)
         self.bias = zeros(4 * self.units)
         valid = self.bias.view(4, -1)[:, : self.hidden_dim]
-        self.program.copy(valid, biases[0].view(4, -1))
-        self.program.add(valid, biases[1].view(4, -1))
-        wanted = inputs[:, : constant_dim or self.columns.depth]
-        self.d_input_weights = wanted
-        width = round_up(wanted.shape[1], self.lanes)
-        if width > wanted.shape[1] or not wanted.is_contiguous():
-            self.d_input_weights = zeros(len(wanted), width)
-            self.program.copy(self.d_input_weights[:, : wanted.shape[1]], wanted)
+        self.copies.append((valid, b_ih.view(4, -1)))
+        self.sums.append((valid, b_hh.view(4, -1)))
+        self.d_input_weights = inputs[:, : constant_dim or self.sequence_depth]
+        width, needed = self.d_input_weights.shape[1], self.constant_width or self.sequence_width
+        if width < needed:
+            # Rows that end with others' values will do for products, but not for results.
+            padded = zeros(4 * self.units, needed)
+            self.copies.append((padded[:, :width], self.d_input_weights))
+            self.d_input_weights = padded
 
-    @property
-    def sequence_depth(self) -> int:
-        """Number of inputs that differ from step to step, with padding between their parts."""
-        return self.columns.depth
-
-    @property
-    def sequence_panels(self) -> Tensor:
-        """Panels of the inputs that differ from step to step."""
-        return self.input_panels[:, self.constant_dim :]
-
-    @property
-    def constant_panels(self) -> Tensor:
-        """Panels of the inputs that are the same at every step."""
-        return self.input_panels[:, : self.constant_dim]
-
-    def _pack(self, weight: Tensor, columns: Columns, constant_dim: int) -> tuple[Tensor, Tensor]:
+    def _pack(self, weight: Tensor, columns: Columns, constant_dim: int) -> Pair:
         """Return rows of gates, padded where they need be, and the same in panels."""
-        n_units = len(weight) // 4
         depth = constant_dim + columns.depth
-        rows, source = weight, weight.view(4, n_units, -1)
-        if (n_units, weight.shape[1]) != (self.units, depth):
+        rows, source = weight, weight.view(4, len(weight) // 4, -1)
+        if weight.shape != (4 * self.units, depth):
             rows = zeros(4 * self.units, depth)
-            padded = rows.view(4, self.units, depth)[:, :n_units]
+            valid = rows.view(4, self.units, depth)[:, : source.shape[1]]
             if constant_dim:
-                self.program.copy(padded[:, :, :constant_dim], source[:, :, :constant_dim])
-            for target, part in self._parts(padded, source, columns, constant_dim):
-                self.program.copy(target, part)
+                self.copies.append((valid[..., :constant_dim], source[..., :constant_dim]))
+            parts = columns.parts(source[..., constant_dim:], valid[..., constant_dim:])
+            self.copies += [(padded, own) for own, padded in parts if own.shape[-1]]
         if len(columns.dims) > 1:
-            # The parts are apart from each other only in the padded rows.
+            # Its parts are apart from each other only in the padded rows.
             source = rows.view(4, self.units, depth)
         width = PANEL_VECTORS * self.lanes
         panels = zeros(4 * self.units // width, depth, width)
-        self.program.call("pack", rows=source, panels=panels, padded_units=self.units)
+        self.panels.append((source, panels, self.units))
         return rows, panels
-
-    def _parts(
-        self, padded: Tensor, source: Tensor, columns: Columns, constant_dim: int
-    ) -> Iterator[Copy]:
-        start = padded_start = constant_dim
-        for dim, padded_dim in zip(columns.dims, columns.padded_dims, strict=True):
-            yield padded[:, :, padded_start : padded_start + dim], source[:, :, start : start + dim]
-            start, padded_start = start + dim, padded_start + padded_dim
 
 
 class PackedLinear:
-    """A linear map's weights for the kernels, up to date when `program` has run.
+    """A linear map's weights for the kernels.
 
     Attributes
     ----------
@@ -177,25 +176,24 @@ class PackedLinear:
         The weights, padded; the weights themselves where there is nothing to pad.
     transposed : Tensor of shape (depth, width)
     bias : Tensor of shape (width,)
+    copies, sums, panels
+        What brings them up to date, as for a layer.
     """
 
-    def __init__(self, kernels: CompiledKernels, linear: nn.Linear, columns: Columns) -> None:
-        self.linear = linear
+    def __init__(self, linear: nn.Linear, lanes: int, columns: Columns) -> None:
+        self.linear, self.lanes, self.columns = linear, lanes, columns
         weight, bias = linear.weight.detach(), linear.bias.detach()
-        self.lanes, self.columns = kernels.lanes, columns
-        self.output_dim = len(weight)
-        self.width, self.depth = round_up(self.output_dim, kernels.lanes), columns.depth
-        self.program = Program(kernels)
+        self.output_dim, self.depth = len(weight), columns.depth
+        self.width = round_up(self.output_dim, lanes)
+        self.copies: list[Pair] = []
+        self.sums: list[Pair] = []
         self.rows = weight
         if weight.shape[1] != self.depth:
             self.rows = zeros(self.output_dim, self.depth)
-            for own, padded in columns.parts(weight, self.rows):
-                self.program.copy(padded, own)
+            self.copies += [(padded, own) for own, padded in columns.parts(weight, self.rows)]
         self.transposed, self.bias = zeros(self.depth, self.width), zeros(self.width)
-        self.program.call(
-            "pack", rows=self.rows[None], panels=self.transposed[None], padded_units=self.width
-        )
-        self.program.copy(self.bias[: self.output_dim], bias)
+        self.panels = [(self.rows[None], self.transposed[None], self.width)]
+        self.copies.append((self.bias[: self.output_dim], bias))
 
 
 class Float64Linear:
@@ -242,37 +240,40 @@ class PackedNetwork:
         directions = [network.encoder.forward_layers]
         if a.bidirectional:
             directions.append(network.encoder.backward_layers)
-        n = len(directions)
+        hidden_dims, embedding_dims = (
+            [dim] * len(directions) for dim in (a.hidden_dim, a.embedding_dim)
+        )
         self.encoder = [
             [
-                PackedLSTM(kernels, cast(LSTMLayer, layers[0])),
-                PackedLSTM(kernels, cast(LSTMLayer, layers[1]), 0, [a.hidden_dim] * n),
+                PackedLSTM(cast(LSTMLayer, layers[0]), lanes),
+                PackedLSTM(cast(LSTMLayer, layers[1]), lanes, sequence_dims=hidden_dims),
             ]
             for layers in directions
         ]
+        first, second = (cast(LSTMLayer, layer) for layer in network.decoder.layers)
+        self.decoder = [PackedLSTM(first, lanes, a.embedding_dim), PackedLSTM(second, lanes)]
+        self.output = PackedLinear(network.decoder.output, lanes, Columns([a.hidden_dim], 1, lanes))
         self.projection: PackedLinear | None = None
         if isinstance(network.encoder.projection, nn.Linear):
-            dims, n_groups = [a.embedding_dim] * n, 1
+            columns = Columns(embedding_dims, 1, lanes)
             if a.pooling == "statistics":
-                dims, n_groups = [a.hidden_dim] * n + dims, len(STATISTICS[a.pooling])
-            columns = Columns(dims, n_groups, lanes)
-            self.projection = PackedLinear(kernels, network.encoder.projection, columns)
-        first, second = (cast(LSTMLayer, layer) for layer in network.decoder.layers)
-        self.decoder = [PackedLSTM(kernels, first, a.embedding_dim), PackedLSTM(kernels, second)]
-        columns = Columns([a.hidden_dim], 1, lanes)
-        self.output = PackedLinear(kernels, network.decoder.output, columns)
-        self.programs = Program(kernels), Program(kernels)
-        linear = [one for one in (self.projection, self.output) if one is not None]
-        parts: list[tuple[int, PackedLSTM | PackedLinear]] = [
-            *((ENCODER, layer) for layers in self.encoder for layer in layers),
-            *((DECODER, layer) for layer in self.decoder),
-            *((DECODER if one is self.output else ENCODER, one) for one in linear),
+                columns = Columns(hidden_dims + embedding_dims, N_STATISTICS, lanes)
+            self.projection = PackedLinear(network.encoder.projection, lanes, columns)
+        halves: list[list[PackedLSTM | PackedLinear]] = [
+            [layer for layers in self.encoder for layer in layers],
+            [*self.decoder, self.output],
         ]
-        for half, part in parts:
-            self.programs[half].extend(part.program)
-        for program in self.programs:
+        if self.projection is not None:
+            halves[ENCODER].append(self.projection)
+        self.zeros = zeros(1, max(_widest(part) for half in halves for part in half))
+        self.programs = Program(kernels), Program(kernels)
+        for program, parts in zip(self.programs, halves, strict=True):
+            for part in parts:
+                program.copy_all(part.copies)
+                program.add_all(part.sums)
+                for rows, panels, padded_units in part.panels:
+                    program.call("pack", rows=rows, panels=panels, padded_units=padded_units)
             program.finish()
-        self.zeros = zeros(1, max(_widest(part) for _, part in parts))
         self.versions: tuple[int, ...] = ()
         self.versions_for_inference: tuple[int, ...] = ()
         self.float64_projection: Float64Linear | None = None
@@ -307,11 +308,10 @@ class PackedNetwork:
 
 
 def _widest(weights: PackedLSTM | PackedLinear) -> int:
-    """Return the width of the widest row that a product with these weights adds to nothing."""
+    """Return the width of the widest row that a product with these weights starts from."""
     if isinstance(weights, PackedLinear):
         return max(weights.width, weights.depth)
-    sequence_width = round_up(weights.sequence_depth, weights.lanes)
-    return max(weights.units, weights.d_input_weights.shape[1], sequence_width)
+    return max(weights.units, weights.constant_width, weights.sequence_width)
 
 
 def _place(into: Tensor | None, *shape: int) -> Tensor:
@@ -335,35 +335,32 @@ class LSTMGradients:
     """
 
     def __init__(self, weights: PackedLSTM, into: tuple[Tensor, ...], is_first: bool) -> None:
-        lanes, gates = weights.lanes, 4 * weights.units
+        gates = 4 * weights.units
         self.weights, self.into = weights, into
         inputs, hidden, bias, _ = into if is_first else (None,) * 4
-        self.constant = _place(inputs, gates, round_up(weights.constant_dim, lanes))
-        self.sequences = _place(inputs, gates, round_up(weights.sequence_depth, lanes))
+        self.constant = _place(inputs, gates, weights.constant_width)
+        self.sequences = _place(inputs, gates, weights.sequence_width)
         self.hidden = _place(hidden, gates, weights.units)
         self.bias = _place(bias, gates)
 
-    def copies(self) -> Iterator[Copy]:
-        """Yield what brings them into the gradients of the parameters."""
+    def copies(self) -> list[Pair]:
+        """Return what brings them into the gradients of the parameters."""
+        hidden_dim, constant_dim = self.weights.hidden_dim, self.weights.constant_dim
         d_inputs, d_hidden, *d_biases = self.into
-        constant_dim, hidden_dim = self.weights.constant_dim, self.weights.hidden_dim
-
-        def gates(rows: Tensor) -> Tensor:
-            return rows.view(4, -1, rows.shape[1])[:, :hidden_dim]
-
         d_inputs = d_inputs.view(4, hidden_dim, -1)
-        if constant_dim:
-            yield d_inputs[:, :, :constant_dim], gates(self.constant)[:, :, :constant_dim]
-        start, padded_start = constant_dim, 0
-        columns = self.weights.columns
-        for dim, padded_dim in zip(columns.dims, columns.padded_dims, strict=True):
-            if dim:
-                found = gates(self.sequences)[:, :, padded_start : padded_start + dim]
-                yield d_inputs[:, :, start : start + dim], found
-            start, padded_start = start + dim, padded_start + padded_dim
-        yield d_hidden.view(4, hidden_dim, -1), gates(self.hidden)[:, :, :hidden_dim]
-        for d_bias in d_biases:
-            yield d_bias.view(4, hidden_dim), self.bias.view(4, -1)[:, :hidden_dim]
+        constant, sequences, hidden = (
+            found.view(4, self.weights.units, found.shape[1])[:, :hidden_dim]
+            for found in (self.constant, self.sequences, self.hidden)
+        )
+        bias = self.bias.view(4, -1)[:, :hidden_dim]
+        parts = self.weights.columns.parts(d_inputs[..., constant_dim:], sequences)
+        pairs = [
+            (d_inputs[..., :constant_dim], constant[..., :constant_dim]),
+            *parts,
+            (d_hidden.view(4, hidden_dim, -1), hidden[..., :hidden_dim]),
+            *((d_bias.view(4, hidden_dim), bias) for d_bias in d_biases),
+        ]
+        return [pair for pair in pairs if pair[0].shape[-1]]
 
 
 class LinearGradients:
@@ -375,11 +372,11 @@ class LinearGradients:
         self.rows = _place(weight, weights.output_dim, weights.depth)
         self.bias = _place(bias, weights.width)
 
-    def copies(self) -> Iterator[Copy]:
-        """Yield what brings them into the gradients of the parameters."""
+    def copies(self) -> list[Pair]:
+        """Return what brings them into the gradients of the parameters."""
         d_weight, d_bias = self.into
-        yield from self.weights.columns.parts(d_weight, self.rows)
-        yield d_bias, self.bias[: self.weights.output_dim]
+        bias = self.bias[: self.weights.output_dim]
+        return [*self.weights.columns.parts(d_weight, self.rows), (d_bias, bias)]
 
 
 class NetworkGradients:
@@ -416,17 +413,18 @@ class NetworkGradients:
         ]
         if self.projection is not None:
             halves[ENCODER].append(self.projection)
-        copies = [[pair for part in parts for pair in part.copies()] for parts in halves]
-        copies[DECODER] += zip(of_head, self.head, strict=True)
+        pairs = [[pair for part in half for pair in part.copies()] for half in halves]
+        pairs[DECODER] += zip(of_head, self.head, strict=True)
         self.squares = [zeros(weights.kernels.double_lanes, dtype=torch.float64) for _ in HALVES]
         """Squares of the sums, whose total is the squared gradient norm of each half."""
         self.programs = Program(weights.kernels), Program(weights.kernels)
-        for program, pairs, squares in zip(self.programs, copies, self.squares, strict=True):
-            for target, found in pairs:
-                if not is_first:
-                    program.add_and_square(target, found, squares)
-                elif target is not found and not _is_same(target, found):
-                    program.copy(target, found)
+        for program, own, squares in zip(self.programs, pairs, self.squares, strict=True):
+            if is_first:
+                program.copy_all(
+                    [(into, found) for into, found in own if not into.is_set_to(found)]
+                )
+            else:
+                program.add_and_square_all(own, squares)
             program.finish()
 
     def accumulate(self, half: int) -> float | None:
@@ -435,8 +433,3 @@ class NetworkGradients:
         squares[:] = 0.0
         self.programs[half].run()
         return None if self.is_first else math.sqrt(sum(squares.tolist()))
-
-
-def _is_same(one: Tensor, other: Tensor) -> bool:
-    """Tell whether two tensors are the same memory."""
-    return one.is_set_to(other)

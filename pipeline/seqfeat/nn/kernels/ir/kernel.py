@@ -22,7 +22,7 @@ and `double_lanes` that of float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -107,21 +107,16 @@ class Kernel:
     ----------
     name : str
         Name of the compiled function.
-    requires : dict of str to callable
-        What must hold between the sizes beyond what the shapes say: a sentence for the error
-        message, and a function of the sizes, as a namespace, that tells whether it does.
+    requires : str
+        Expressions in the sizes, `lanes` and `double_lanes` that must hold beyond what the shapes
+        say, such as ``"n_zeros >= n_columns"``.
     parameters : Array or Size
         The parameters, in the order of the arguments.
     """
 
-    def __init__(
-        self,
-        name: str,
-        requires: Mapping[str, Callable[[Any], bool]] | None = None,
-        /,
-        **parameters: Array | Size,
-    ) -> None:
-        self.name, self.parameters, self.requires = name, parameters, dict(requires or {})
+    def __init__(self, name: str, /, *requires: str, **parameters: Array | Size) -> None:
+        self.name, self.parameters = name, parameters
+        self.requires = {one: compile(one, f"<{name}>", "eval") for one in requires}
         self.signature = list(self._signature())
         """Arguments of the compiled function: pointers each followed by its named strides,
         then the sizes in the order in which they first occur."""

@@ -69,12 +69,8 @@ keep the last step only."""
 
 LSTM_BACKWARD = Kernel(
     "lstm_backward",
-    {
-        "n_sums is 1 or n_series": lambda s: s.n_sums in (1, s.n_series),
-        "there are as many zeros as a row is wide": lambda s: (
-            s.n_zeros >= s.lanes * max(s.n_vectors, s.n_input_vectors, s.n_d_input_vectors)
-        ),
-    },
+    "n_sums in (1, n_series)",
+    "n_zeros >= lanes * max(n_vectors, n_input_vectors, n_d_input_vectors)",
     gates=floats("n_steps", "n_series", GATES),
     cells=floats("n_steps + 1", "n_series", UNITS),
     outputs=floats("n_steps + 1", "n_series", UNITS),

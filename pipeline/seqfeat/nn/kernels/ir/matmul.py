@@ -87,16 +87,10 @@ PANELS_TRANSPOSED = {width: _panel_kernel(width, turned=True) for width in PANEL
 PRODUCT_OF_PANELS = PANELS[PANEL_VECTORS]
 PACK = Kernel(
     "pack",
-    {
-        "the panels have n_gates * padded_units columns": lambda s: (
-            s.n_gates * s.padded_units == s.n_panels * s.width
-        ),
-        "padded_units is n_units or more": lambda s: s.padded_units >= s.n_units,
-        "padded_depth is depth or more": lambda s: s.padded_depth >= s.depth,
-        "padded_units and width are whole vectors": lambda s: (
-            s.padded_units % s.lanes == 0 and s.width % s.lanes == 0
-        ),
-    },
+    "n_gates * padded_units == n_panels * width",
+    "padded_units >= n_units",
+    "padded_depth >= depth",
+    "padded_units % lanes == 0 and width % lanes == 0",
     rows=floats("n_gates", "n_units", "depth"),
     panels=floats("n_panels", "padded_depth", "width"),
     padded_units=Size(),

@@ -38,7 +38,7 @@ _SEQUENCES = floats("n_steps", "n_series", WIDTH, strides=["step", "row"])
 
 COUNT_WINDOWS = Kernel(
     "count_windows",
-    {"window_stride is at least 1": lambda s: s.window_stride >= 1},
+    "window_stride >= 1",
     lengths=indices("n_series"),
     result=indices("n_series"),
     window_len=Size(),
@@ -47,7 +47,7 @@ COUNT_WINDOWS = Kernel(
 """Count the windows that cover each series."""
 CUT_WINDOWS = Kernel(
     "cut_windows",
-    {"a window fits into a row": lambda s: s.window_len * s.n_channels <= s.n_vectors * s.lanes},
+    "window_len * n_channels <= n_vectors * lanes",
     values=floats("n_series", "n_timesteps", "n_channels"),
     result=floats("n_windows", "n_series", WIDTH),
     window_len=Size(),
@@ -56,10 +56,8 @@ CUT_WINDOWS = Kernel(
 """Cut series into windows, with zeros after their ends."""
 JOIN_PATCHES = Kernel(
     "join_patches",
-    {
-        "a patch fits into a row": lambda s: s.patch_len * s.n_channels <= s.n_vectors * s.lanes,
-        "the patches cover the series": lambda s: s.n_patches * s.patch_len >= s.n_timesteps,
-    },
+    "patch_len * n_channels <= n_vectors * lanes",
+    "n_patches * patch_len >= n_timesteps",
     patches=floats("n_patches", "n_series", WIDTH),
     result=floats("n_series", "n_timesteps", "n_channels"),
     patch_len=Size(),
