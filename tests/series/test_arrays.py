@@ -53,7 +53,7 @@ def test_too_many_axes_are_explained_with_a_conversion_that_works():
 
 @pytest.mark.parametrize("collect", [list, tuple, as_object_array])
 @pytest.mark.parametrize("n_axes", [1, 2])
-def test_collections_of_series_are_told_from_arrays(collect, n_axes):
+def test_collections_of_series_are_distinguished_from_arrays(collect, n_axes):
     items = [item if n_axes == 2 else item[:, 0] for item in unequal_series()]
     for item, same in zip(as_list(collect(items)), items, strict=True):
         assert item is same

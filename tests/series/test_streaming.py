@@ -177,7 +177,7 @@ def test_memory_is_that_of_a_batch(tmp_path, name, few, many):
 
 
 def test_the_step_is_that_of_the_whole_table(tmp_path, long):
-    # A batch without the rows of every second day would have a step of four days by itself.
+    # On its own, a batch with a row every fourth day would have a step of four days.
     sparse = long[long["meter"].isin(["m0", "m3"])]
     path = save(pd.concat([sparse, long[long["meter"] == "m1"]]), tmp_path / "long.csv")
     X, _ = read(path, **COLUMNS)

@@ -136,8 +136,8 @@ def from_multi_index(frame: pd.DataFrame) -> Series:
     if 0 in frame.shape:
         n_rows, n_columns = frame.shape
         raise InputError(
-            f"X is a frame of {n_rows} rows and {n_columns} columns; it needs at least 1 row and "
-            "1 column, which is a channel."
+            f"X is a frame of {n_rows} rows and {n_columns} columns; it needs at least 1 row, and "
+            "1 column per channel."
         )
     index: pd.MultiIndex = frame.index  # type: ignore[assignment]
     codes, ids = _series_codes(pd.Series(index.get_level_values(0)))
@@ -312,8 +312,8 @@ def _series_labels(labels: pd.Series[Any], codes: Ints, ids: pd.Index[Any]) -> p
         first = labels.iloc[first_rows[codes[row]]]
         raise InputError(
             f"series {ids[codes[row]]} has the labels {first} and {labels.iloc[row]} (row {row}) "
-            f"in column {labels.name!r}; a series has one label. Correct the labels, split the "
-            "series, or pass label=None."
+            f"in column {labels.name!r}; a series has one label. Split the series, or pass "
+            "label=None."
         )
     return labels.iloc[first_rows].set_axis(ids)
 
