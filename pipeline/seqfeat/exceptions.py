@@ -1,29 +1,29 @@
-"""What can go wrong, as one small tree.
+"""The errors and warnings of seqfeat, as one small tree.
 
 ::
 
     Exception
-    └── SeqfeatError                 everything seqfeat raises on purpose
-        ├── InputError               (also ValueError) series that cannot be used
-        │   └── InputTypeError       (also TypeError) ... because of what they are
-        ├── DeviceError              (also ValueError) a device that is not there
-        ├── DeviceMemoryError        (also RuntimeError) no batch is small enough
-        ├── TrainingError            (also ValueError) training left no finite weights
-        ├── DistributedError         (also RuntimeError) another process of a fit is lost
-        ├── ExportError              (also ValueError) a pipeline that another format cannot hold
-        └── ModelFileError           (also ValueError) a model file that is not what was saved
-            └── ModelVersionError    ... because a newer seqfeat saved it
+    └── SeqfeatError                 every error that seqfeat raises deliberately
+        ├── InputError               (also ValueError) invalid series, labels or files
+        │   └── InputTypeError       (also TypeError) ... of the wrong type or dtype
+        ├── DeviceError              (also ValueError) the requested device is not available
+        ├── DeviceMemoryError        (also RuntimeError) not even the smallest batch fits in memory
+        ├── TrainingError            (also ValueError) training produced no finite weights
+        ├── DistributedError         (also RuntimeError) another process of a shared fit failed
+        ├── ExportError              (also ValueError) a pipeline cannot be exported
+        └── ModelFileError           (also ValueError) a damaged, foreign or untrusted model file
+            └── ModelVersionError    ... saved by a newer version of seqfeat
     UserWarning
     ├── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
-    ├── CheckpointWarning            a checkpoint that is damaged or cannot be written
-    ├── DeviceWarning                the device is not there, and the CPU does its work
-    ├── WholeTableWarning            a table that cannot be read in batches is read whole
-    └── ModelVersionWarning          a model was saved with other versions
+    ├── CheckpointWarning            a checkpoint is damaged or cannot be written
+    ├── DeviceWarning                the device is not available; the CPU is used instead
+    ├── WholeTableWarning            a table cannot be read in batches and is read whole
+    └── ModelVersionWarning          a model was saved with other versions of its dependencies
 
-Parameters out of range raise scikit-learn's own ``InvalidParameterError``, use
-before ``fit`` its ``NotFittedError``, and a fit that ended badly but usably
-warns with its ``ConvergenceWarning``, so that code which knows scikit-learn
-knows seqfeat.
+Parameters out of range raise scikit-learn's ``InvalidParameterError``, calls
+before ``fit`` raise its ``NotFittedError``, and a fit that ended poorly but left
+a usable model warns with its ``ConvergenceWarning``, so code written for
+scikit-learn handles seqfeat as well.
 """
 
 __all__ = [
@@ -46,60 +46,60 @@ __all__ = [
 
 
 class SeqfeatError(Exception):
-    """Base of every error that seqfeat raises on purpose."""
+    """Base class of every error that seqfeat raises deliberately."""
 
 
 class InputError(SeqfeatError, ValueError):
-    """Series that cannot be used; the message names the series and the way out."""
+    """Series, labels or files are invalid; the message says which one and how to fix it."""
 
 
 class InputTypeError(InputError, TypeError):
-    """An input of a kind that is no series at all, such as strings or a sparse matrix."""
+    """The input is of a type or dtype that cannot hold series, such as text or a sparse matrix."""
 
 
 class DeviceError(SeqfeatError, ValueError):
-    """The requested device does not exist on this machine."""
+    """The requested device is not available on this machine."""
 
 
 class DeviceMemoryError(SeqfeatError, RuntimeError):
-    """The device's memory does not hold even the smallest batch."""
+    """Not even the smallest batch fits into the memory of the device."""
 
 
 class TrainingError(SeqfeatError, ValueError):
-    """The loss was not finite before any usable weights existed."""
+    """The loss stopped being finite before training had produced any usable weights."""
 
 
 class DistributedError(SeqfeatError, RuntimeError):
-    """Of several processes that train one network, another one is lost or gave up."""
+    """Another process that takes part in a shared fit failed, was killed or stopped responding."""
+
+
+class ExportError(SeqfeatError, ValueError):
+    """A pipeline, or one of its steps, cannot be exported to another format."""
 
 
 class ModelFileError(SeqfeatError, ValueError):
-    """A model file, or its card, that is damaged, foreign or not trusted."""
+    """A model file or its card is damaged, foreign or untrusted."""
 
 
 class ModelVersionError(ModelFileError):
-    """A model that a newer seqfeat saved."""
+    """A model was saved by a newer version of seqfeat."""
+
+
+class LayoutWarning(UserWarning):
+    """An array has more channels than timesteps; its last two axes may be swapped."""
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint of a training is damaged, or cannot be written."""
+    """A checkpoint is damaged or cannot be written."""
 
 
 class DeviceWarning(UserWarning):
-    """The device that an estimator names is not there, and the CPU does its work."""
+    """The device of a fitted estimator is not available; the CPU is used instead."""
+
+
+class WholeTableWarning(UserWarning):
+    """The rows of a table are not grouped by series, so it is read whole, not in batches."""
 
 
 class ModelVersionWarning(UserWarning):
     """A model was saved with other versions of the libraries that it depends on."""
-
-
-class WholeTableWarning(UserWarning):
-    """A table's rows lie so that it cannot be read in batches; it is read whole into memory."""
-
-
-class LayoutWarning(UserWarning):
-    """The channels look like timesteps: the array may need its last axes swapped."""
-
-
-class ExportError(SeqfeatError, ValueError):
-    """A pipeline, or a step of it, that cannot be written in another format."""

@@ -1,9 +1,19 @@
-"""Whatever the user has, as one canonical form. NumPy and pandas only.
+"""Any accepted input as one canonical form, `Series`, and its scaling. NumPy and pandas only.
 
-- `read`, `read_batches`: files, as series and labels, whole or a part at a time
-- `from_long`: long tables, one row for each series and time
-- `from_channels_first`: the layout of aeon and sktime
-- `as_series`: any of these, arrays, tables and lists as the canonical `Series`
+The modules, in reading order:
+
+- `conversion`: `as_series`, any accepted input as `Series`, recognised and checked once
+- `arrays`: arrays and lists of single series, and the order of their axes
+- `numbers`: array-likes and frames as arrays of real numbers
+- `lazy_array`: arrays of Zarr, h5py and Dask, read a few rows at a time
+- `long`: `from_long` and MultiIndex frames, one row per series and timestep
+- `time_grid`: the time points of a long table as timesteps
+- `tables`: CSV and Parquet files as frames, whole or in chunks
+- `files`: `read`, series and labels from a file
+- `streaming`: `read_batches`, the same in batches
+- `read_into`: a table larger than memory as an array on disk
+- `series`: the canonical form
+- `scaling`: masked standardisation, channel by channel
 """
 
 from seqfeat.series.arrays import from_channels_first, warn_if_transposed

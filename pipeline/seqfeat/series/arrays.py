@@ -1,10 +1,10 @@
-"""Arrays, tables and lists of single series."""
+"""Arrays and lists of single series as `Series`, and the order of their axes."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,20 +13,55 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, InputTypeError, LayoutWarning
 from seqfeat.series.lazy_array import LazyArray
 from seqfeat.series.numbers import as_numbers
-from seqfeat.series.series import Series, array_of_arrays
+from seqfeat.series.series import Series, to_object_array
 
 __all__ = [
-    "as_items",
+    "as_list",
     "from_array",
     "from_channels_first",
-    "from_items",
-    "padded",
+    "from_list",
+    "pad",
     "warn_if_transposed",
 ]
 
 
-def as_items(X: Any) -> list[Any] | None:
-    """Return the members of a collection of series, or None if `X` is one array."""
+def from_array(array: NDArray[Any] | LazyArray, ids: pd.Index[Any] | None = None) -> Series:
+    """Return an array of shape (N, T, C) or (N, T) as `Series`; its values are not checked."""
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise InputError(_explain_shape(array.shape))
+    lengths = np.full(len(array), array.shape[1], dtype=np.int64)
+    if array.ndim == 3:
+        return Series(array, lengths)
+    values = array.with_channel_axis() if isinstance(array, LazyArray) else array[:, :, None]
+    return Series(values, lengths, form="table", ids=ids)
+
+
+def _explain_shape(shape: tuple[int, ...]) -> str:
+    """Return an error message in scikit-learn's wording, which its estimator checks expect."""
+    if shape and shape[0] == 0:
+        return f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
+    if len(shape) in (2, 3):
+        return (
+            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required: "
+            "every series needs at least 1 timestep and 1 channel."
+        )
+    expected = (
+        f"Expected 2D or 3D array, got {len(shape)}D array instead (shape={shape}): seqfeat reads "
+        "(n_samples, n_timesteps, n_channels), or (n_samples, n_timesteps) for one channel. "
+    )
+    if len(shape) < 2:
+        return expected + (
+            "Reshape your data using X.reshape(1, -1, 1) if it is a single series, or "
+            "X.reshape(-1, 1, 1) if it is one timestep of many series."
+        )
+    return expected + (
+        "Reshape your data: X.reshape(len(X), X.shape[1], -1) joins all axes after the second "
+        "into channels."
+    )
+
+
+def as_list(X: Any) -> list[Any] | None:
+    """Return a collection of single series as a list, or None if `X` is one regular array."""
     if isinstance(X, pd.Series) and X.dtype == object:
         X = X.to_numpy()
     if isinstance(X, np.ndarray):
@@ -42,7 +77,7 @@ def as_items(X: Any) -> list[Any] | None:
 
 
 def _is_ragged(X: Sequence[Sequence[Any]]) -> bool:
-    """Whether nested lists differ in length at some level, so that they make no array."""
+    """Return whether nested lists differ in length at some level, so that they are no array."""
     try:
         np.asarray(X)
     except ValueError:
@@ -50,24 +85,73 @@ def _is_ragged(X: Sequence[Sequence[Any]]) -> bool:
     return False
 
 
-def from_items(items: list[Any], ids: pd.Index[Any] | None = None) -> Series:
-    """Return single series of shape (T_i, C) or (T_i,) as one `Series`, unchecked."""
-    arrays = [_as_item(index, item) for index, item in enumerate(items)]
-    _refuse_other_columns(items)
+def from_list(items: list[Any], ids: pd.Index[Any] | None = None) -> Series:
+    """Return single series of shape (T_i, C) or (T_i,) as `Series`; their values are not checked.
+
+    Raises
+    ------
+    InputError
+        If a series is empty or has more than two axes, or if the channels differ.
+    InputTypeError
+        If a series does not hold real numbers.
+    """
+    arrays = [_convert_item(index, item) for index, item in enumerate(items)]
+    _check_same_columns(items)
     n_channels = arrays[0].shape[1]
     for index, array in enumerate(arrays):
         if array.shape[1] != n_channels:
             raise InputError(
-                f"series {index} has {array.shape[1]} channels, series 0 has {n_channels}; "
-                "all series need the same channels. Every series is read as "
-                "(n_timesteps, n_channels); transpose them if the channels come first."
+                f"series {index} has {array.shape[1]} channels, series 0 has {n_channels}; all "
+                "series must have the same channels. Each series is read as (n_timesteps, "
+                "n_channels); transpose them if the channels come first."
             )
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-    return Series(padded(arrays, lengths), lengths, form="list", ids=ids)
+    return Series(pad(arrays, lengths), lengths, form="list", ids=ids)
 
 
-def padded(arrays: list[NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[Any]:
-    """Return arrays of shape (T_i, C) as one of shape (N, T, C), NaN behind the shorter ones."""
+def _convert_item(index: int, item: Any) -> NDArray[Any]:
+    """Return one series of a list as an array of shape (n_timesteps, n_channels)."""
+    array = _item_as_numbers(index, item)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise InputError(
+            f"series {index} has shape {array.shape}; each series of a list must have shape "
+            "(n_timesteps, n_channels) or (n_timesteps,). Reshape it, or drop it."
+        )
+    if 0 in array.shape:
+        raise InputError(
+            f"series {index} has {array.shape[0]} timesteps and {array.shape[1]} channels; "
+            "every series needs at least 1 of each. Drop it, or pass its values."
+        )
+    return array
+
+
+def _item_as_numbers(index: int, item: Any) -> NDArray[Any]:
+    """Return one series of a list as numbers; errors name the series."""
+    try:
+        return as_numbers(item)
+    except (TypeError, ValueError) as error:
+        kind = InputTypeError if isinstance(error, TypeError) else InputError
+        raise kind(f"series {index}: {error}") from error
+
+
+def _check_same_columns(items: list[Any]) -> None:
+    """Check that frames have the same columns, as they are joined by position."""
+    first = items[0]
+    if not isinstance(first, pd.DataFrame):
+        return
+    for index, item in enumerate(items):
+        if isinstance(item, pd.DataFrame) and list(item.columns) != list(first.columns):
+            raise InputError(
+                f"series {index} has the columns {list(item.columns)}, series 0 has "
+                f"{list(first.columns)}; all series must have the same channels in the same order. "
+                "Select them from each frame: frame[channels]."
+            )
+
+
+def pad(arrays: list[NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[Any]:
+    """Return arrays of shape (T_i, C) as one of shape (N, T, C), padded with NaN at the end."""
     if len(arrays) == 1:
         return arrays[0][None]
     dtype = np.result_type(*{array.dtype for array in arrays})
@@ -80,82 +164,8 @@ def padded(arrays: list[NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[An
     return values
 
 
-def _refuse_other_columns(items: list[Any]) -> None:
-    """Refuse frames whose columns differ, which would be joined by position."""
-    first = items[0]
-    if not isinstance(first, pd.DataFrame):
-        return
-    for index, item in enumerate(items):
-        if isinstance(item, pd.DataFrame) and list(item.columns) != list(first.columns):
-            raise InputError(
-                f"series {index} has the columns {list(item.columns)}, series 0 has "
-                f"{list(first.columns)}; all need the same channels in the same order. Select "
-                "them: frame[channels] for each frame."
-            )
-
-
-def _as_item(index: int, item: Any) -> NDArray[Any]:
-    """Return one series as (n_timesteps, n_channels)."""
-    try:
-        array = as_numbers(item)
-    except (TypeError, ValueError) as error:
-        kind = InputTypeError if isinstance(error, TypeError) else InputError
-        raise kind(f"series {index}: {error}") from error
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise InputError(
-            f"series {index} has shape {array.shape}; each series of a list must be "
-            "(n_timesteps, n_channels) or (n_timesteps,)."
-        )
-    if 0 in array.shape:
-        raise InputError(
-            f"series {index} has {array.shape[0]} timesteps and {array.shape[1]} channels; "
-            "every series needs at least 1 of each. Drop it, or pass its values."
-        )
-    return array
-
-
-def from_array(array: NDArray[Any] | LazyArray, ids: pd.Index[Any] | None = None) -> Series:
-    """Return an array of shape (N, T, C) or (N, T) as `Series`, unchecked."""
-    if array.ndim > 0 and len(array) == 0:
-        raise InputError(
-            f"Found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required."
-        )
-    if array.ndim not in (2, 3):
-        raise InputError(_wrong_dimensions(array))
-    if 0 in array.shape:
-        raise InputError(
-            f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
-            "required: every series needs at least 1 timestep and 1 channel."
-        )
-    lengths = np.full(len(array), array.shape[1], dtype=np.int64)
-    if isinstance(array, LazyArray):
-        form: Literal["table", "array"] = "table" if array.ndim == 2 else "array"
-        return Series(LazyArray(array.array, array.ndim == 2), lengths, form=form)
-    if array.ndim == 2:
-        return Series(array[:, :, None], lengths, form="table", ids=ids)
-    return Series(array, lengths)
-
-
-def _wrong_dimensions(array: NDArray[Any] | LazyArray) -> str:
-    expected = (
-        f"Expected 2D or 3D array, got {array.ndim}D array instead (shape={array.shape}): seqfeat "
-        "reads (n_samples, n_timesteps, n_channels), or (n_samples, n_timesteps) for one channel. "
-    )
-    if array.ndim < 2:
-        return (
-            expected + "Reshape your data using X.reshape(1, -1, 1) if it is a single series, "
-            "or X.reshape(-1, 1, 1) if it is one timestep of many series."
-        )
-    return expected + (
-        "Reshape your data: X.reshape(len(X), X.shape[1], -1) joins all axes behind the second "
-        "into channels."
-    )
-
-
 def from_channels_first(X: Any) -> NDArray[Any]:
-    """Return series in which the channels come first, as in aeon and sktime, in seqfeat's layout.
+    """Move the channels of series from the first axis, as in aeon and sktime, to the last.
 
     Parameters
     ----------
@@ -166,14 +176,16 @@ def from_channels_first(X: Any) -> NDArray[Any]:
     Returns
     -------
     X : ndarray
-        Views: of shape (n_samples, n_timesteps, n_channels), or an array of
-        objects of shape (n_samples,) that holds one (n_timesteps_i, n_channels)
-        array for each series, so that scikit-learn can split it.
+        Views: an array of shape (n_samples, n_timesteps, n_channels); or, for a
+        list, an object array of shape (n_samples,) that holds one array of shape
+        (n_timesteps_i, n_channels) per series, so that scikit-learn can split it.
 
     Raises
     ------
     InputError
-        If there are too few or too many axes.
+        If the number of dimensions is not supported.
+    InputTypeError
+        If `X` does not hold real numbers.
 
     Examples
     --------
@@ -185,9 +197,9 @@ def from_channels_first(X: Any) -> NDArray[Any]:
     >>> [series.shape for series in from_channels_first(unequal)]
     [(50, 3), (40, 3)]
     """
-    items = as_items(X)
+    items = as_list(X)
     if items is not None:
-        return array_of_arrays([_item(index, item) for index, item in enumerate(items)])
+        return to_object_array([_transpose_item(index, item) for index, item in enumerate(items)])
     array = as_numbers(X)
     if array.ndim != 3:
         raise InputError(
@@ -197,18 +209,18 @@ def from_channels_first(X: Any) -> NDArray[Any]:
     return array.transpose(0, 2, 1)
 
 
-def _item(index: int, item: Any) -> NDArray[Any]:
-    array = as_numbers(item)
+def _transpose_item(index: int, item: Any) -> NDArray[Any]:
+    array = _item_as_numbers(index, item)
     if array.ndim not in (1, 2):
         raise InputError(
-            f"series {index} has shape {array.shape}; each series of a list must be "
-            "(n_channels, n_timesteps) or (n_timesteps,)."
+            f"series {index} has shape {array.shape}; each series of a list must have shape "
+            "(n_channels, n_timesteps) or (n_timesteps,). Reshape it, or drop it."
         )
     return array[:, None] if array.ndim == 1 else array.T
 
 
 def warn_if_transposed(series: Series) -> None:
-    """Warn where (N, T, C) looks like (N, C, T): more channels than timesteps."""
+    """Warn if the series have more channels than timesteps, as (N, C, T) would."""
     _, n_timesteps, n_channels = series.values.shape
     if n_channels > n_timesteps:
         warnings.warn(

@@ -1,46 +1,46 @@
-"""`as_series`: whatever the user has, recognised once and checked once.
+"""`as_series`: any accepted input, recognised once and checked once.
 
-Nothing is cast, copied or filled here: numbers keep their dtype until a block
-of rows is scaled, so that a memory-mapped array is never read whole into memory
-and a float64 signal on a large offset keeps its digits.
+Values are not cast, copied or filled here: they keep their dtype until a block of
+rows is scaled, so a memory-mapped array is never read into memory as a whole, and
+a small float64 signal on a large offset keeps its digits.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
-from seqfeat.series.arrays import as_items, from_array, from_items
+from seqfeat.series.arrays import as_list, from_array, from_list
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import from_multi_index
-from seqfeat.series.numbers import as_numbers, numeric_columns
+from seqfeat.series.numbers import as_numbers, frame_as_numbers
 from seqfeat.series.series import Series
 
-__all__ = ["as_series", "checked"]
+__all__ = ["as_series"]
 
 
 def as_series(X: Any, *, missing: str = "error") -> Series:
-    """Convert and check any accepted input.
+    """Convert any accepted input to `Series`, and check its values.
 
     Parameters
     ----------
     X : array-like
         One of: an array of shape (N, T, C); an array or table of shape (N, T),
-        one channel; a list, tuple, object array or pandas Series of N arrays of
-        shape (T_i, C) or (T_i,); a DataFrame with a MultiIndex (series, time) and
-        a column for each channel. Arrays may be memory-mapped, or of Zarr, h5py or
-        Dask: they are read some rows at a time. Real numbers of any dtype. The input
-        is never written to.
+        with one channel; a list, tuple, object array or pandas Series of N arrays
+        of shape (T_i, C) or (T_i,); a DataFrame with a MultiIndex (series, time)
+        and one column per channel. Real numbers of any dtype. Arrays may be
+        memory-mapped, or belong to Zarr, h5py or Dask: those are read a few rows at
+        a time. The input is never written to.
     missing : {"error", "mask"}, default="error"
-        What NaN means. ``"error"`` refuses it. ``"mask"`` takes it as not
-        observed: timesteps at the end of a series at which no channel was
-        observed make the series shorter, any other NaN is a missing value.
+        How to treat NaN. ``"error"`` raises an error. ``"mask"`` treats NaN as not
+        observed: timesteps at the end of a series without any observed channel
+        shorten the series, and any other NaN is a missing value.
 
     Returns
     -------
@@ -50,7 +50,8 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     Raises
     ------
     InputError
-        If the shape, an infinity, a NaN or an empty series rules the input out.
+        If the shape is not supported, a series is empty, or `X` contains infinity,
+        or NaN with ``missing="error"``.
     InputTypeError
         If `X` does not hold real numbers.
 
@@ -64,63 +65,58 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     """
     if missing not in ("error", "mask"):
         raise InputError(f"missing={missing!r}; pass 'error' or 'mask'.")
-    return checked(_unchecked(X), missing)
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        series = from_array(as_numbers(X))
+    elif isinstance(X, pd.DataFrame):
+        is_long = isinstance(X.index, pd.MultiIndex)
+        series = from_multi_index(X) if is_long else from_array(frame_as_numbers(X), ids=X.index)
+    elif is_lazy(X):
+        series = from_array(LazyArray(X))
+    elif (arrays := as_list(X)) is not None:
+        series = from_list(arrays, ids=X.index if isinstance(X, pd.Series) else None)
+    else:
+        series = from_array(as_numbers(X))
+    return _check_values(series, missing)
 
 
-def _unchecked(X: Any) -> Series:
-    if isinstance(X, pd.DataFrame):
-        if isinstance(X.index, pd.MultiIndex):
-            return from_multi_index(X)
-        return from_array(numeric_columns(X), ids=X.index)
-    if is_lazy(X):
-        return from_array(LazyArray(X))
-    items = as_items(X)
-    if items is None:
-        return from_array(as_numbers(X))
-    return from_items(items, ids=X.index if isinstance(X, pd.Series) else None)
-
-
-def checked(series: Series, missing: str) -> Series:
-    """Refuse what cannot be used, and find the lengths that NaN padding hides."""
-    if series.values.dtype.kind != "f":
-        return series
-    if _is_finite(series):
+def _check_values(series: Series, missing: str) -> Series:
+    """Check for infinity and NaN; with ``missing="mask"``, shorten series that end in NaN."""
+    if series.values.dtype.kind != "f" or _is_finite(series.values):
         return series
     lengths = series.lengths.copy()
     is_complete = True
     steps = np.arange(series.values.shape[1])
     for rows in series.blocks():
         block = series.values[rows]
-        padding = steps >= series.lengths[rows, None]
-        unobserved = np.isnan(block)
-        _refuse_infinities(block, rows.start)
-        unobserved[padding] = False
-        if not unobserved.any():
+        _check_infinity(block, rows.start)
+        is_nan = np.isnan(block)
+        # Padding that was added to a list of unequal series is not NaN of the input.
+        is_nan_of_input = is_nan & (steps < series.lengths[rows, None])[:, :, None]
+        if not is_nan_of_input.any():
             continue
         if missing == "error":
-            _refuse_nan(unobserved, rows.start)
-        lengths[rows] = _observed_lengths(np.isnan(block), rows.start)
-        inside = steps < lengths[rows, None]
-        is_complete &= not bool(unobserved[inside].any())
+            _raise_nan(is_nan_of_input, rows.start)
+        lengths[rows] = _observed_lengths(is_nan, rows.start)
+        is_complete &= not bool(is_nan[steps < lengths[rows, None]].any())
     return replace(series, lengths=lengths, is_complete=is_complete)
 
 
-def _is_finite(series: Series) -> bool:
-    """Tell at once that nothing is to be refused or looked for; False is no answer.
+def _is_finite(values: NDArray[Any] | LazyArray) -> bool:
+    """Return True if all values are finite; False means that they have to be looked at.
 
-    A finite sum has neither NaN nor an infinity in it, and takes a look at each value only.
+    One pass without a temporary array: a finite sum has no NaN or infinity among its
+    terms. A sum that overflows is not finite either.
     """
-    values = series.values
     if isinstance(values, LazyArray):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(np.add.reduce(values, axis=None))
 
 
-def _refuse_infinities(block: NDArray[Any], first_row: int) -> None:
-    infinite = np.isinf(block)
-    if infinite.any():
-        row, step, channel = np.argwhere(infinite)[0]
+def _check_infinity(block: NDArray[Any], first_row: int) -> None:
+    is_infinite = np.isinf(block)
+    if is_infinite.any():
+        row, step, channel = np.argwhere(is_infinite)[0]
         raise InputError(
             f"Input X contains infinity: series {first_row + row} has {block[row, step, channel]} "
             f"at timestep {step}, channel {channel}. Replace it, or set it to NaN and pass "
@@ -128,8 +124,8 @@ def _refuse_infinities(block: NDArray[Any], first_row: int) -> None:
         )
 
 
-def _refuse_nan(unobserved: NDArray[np.bool_], first_row: int) -> None:
-    row, step, channel = np.argwhere(unobserved)[0]
+def _raise_nan(is_nan: NDArray[np.bool_], first_row: int) -> NoReturn:
+    row, step, channel = np.argwhere(is_nan)[0]
     raise InputError(
         f"Input X contains NaN: series {first_row + row} has NaN at timestep {step}, channel "
         f"{channel}. Pass missing='mask' to read NaN as not observed (and NaN at the end as a "
@@ -137,14 +133,14 @@ def _refuse_nan(unobserved: NDArray[np.bool_], first_row: int) -> None:
     )
 
 
-def _observed_lengths(unobserved: NDArray[np.bool_], first_row: int) -> NDArray[np.int64]:
-    """Return each series' length up to its last step with an observed channel."""
-    any_observed: NDArray[np.bool_] = np.logical_not(unobserved.all(axis=2))
-    empty = np.logical_not(any_observed.any(axis=1))
-    if empty.any():
+def _observed_lengths(is_nan: NDArray[np.bool_], first_row: int) -> NDArray[np.int64]:
+    """Return the length of each series up to its last timestep with an observed channel."""
+    is_observed = np.logical_not(is_nan.all(axis=2))
+    is_empty = np.logical_not(is_observed.any(axis=1))
+    if is_empty.any():
         raise InputError(
-            f"series {first_row + int(np.argmax(empty))} holds nothing but NaN; every series "
+            f"series {first_row + int(np.argmax(is_empty))} contains nothing but NaN; every series "
             "needs at least 1 observed value. Drop it, or pass its values."
         )
-    lengths: NDArray[np.int64] = any_observed.shape[1] - np.argmax(any_observed[:, ::-1], axis=1)
+    lengths: NDArray[np.int64] = is_observed.shape[1] - np.argmax(is_observed[:, ::-1], axis=1)
     return lengths

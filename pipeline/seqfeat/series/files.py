@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.arrays import from_channels_first
-from seqfeat.series.long import LabelledSeries, from_long
-from seqfeat.series.numbers import numeric_columns
-from seqfeat.series.series import array_of_arrays
-from seqfeat.series.tables import TABLES, open_table, suffix_of
+from seqfeat.series.long import LabelledSeries, check_columns, long_layout, show_columns
+from seqfeat.series.numbers import frame_as_numbers
+from seqfeat.series.series import to_object_array
+from seqfeat.series.tables import TABLES, format_suffix, open_table
 from seqfeat.series.time_grid import Step
 
-__all__ = ["SERIES", "TIME", "from_wide", "kind_of", "named_levels", "read", "refuse_no_id"]
-
-SERIES, TIME = "series", "time"
-"""What the levels of a frame's index are called when they become columns."""
+__all__ = ["file_format", "from_wide", "read"]
 
 NPZ_NAMES = {"X", "y", "lengths"}
 
@@ -38,39 +35,40 @@ def read(
     r"""Read series, and their labels if there are any, from a file.
 
     ============  =============================================================
-    ``.csv``      A wide table, one row for each series and one column for each
-                  timestep, or with `time` or `channels` a long one, see
-                  `from_long`. The first line names the columns. Also
-                  compressed, as ``.csv.gz``.
+    ``.csv``      A wide table, with one row per series and one column per
+                  timestep; or, with `time` or `channels`, a long table, see
+                  `from_long`. The first line holds the column names. May be
+                  compressed, as in ``.csv.gz``.
     ``.parquet``  The same, or a frame that was saved with an index of series
-                  and time. A file, or a folder of any name with such files in
-                  it, in order of their names. Needs ``seqfeat[parquet]``.
-    ``.npy``      One array, which stays on disk and is read in blocks.
-    ``.npz``      The array ``X``; if there, the labels ``y``, and ``lengths``
-                  for series padded to one length.
+                  and time. A file, or a folder of any name that contains such
+                  files, read in order of their names. Needs
+                  ``seqfeat[parquet]``.
+    ``.npy``      One array, which is memory-mapped and read block by block.
+    ``.npz``      The array ``X`` and, optionally, the labels ``y``, and
+                  ``lengths`` for series padded to the same length.
     ``.ts``       The format of the UCR and UEA archive. Needs ``seqfeat[ts]``.
     ============  =============================================================
 
     Parameters
     ----------
     path : str or Path
-        The file; its suffix tells the format.
+        The file; its suffix determines the format.
     label : str, default=None
         The column with the labels.
     series_id : str, default=None
-        The column that names the series.
+        The column with the ids of the series.
     time : str, default=None
         The column with the time points of a long table.
     channels : str or list of str, default=None
-        The columns of a long table with the values; None takes all the rest.
+        The columns with the values of a long table; None uses all other columns.
     step : "auto", float, str, Timedelta or None, default="auto"
-        The time between timesteps of a long table, as in `from_long`.
+        The time from one timestep of a long table to the next, as in `from_long`.
 
     Returns
     -------
     X : DataFrame, Series or ndarray
-        What the estimators take: a table for wide data, a pandas Series of
-        arrays for long data, or an array. The ids, if any, are the index.
+        Input for the estimators: a table for wide data, a pandas Series of
+        arrays for long data, or an array. The index holds the ids, if any.
     y : Series, ndarray or None
         The labels.
 
@@ -79,16 +77,16 @@ def read(
     FileNotFoundError
         If there is no such file.
     InputError
-        If the format is not known, a column is missing, or the content is no
-        set of series.
+        If the format is unknown, a column is missing, or the content is not valid.
     ImportError
-        If an extra is missing; the message names it.
+        If an optional dependency is missing; the message names the extra.
 
     Notes
     -----
-    Tables are read whole into memory; ``.npy`` is not. `read_batches` reads tables in parts,
-    and `seqfeat.read_into` turns one that is larger than memory into an array on disk.
-    Nothing in these formats executes code: arrays of Python objects are refused.
+    Tables are read into memory as a whole, ``.npy`` is not. `read_batches` reads
+    tables in batches, and `seqfeat.read_into` converts a table larger than memory
+    to an array on disk. Reading any of these formats executes no code: arrays of
+    Python objects are rejected.
 
     Examples
     --------
@@ -103,139 +101,133 @@ def read(
     ((2, 3), ['anna', 'ben'])
     """
     path = Path(path)
-    kind = kind_of(path)
-    if kind in TABLES:
+    suffix = file_format(path)
+    if suffix in TABLES:
         frame = open_table(path).read()
-        if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
-            return from_long(named_levels(frame), SERIES, TIME, channels, label, step=step)
-        if time is not None or channels is not None:
-            ids = refuse_no_id(series_id, frame)
-            return from_long(frame, ids, time, channels, label, step=step)
-        return from_wide(frame, label, series_id)
-    _refuse_columns(path, label=label, series_id=series_id, time=time, channels=channels)
-    return _ARRAYS[kind](path)
+        layout = long_layout(frame, series_id, time, channels, label, step)
+        if layout is None:
+            return from_wide(frame, label, series_id)
+        return layout.convert(layout.flatten(frame))
+    _check_no_columns(path, label=label, series_id=series_id, time=time, channels=channels)
+    return _ARRAYS[suffix](path)
 
 
-def kind_of(path: Path) -> str:
-    """Return the suffix that tells the format; refuse others, and files that are not there."""
-    kind = suffix_of(path)
+def file_format(path: Path) -> str:
+    """Return the suffix that stands for the format of a file, checking that it can be read."""
+    suffix = format_suffix(path)
     known = [*TABLES, *_ARRAYS]
-    if kind not in known:
-        what = "is a folder without .parquet files" if path.is_dir() else f"has the suffix {kind!r}"
+    if suffix not in known:
+        problem = "is a folder without .parquet files"
+        if not path.is_dir():
+            problem = f"has the suffix {suffix!r}"
         raise InputError(
-            f"{path} {what}; seqfeat reads {', '.join(known)}, and folders of Parquet."
+            f"{path} {problem}; seqfeat reads {', '.join(known)}, and folders of Parquet files."
         )
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}.")
-    return kind
+    return suffix
 
 
-def _refuse_columns(path: Path, **columns: Any) -> None:
+def _check_no_columns(path: Path, **columns: Any) -> None:
+    """Check that no columns are named for a file that has none."""
     for name, column in columns.items():
         if column is not None:
             raise InputError(
                 f"{name}={column!r}, but {path.name} holds arrays, which have no columns. "
-                "Leave it out; labels are read from the file where it has them."
+                "Leave it out; labels are read from the file if it has any."
             )
-
-
-def named_levels(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame indexed by series and time as a long table with these columns."""
-    return frame.rename_axis([SERIES, TIME]).reset_index()
-
-
-def refuse_no_id(series_id: str | None, frame: pd.DataFrame) -> str:
-    """Return the column of the ids, which a long table needs."""
-    if series_id is None:
-        raise InputError(
-            "a long table needs series_id, the column that tells which series a row is of; the "
-            f"table has {_names(frame)}."
-        )
-    return series_id
 
 
 def from_wide(frame: pd.DataFrame, label: str | None, series_id: str | None) -> LabelledSeries:
-    """Return a table of one row for each series, apart from its labels and ids."""
-    for name in (label, series_id):
-        if name is not None and name not in frame.columns:
-            raise InputError(f"there is no column {name!r}; the table has {_names(frame)}.")
+    """Return a table with one row per series, without its columns of ids and labels."""
+    check_columns(frame, [label, series_id])
     if series_id is not None:
-        ids = frame[series_id]
-        if ids.duplicated().any():
-            raise InputError(
-                f"series_id={series_id!r}: {ids[ids.duplicated()].iloc[0]} occurs more than once. "
-                "For a long table, one row for each series and time, pass time=... as well (or "
-                "channels=[...] if its rows are in order); else ids have to differ."
-            )
+        _check_unique(frame[series_id])
         frame = frame.set_index(series_id)
     y = None if label is None else frame[label]
     X = frame if label is None else frame.drop(columns=label)
     if not X.shape[1]:
-        raise InputError(f"no column is left to be a timestep; the table has {_names(frame)}.")
-    _refuse_text(X)
+        raise InputError(
+            f"no column is left to be a timestep; the table has {show_columns(frame)}. Each "
+            "timestep of a wide table needs a column; for a long table, pass series_id and time."
+        )
+    try:
+        frame_as_numbers(X)
+    except InputTypeError as error:
+        raise InputTypeError(
+            f"{error} If it holds labels or ids, pass label=... or series_id=...; if this is a "
+            "long table, pass series_id and time."
+        ) from error
     return LabelledSeries(X, y)
 
 
-def _refuse_text(X: pd.DataFrame) -> None:
-    try:
-        numeric_columns(X)
-    except InputTypeError as error:
-        raise InputTypeError(
-            f"{error} If it holds labels or ids, pass label=... or series_id=...; if the table "
-            "is a long one, pass series_id and time."
-        ) from error
-
-
-def _names(frame: pd.DataFrame) -> str:
-    names = list(map(str, frame.columns))
-    return ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-2:]])
+def _check_unique(ids: pd.Series[Any]) -> None:
+    is_repeated = ids.duplicated().to_numpy()
+    if is_repeated.any():
+        row = int(np.argmax(is_repeated))
+        raise InputError(
+            f"series_id={ids.name!r}: {ids.iloc[row]} occurs more than once, again in row {row}; "
+            "the ids of a wide table must be unique. For a long table, with one row per series and "
+            "timestep, pass time=... as well (or channels=[...] if its rows are in order)."
+        )
 
 
 def _read_npy(path: Path) -> LabelledSeries:
     try:
         return LabelledSeries(np.lib.format.open_memmap(path, mode="r"), None)  # type: ignore[no-untyped-call]
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(_unreadable(path, error)) from error
+        raise _invalid_arrays(path, error) from error
 
 
 def _read_npz(path: Path) -> LabelledSeries:
-    # Opened here, because NumPy leaves a file open that is no archive.
+    # Opened here, because NumPy does not close a file that turns out not to be an archive.
     with path.open("rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 names = archive.files
                 arrays = {name: archive[name] for name in names if name in NPZ_NAMES}
-        except Exception as error:  # zipfile, zlib and NumPy each have their own
-            raise InputError(_unreadable(path, error)) from error
+        except Exception as error:  # zipfile, zlib and NumPy each raise their own errors
+            raise _invalid_arrays(path, error) from error
     if "X" not in arrays or set(names) - NPZ_NAMES:
         raise InputError(
-            f"{path} holds the arrays {names}; save it with "
-            "numpy.savez(path, X=series, y=labels), y and lengths being optional."
+            f"{path} holds the arrays {names}; save it with numpy.savez(path, X=series, y=labels), "
+            "where y is optional, and so is lengths, the number of timesteps of padded series."
         )
     X, y = arrays["X"], arrays.get("y")
     if y is not None and len(y) != len(X):
-        raise InputError(f"{path} holds {len(X)} series and {len(y)} labels.")
+        raise InputError(
+            f"{path} holds {len(X)} series in X and {len(y)} labels in y; save one label per "
+            "series."
+        )
     return LabelledSeries(_cut(X, arrays.get("lengths"), path), y)
 
 
 def _cut(X: NDArray[Any], lengths: NDArray[Any] | None, path: Path) -> NDArray[Any]:
-    """Return padded series as an array of objects, each cut to its length."""
+    """Return padded series as an object array, each cut to its length."""
     if lengths is None:
         return X
-    is_valid = lengths.shape == X.shape[:1] and lengths.dtype.kind in "iu" and X.ndim > 1
-    if not is_valid or (len(lengths) and not (1 <= lengths.min() <= lengths.max() <= X.shape[1])):
+    if lengths.shape != X.shape[:1] or lengths.dtype.kind not in "iu" or X.ndim < 2:
         raise InputError(
-            f"{path}: lengths has to hold one whole number from 1 to {X.shape[1:2]} for each of "
-            f"the {len(X)} series in X, of shape {X.shape}."
+            f"{path}: lengths must hold one integer per series of X, whose shape is {X.shape} and "
+            "must be (n_samples, n_timesteps, ...); lengths has shape "
+            f"{lengths.shape} and dtype {lengths.dtype}. Save it as an integer array."
         )
-    return array_of_arrays([row[:length] for row, length in zip(X, lengths, strict=True)])
+    is_valid = (lengths >= 1) & (lengths <= X.shape[1])
+    if not is_valid.all():
+        index = int(np.argmin(is_valid))
+        raise InputError(
+            f"{path}: lengths must be from 1 to {X.shape[1]}, the timesteps of X, whose shape is "
+            f"{X.shape}; the length of series {index} is {lengths[index]}. Correct it, or drop the "
+            "series."
+        )
+    return to_object_array([row[:length] for row, length in zip(X, lengths, strict=True)])
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    return (
-        f"{path} cannot be read as arrays of numbers: {error} Arrays of Python objects are "
-        "refused, as reading them executes code; save unequal series padded, with their lengths: "
-        "numpy.savez(path, X=padded, lengths=lengths, y=labels)."
+def _invalid_arrays(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} cannot be read as arrays of numbers ({str(error).strip()}). Arrays of Python "
+        "objects are rejected, because reading them executes code; pad unequal series and save "
+        "them with their lengths: numpy.savez(path, X=padded, lengths=lengths, y=labels)."
     )
 
 
@@ -246,10 +238,13 @@ def _read_ts(path: Path) -> LabelledSeries:
         raise ImportError("the .ts format needs aeon: pip install 'seqfeat[ts]'") from error
     try:
         X, y, header = load_from_ts_file(str(path), return_meta_data=True)
-    except Exception as error:  # whatever its parser meets
-        raise InputError(f"{path} is no .ts file that aeon reads: {error}") from error
+    except Exception as error:  # aeon's parser raises errors of all kinds
+        raise InputError(
+            f"{path} cannot be read by aeon as a .ts file ({str(error).strip()}). Its header must "
+            "end with @data, and each line after it must hold one series."
+        ) from error
     if len(X) == 0:
-        raise InputError(f"{path} holds no series; a .ts file has them below a line @data.")
+        raise InputError(f"{path} holds no series; a .ts file has them after the line @data.")
     has_labels = header["classlabel"] or header["targetlabel"]
     return LabelledSeries(from_channels_first(X), y if has_labels else None)
 
@@ -259,3 +254,6 @@ _ARRAYS: dict[str, Callable[[Path], LabelledSeries]] = {
     ".npz": _read_npz,
     ".ts": _read_ts,
 }
+
+kind_of = file_format
+"""The former name, until every caller uses the new one."""

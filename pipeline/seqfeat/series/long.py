@@ -1,7 +1,9 @@
-"""Long tables: one row for each series and time, one column for each channel."""
+"""Long tables: one row per series and timestep, one column per channel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,18 +11,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
-from seqfeat.series.arrays import padded
-from seqfeat.series.numbers import numeric_columns
-from seqfeat.series.series import FrameRows, Series, series_of_arrays
-from seqfeat.series.time_grid import Step, refuse_sparse, steps_in_order, steps_of_times
+from seqfeat.series.arrays import pad
+from seqfeat.series.numbers import frame_as_numbers
+from seqfeat.series.series import FrameRows, Series, to_pandas_series
+from seqfeat.series.time_grid import Step, check_density, steps_by_order, steps_by_time
 
-__all__ = ["LabelledSeries", "from_long", "from_multi_index", "refuse_unknown"]
+__all__ = [
+    "NO_ROWS",
+    "LabelledSeries",
+    "LongLayout",
+    "check_columns",
+    "from_long",
+    "from_multi_index",
+    "long_layout",
+    "show_columns",
+]
+
+SERIES, TIME = "series", "time"
+"""Column names for the index levels of a frame that is indexed by series and time."""
+NO_ROWS = "the table has 0 rows; at least 1 series with 1 row is required."
 
 Ints = NDArray[np.int64]
 
 
 class LabelledSeries(NamedTuple):
-    """Series, and their labels or None; unpacks as ``X, y``."""
+    """Series and their labels, or None if there are none; unpacks as ``X, y``."""
 
     X: Any
     y: Any
@@ -35,36 +50,38 @@ def from_long(
     *,
     step: Step = "auto",
 ) -> LabelledSeries:
-    """Read a long table: one row for each series and time.
+    """Convert a long table, with one row per series and timestep.
 
     Parameters
     ----------
     frame : DataFrame
-        Of pandas, or of another library that pandas reads by the dataframe
-        interchange or Arrow, such as Polars. Rows may come in any order. Levels
-        of the index count as columns.
+        A pandas DataFrame, or one of another library, such as Polars, that
+        supports the dataframe interchange protocol or Arrow. Rows may be in any
+        order. Named index levels count as columns.
     series_id : str
-        The column that tells which series a row belongs to.
+        The column that identifies the series of each row.
     time : str or None
         The column that orders the rows of a series: numbers, dates, durations or
-        periods. None takes the rows in the order they come in.
+        periods. None keeps the rows in the order of the table.
     channels : str or list of str, default=None
-        The columns with the values. None takes all that have no other part.
+        The columns that hold the values. None uses all columns without another
+        role.
     label : str, default=None
-        A column with the series' label, the same in all rows of a series.
+        The column with the labels; all rows of a series must have the same one.
     step : "auto", float, str, Timedelta or None, default="auto"
         The time from one timestep to the next. ``"auto"`` is the shortest gap
-        between two rows, if all gaps are whole multiples of it; time points
-        without a row become missing values. A number or a duration such as
-        ``"15min"`` puts each row on the nearest point of a grid that begins at its
-        series' first time point, and averages rows that meet. None takes the
-        rows, in order of time, as timesteps, whatever time lies between them.
+        between two rows, provided that all gaps are whole multiples of it; time
+        points without a row become missing values. A number, or a duration such
+        as ``"15min"``, moves each row to the nearest point of a regular grid that
+        starts at the first time point of its series, and averages rows that fall
+        on the same point. None uses the rows themselves as timesteps, ordered by
+        time, whatever the time between them.
 
     Returns
     -------
     X : pandas Series of length n_samples
-        An array of shape (n_timesteps_i, n_channels) for each series, in order
-        of first appearance. The index holds the ids; it becomes that of the
+        One array of shape (n_timesteps_i, n_channels) per series, in order of
+        first appearance. The index holds the ids, and becomes the index of the
         output with ``set_output(transform="pandas")``.
     y : pandas Series of length n_samples, or None
         The labels, with the same index.
@@ -72,15 +89,16 @@ def from_long(
     Raises
     ------
     InputError
-        If a column is missing, an id or a time point is NaN, a time point occurs
-        twice, the labels of a series differ, or ``step="auto"`` finds no step.
+        If a column is missing, an id or time point is NaN, a time point occurs
+        twice in a series, the labels of a series differ, or ``step="auto"`` finds
+        no regular step.
     InputTypeError
         If a channel does not hold numbers.
 
     Notes
     -----
-    Memory is that of the table and of the result. If there are missing values,
-    pass ``missing="mask"`` to the estimator.
+    Memory is that of the table plus the result. If values are missing, pass
+    ``missing="mask"`` to the estimator.
 
     Examples
     --------
@@ -98,53 +116,125 @@ def from_long(
     >>> y.to_dict()
     {'b': 'well', 'a': 'ill'}
     """
-    frame = _with_columns(frame)
-    channels = _channel_names(frame, channels, [series_id, time, label])
-    refuse_unknown(frame, [series_id, time, label, *channels])
-    codes, ids = _codes(frame[series_id])
-    by_order = time is None
-    steps = steps_in_order(codes) if by_order else steps_of_times(codes, frame[time], ids, step)
-    arrays = _arrays(_values(frame, channels), codes, steps, ids)
-    labels = None if label is None else _labels(frame[label], codes, ids)
-    return LabelledSeries(series_of_arrays(arrays, ids), labels)
+    frame = _as_pandas(frame)
+    channels = _channel_columns(frame, channels, [series_id, time, label])
+    check_columns(frame, [series_id, time, label, *channels])
+    codes, ids = _series_codes(frame[series_id])
+    steps = steps_by_order(codes) if time is None else steps_by_time(codes, frame[time], ids, step)
+    arrays = _split_by_series(_channel_values(frame, channels), codes, steps, ids)
+    labels = None if label is None else _series_labels(frame[label], codes, ids)
+    return LabelledSeries(to_pandas_series(arrays, ids), labels)
 
 
 def from_multi_index(frame: pd.DataFrame) -> Series:
-    """Return a frame whose index holds series and time as `Series`, unchecked."""
+    """Return a frame indexed by series and time as `Series`; its values are not checked."""
     if frame.index.nlevels != 2:
         raise InputError(
-            f"X has an index of {frame.index.nlevels} levels, {list(frame.index.names)}; seqfeat "
-            "reads two, the series and the time. Join the first ones into one."
+            f"X has an index of {frame.index.nlevels} levels, {list(frame.index.names)}; it must "
+            "have 2, the series and the time. Combine the levels that identify a series into one."
         )
     if 0 in frame.shape:
         n_rows, n_columns = frame.shape
         raise InputError(
-            f"X is a frame of {n_rows} rows and {n_columns} columns; it needs at least 1 of each."
+            f"X is a frame of {n_rows} rows and {n_columns} columns; it needs at least 1 row, and "
+            "1 column per channel."
         )
     index: pd.MultiIndex = frame.index  # type: ignore[assignment]
-    codes, ids = _codes(pd.Series(index.get_level_values(0)))
-    steps = steps_of_times(codes, pd.Series(index.get_level_values(1)), ids, "auto")
-    arrays = _arrays(numeric_columns(frame), codes, steps, ids)
+    codes, ids = _series_codes(pd.Series(index.get_level_values(0)))
+    steps = steps_by_time(codes, pd.Series(index.get_level_values(1)), ids, "auto")
+    arrays = _split_by_series(frame_as_numbers(frame), codes, steps, ids)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     rows = FrameRows(index, frame.columns, codes, steps)
-    return Series(padded(arrays, lengths), lengths, form="frame", ids=ids, frame_rows=rows)
+    return Series(pad(arrays, lengths), lengths, form="frame", ids=ids, frame_rows=rows)
 
 
-def _with_columns(frame: Any) -> pd.DataFrame:
-    """Return any data frame as one of pandas, the levels of its index as columns."""
+# The columns of a table
+
+
+@dataclass(frozen=True)
+class LongLayout:
+    """The roles of the columns of a long table; `is_indexed` if series and time are its index."""
+
+    series_id: str
+    time: str | None
+    channels: str | list[str] | None
+    label: str | None
+    step: Step
+    is_indexed: bool = False
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns with ids, times and labels."""
+        return [name for name in (self.series_id, self.time, self.label) if name is not None]
+
+    def flatten(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the frame with series and time as columns, not as its index."""
+        return frame.rename_axis([SERIES, TIME]).reset_index() if self.is_indexed else frame
+
+    def convert(self, frame: pd.DataFrame) -> LabelledSeries:
+        """Return the series of a flat frame."""
+        return from_long(
+            frame, self.series_id, self.time, self.channels, self.label, step=self.step
+        )
+
+
+def long_layout(
+    frame: pd.DataFrame,
+    series_id: str | None,
+    time: str | None,
+    channels: str | list[str] | None,
+    label: str | None,
+    step: Step,
+) -> LongLayout | None:
+    """Return the layout of a long table, or None if the table is wide, with one row per series."""
+    if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
+        return LongLayout(SERIES, TIME, channels, label, step, is_indexed=True)
+    if time is None and channels is None:
+        return None
+    if series_id is None:
+        raise InputError(
+            "a long table needs series_id, the column that identifies the series of each row; the "
+            f"table has {show_columns(frame)}."
+        )
+    return LongLayout(series_id, time, channels, label, step)
+
+
+def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
+    """Check that exactly one column has each of the names; None stands for no column."""
+    for name in names:
+        if name is not None and name not in frame.columns:
+            raise InputError(
+                f"there is no column {name!r}; the table has {show_columns(frame)}. Pass the name "
+                "of one of them."
+            )
+        if name is not None and list(frame.columns).count(name) > 1:
+            raise InputError(
+                f"more than one column is called {name!r}; the table has {show_columns(frame)}. "
+                "Rename them."
+            )
+
+
+def show_columns(frame: pd.DataFrame) -> str:
+    """Return the names of the columns for an error message; many are abbreviated."""
+    names = [repr(str(name)) for name in frame.columns]
+    return ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-2:]])
+
+
+def _as_pandas(frame: Any) -> pd.DataFrame:
+    """Return any data frame as a pandas DataFrame, with its named index levels as columns."""
     if not isinstance(frame, pd.DataFrame):
         if not (hasattr(frame, "__dataframe__") or hasattr(frame, "__arrow_c_stream__")):
             raise InputTypeError(
-                f"frame is a {type(frame).__name__}; from_long reads data frames. Arrays and lists "
-                "need no conversion: pass them to the estimator."
+                f"frame has type {type(frame).__name__}; from_long reads data frames. Arrays and "
+                "lists need no conversion: pass them to the estimator."
             )
         frame = pd.api.interchange.from_dataframe(frame)
     table: pd.DataFrame = frame
-    named = [name for name in table.index.names if name is not None]
-    return table.reset_index(level=named) if named else table
+    levels = [name for name in table.index.names if name is not None]
+    return table.reset_index(level=levels) if levels else table
 
 
-def _channel_names(
+def _channel_columns(
     frame: pd.DataFrame, channels: str | list[str] | None, others: list[str | None]
 ) -> list[str]:
     if isinstance(channels, str):
@@ -152,72 +242,68 @@ def _channel_names(
     names = [name for name in frame.columns if name not in others] if channels is None else channels
     if not len(names):
         raise InputError(
-            "no column is left to be a channel; pass channels=[...] with at least 1 column."
+            f"no column is left to be a channel; the table has {show_columns(frame)}. Pass "
+            "channels=[...] with at least 1 column."
         )
     return list(names)
 
 
-def _values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
+def _channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
     try:
-        return numeric_columns(frame[channels])
+        return frame_as_numbers(frame[channels])
     except InputTypeError as error:
         raise InputTypeError(
-            f"{error} If it holds labels, pass label=...; else name the channels: channels=[...]."
+            f"{error} If it holds labels, pass label=...; otherwise name the channels: "
+            "channels=[...]."
         ) from error
 
 
-def refuse_unknown(frame: pd.DataFrame, names: list[str | None]) -> None:
-    """Refuse names that no column has, or more than one."""
-    for name in names:
-        if name is not None and name not in frame.columns:
-            raise InputError(
-                f"there is no column {name!r}; the table has {list(map(str, frame.columns))}."
-            )
-        if name is not None and list(frame.columns).count(name) > 1:
-            raise InputError(f"more than one column is called {name!r}; rename them.")
+# From rows to series
 
 
-def _codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
-    """Return which series each row belongs to, numbered in order of appearance."""
+def _series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
+    """Return the series of each row as a number, in order of appearance, and the ids."""
     if len(series_ids) == 0:
-        raise InputError("the table has 0 rows; at least 1 series with 1 row is required.")
+        raise InputError(NO_ROWS)
     codes, ids = pd.factorize(series_ids)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         raise InputError(
-            f"row {row} has no series ({series_ids.name} is {series_ids.iloc[row]}). Drop the "
-            "row, or fill it."
+            f"row {row} has no series id ({series_ids.name} is {series_ids.iloc[row]}). Drop the "
+            "row, or fill in its id."
         )
     return codes.astype(np.int64), pd.Index(ids, name=series_ids.name)
 
 
-def _arrays(
+def _split_by_series(
     values: NDArray[Any], codes: Ints, steps: Ints, ids: pd.Index[Any]
 ) -> list[NDArray[Any]]:
-    """Return one (n_timesteps, n_channels) array for each series, NaN where no row lies."""
+    """Return one (n_timesteps, n_channels) array per series, with NaN at steps without a row."""
     lengths = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(lengths, codes, steps + 1)
-    refuse_sparse(lengths, len(values), ids)
+    check_density(lengths, len(values), ids)
     ends = np.cumsum(lengths)
-    places = (ends - lengths)[codes] + steps
-    dense = _placed(values, places, int(ends[-1]))
-    return np.split(dense, ends[:-1])
+    positions = (ends - lengths)[codes] + steps
+    return np.split(_scatter(values, positions, int(ends[-1])), ends[:-1])
 
 
-def _placed(values: NDArray[Any], places: Ints, n_places: int) -> NDArray[Any]:
-    """Return rows in their places: NaN where there is none, the mean where there are several."""
-    counts = np.bincount(places, minlength=n_places)
-    if counts.max() == 1:
-        dtype = np.result_type(values, np.float32) if counts.min() == 0 else values.dtype
-        dense = np.full((n_places, values.shape[1]), np.nan if counts.min() == 0 else 0, dtype)
-        dense[places] = values
-        return dense
-    means = pd.DataFrame(values).groupby(places).mean()
-    return means.reindex(range(n_places)).to_numpy()
+def _scatter(values: NDArray[Any], positions: Ints, n_positions: int) -> NDArray[Any]:
+    """Move rows to their positions: NaN where there is no row, the mean where there are several."""
+    counts = np.bincount(positions, minlength=n_positions)
+    if counts.max() > 1:
+        means = pd.DataFrame(values).groupby(positions).mean()
+        return means.reindex(range(n_positions)).to_numpy()
+    if counts.min() == 1:
+        dense = np.empty((n_positions, values.shape[1]), values.dtype)
+    else:
+        dtype = np.result_type(values, np.float32)
+        dense = np.full((n_positions, values.shape[1]), np.nan, dtype)
+    dense[positions] = values
+    return dense
 
 
-def _labels(labels: pd.Series[Any], codes: Ints, ids: pd.Index[Any]) -> pd.Series[Any]:
-    """Return one label for each series, refusing series that have several."""
+def _series_labels(labels: pd.Series[Any], codes: Ints, ids: pd.Index[Any]) -> pd.Series[Any]:
+    """Return the label of each series, after checking that all its rows have the same one."""
     first_rows = np.unique(codes, return_index=True)[1]
     label_codes = pd.factorize(labels)[0]
     differs = label_codes != label_codes[first_rows][codes]
@@ -225,7 +311,12 @@ def _labels(labels: pd.Series[Any], codes: Ints, ids: pd.Index[Any]) -> pd.Serie
         row = int(np.argmax(differs))
         first = labels.iloc[first_rows[codes[row]]]
         raise InputError(
-            f"series {ids[codes[row]]} has the labels {first} and {labels.iloc[row]} in "
-            f"column {labels.name!r}; a series has one label. Split the series, or pass label=None."
+            f"series {ids[codes[row]]} has the labels {first} and {labels.iloc[row]} (row {row}) "
+            f"in column {labels.name!r}; a series has one label. Split the series, or pass "
+            "label=None."
         )
     return labels.iloc[first_rows].set_axis(ids)
+
+
+refuse_unknown = check_columns
+"""The former name, until every caller uses the new one."""

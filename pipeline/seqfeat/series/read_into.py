@@ -1,9 +1,10 @@
-"""`read_into`: a table larger than memory as one array on disk, which `fit` reads in pieces."""
+"""`read_into`: a table larger than memory as an array on disk, which `fit` reads in chunks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
 from seqfeat.runtime.atomic_files import replacing
-from seqfeat.series.arrays import as_items, from_items
+from seqfeat.series.arrays import as_list, from_list
 from seqfeat.series.files import read
 from seqfeat.series.long import LabelledSeries
-from seqfeat.series.numbers import numeric_columns
+from seqfeat.series.numbers import frame_as_numbers
 from seqfeat.series.streaming import read_batches
 from seqfeat.series.time_grid import Step
 
@@ -36,45 +37,48 @@ def read_into(
     step: Step = "auto",
     batch_bytes: int | None = None,
 ) -> LabelledSeries:
-    r"""Write the series of a table into an array on disk, a part at a time.
+    r"""Convert a table to an array on disk, batch by batch.
 
-    For tables larger than memory, such as folders of Parquet: each epoch of a training
-    reads all series, in another order, which an array gives quickly and a table does not.
+    For tables larger than memory, such as folders of Parquet files. Training reads
+    all series once per epoch, in random order, which is fast for an array and slow
+    for a table.
 
     Parameters
     ----------
     path : str or Path
         The table, as in `read`.
     target : str or Path
-        A new ``.npy`` file, whole or not there at all. It takes 8 bytes for each value, 4
-        where the table has float32.
+        The ``.npy`` file to write. It appears only when it is complete, and takes
+        8 bytes per value, or 4 if the table has float32.
     label, series_id, time, channels, step, batch_bytes
         As in `read_batches`.
 
     Returns
     -------
     X : memmap of shape (n_samples, n_timesteps, n_channels)
-        The array, read-only; of a table with a row for each series (n_samples,
-        n_timesteps). Shorter series end in NaN: pass ``missing="mask"`` to the estimator.
+        The array, read-only; of shape (n_samples, n_timesteps) for a wide table.
+        Shorter series are padded with NaN: pass ``missing="mask"`` to the
+        estimator.
     y : Series, ndarray or None
-        The labels, in memory, as `read` returns them; the ids, if any, are the index.
+        The labels, in memory, as `read` returns them; the index holds the ids, if
+        any.
 
     Raises
     ------
     FileNotFoundError, InputError, ImportError
-        As `read_batches`; no file is written then.
+        As `read_batches` does. No file is written in that case.
 
     Warns
     -----
     WholeTableWarning
-        If the rows of a long table are not together, series by series. It is then
-        read whole.
+        If the rows of a long table are not grouped by series. It is then read as a
+        whole.
 
     Notes
     -----
-    The table is read twice, the first time for the number of series and the longest one.
-    To have features with their ids, read the table with `read_batches`, or use the
-    command ``seqfeat embed``.
+    The table is read twice, first to find the number of series and the length of
+    the longest. To get features together with their ids, read the table with
+    `read_batches`, or use the command ``seqfeat embed``.
 
     Examples
     --------
@@ -90,47 +94,48 @@ def read_into(
     (4, 3, 1)
     """
     if Path(target).suffix != ".npy":
-        raise InputError(f"target={os.fspath(target)!r}; an array of series is called *.npy.")
-
-    def batches() -> Iterator[LabelledSeries]:
-        return read_batches(
-            path,
-            label=label,
-            series_id=series_id,
-            time=time,
-            channels=channels,
-            step=step,
-            batch_bytes=batch_bytes,
+        raise InputError(
+            f"target={os.fspath(target)!r}; the target must be a .npy file. Pass a path that ends "
+            "in .npy."
         )
-
-    facts, y = _survey(batches)
+    batches = partial(
+        read_batches,
+        path,
+        label=label,
+        series_id=series_id,
+        time=time,
+        channels=channels,
+        step=step,
+        batch_bytes=batch_bytes,
+    )
+    header, y = _array_header(batches)
     with replacing(target) as new:
-        array = new_file(new, mode="w+", dtype=facts.dtype, shape=facts.shape)
+        array = new_file(new, mode="w+", dtype=header.dtype, shape=header.shape)
         start = 0
         for X, _ in batches():
-            values = _values(X)
+            values = _padded_values(X)
             rows = array[start : start + len(values)]
             rows[:, : values.shape[1]] = values
-            if values.shape[1] < facts.shape[1]:
+            if values.shape[1] < header.shape[1]:
                 rows[:, values.shape[1] :] = np.nan
             start += len(values)
         array.flush()
     return LabelledSeries(read(target).X, y)
 
 
-class _Facts(NamedTuple):
-    """What an array is."""
+class _Header(NamedTuple):
+    """The shape and dtype of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
 
-def _survey(batches: Callable[[], Iterator[LabelledSeries]]) -> tuple[_Facts, Any]:
-    """Return the shape and dtype that hold all parts, and the labels of all."""
+def _array_header(batches: Callable[[], Iterator[LabelledSeries]]) -> tuple[_Header, Any]:
+    """Return the shape and dtype of an array that holds all batches, and the labels of all."""
     shapes, dtypes, labels = set(), set(), []
     n_series = 0
     for X, y in batches():
-        values = _values(X)
+        values = _padded_values(X)
         n_series += len(values)
         shapes.add(values.shape[1:])
         dtypes.add(values.dtype)
@@ -139,20 +144,20 @@ def _survey(batches: Callable[[], Iterator[LabelledSeries]]) -> tuple[_Facts, An
     dtype = np.result_type(*dtypes)
     if len(shapes) > 1 and dtype.kind != "f":
         dtype = np.dtype(np.float64)
-    rest = next(iter(shapes))[1:]
-    return _Facts((n_series, n_timesteps, *rest), dtype), _joined(labels)
+    channel_axis = next(iter(shapes))[1:]
+    return _Header((n_series, n_timesteps, *channel_axis), dtype), _concatenate(labels)
 
 
-def _joined(labels: list[Any]) -> Any:
+def _concatenate(labels: list[Any]) -> Any:
     if isinstance(labels[0], pd.Series):
         return pd.concat(labels)
     return None if labels[0] is None else np.concatenate(labels)
 
 
-def _values(X: Any) -> NDArray[Any]:
-    """Return a part as one array, padded with NaN."""
+def _padded_values(X: Any) -> NDArray[Any]:
+    """Return a batch as one array, padded with NaN."""
     if isinstance(X, pd.DataFrame):
-        return numeric_columns(X)
-    items = as_items(X)
-    values: Any = np.asarray(X) if items is None else from_items(items).values
+        return frame_as_numbers(X)
+    arrays = as_list(X)
+    values: Any = np.asarray(X) if arrays is None else from_list(arrays).values
     return np.asarray(values)

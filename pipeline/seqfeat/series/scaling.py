@@ -1,9 +1,10 @@
 """Masked standardisation, channel by channel, in float64. NumPy only.
 
-Networks want inputs near 1, in float32. Subtracting the mean and dividing by
-the standard deviation happens in float64 before the cast, so that a small
-signal on a large offset survives, and in units of each block's own magnitude,
-so that squares of 1e200 or 1e-200 neither overflow nor vanish.
+A network needs float32 input of about unit scale. The mean is subtracted and the
+result divided by the standard deviation in float64, before the cast, so a small
+signal on a large offset survives. Statistics are computed in units of the largest
+magnitude of each block, so the squares of 1e200 or 1e-200 neither overflow nor
+underflow.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
-from seqfeat.series import Series
+from seqfeat.series.series import Series
 
 __all__ = [
     "ChannelScaling",
@@ -26,25 +27,25 @@ __all__ = [
 ]
 
 LARGEST_SCALED = 1e15
-"""A magnitude whose squares float32 can still add up over any series."""
+"""Largest scaled magnitude; float32 can sum its squares over a series of any length."""
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
-"""Of a constant's deviation, relative to it."""
+"""Largest standard deviation, relative to the mean, that rounding leaves of a constant."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelScaling:
-    """Mean and standard deviation of each channel, over what was observed.
+    """Mean and standard deviation of each channel, over the observed values.
 
     Attributes
     ----------
     count : ndarray of shape (C,)
-        Observed values.
+        Number of observed values.
     mean : ndarray of shape (C,)
-        Their mean; 0 where nothing was observed.
+        Mean of the observed values; 0 if there are none.
     std : ndarray of shape (C,)
-        Their standard deviation, 0 for a constant channel.
+        Standard deviation of the observed values; 0 for a constant channel.
     """
 
     count: Floats
@@ -55,18 +56,18 @@ class ChannelScaling:
     def scale(self) -> Floats:
         """The divisor: the standard deviation, or 1 for a constant channel.
 
-        A spread no larger than what rounding leaves of a constant counts as none.
+        A standard deviation that rounding alone can explain counts as 0.
         """
         rounding = ROUNDING * np.abs(self.mean)
         return np.where(self.std > rounding, self.std, 1.0)
 
     @cached_property
     def mean_and_scale(self) -> Floats:
-        """Both as one array. Shape: (2, C)."""
+        """The mean and the divisor as one array of shape (2, C)."""
         return np.array((self.mean, self.scale))
 
     def merge(self, other: ChannelScaling) -> ChannelScaling:
-        """Return the statistics of both sets together, exactly (Chan et al., 1983)."""
+        """Return the exact statistics of both sets together (Chan et al., 1983)."""
         count = self.count + other.count
         share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)
         shift = other.mean - self.mean
@@ -80,17 +81,31 @@ class ChannelScaling:
         return ChannelScaling(count, self.mean + share * shift, unit * np.sqrt(variance))
 
     def apply(self, series: Series, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return rows of `series` scaled, cut to the longest, 0 where nothing was observed.
+        """Scale rows of `series`; what was not observed becomes 0.
 
-        Shape (B, T, C), float32. Raises `InputError` if a value lies too far from
-        the training data for float32.
+        Parameters
+        ----------
+        series : Series
+            The whole set.
+        rows : slice or ndarray of int
+            The rows to scale.
+
+        Returns
+        -------
+        ndarray of shape (B, T, C), float32
+            T is the length of the longest of the rows.
+
+        Raises
+        ------
+        InputError
+            If a value is too far from the training data for float32.
         """
         return self.apply_observed(series, rows)[0]
 
     def apply_observed(
         self, series: Series, rows: slice | NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-        """Return what `apply` does, and which values were observed; None if all were."""
+        """Scale like `apply`; also return the mask of observed values, or None if all were."""
         n_timesteps = int(series.lengths[rows].max())
         block = series.values[rows, :n_timesteps].astype(np.float64, order="C")
         with np.errstate(over="ignore", under="ignore"):
@@ -100,45 +115,43 @@ class ChannelScaling:
         observed = None if series.is_dense else ~np.isnan(scaled)
         if observed is not None:
             scaled[~observed] = 0.0
-        self._refuse_overflow(scaled, series, rows)
+        self._check_range(scaled, series, rows)
         return scaled, observed
 
     def invert(self, scaled: NDArray[np.float32]) -> Floats:
-        """Return scaled values, shape (B, T, C), in the units of the input."""
+        """Return scaled values of shape (B, T, C) in the units of the input, as float64."""
         return scaled.astype(np.float64) * self.scale + self.mean
 
-    def _refuse_overflow(
+    def _check_range(
         self, scaled: NDArray[np.float32], series: Series, rows: slice | NDArray[np.int64]
     ) -> None:
-        too_large = ~(np.abs(scaled) < LARGEST_SCALED)
-        if not too_large.any():
+        """Check that float32 can hold the scaled values and the sums of their squares."""
+        is_too_large = ~(np.abs(scaled) < LARGEST_SCALED)
+        if not is_too_large.any():
             return
-        row, step, channel = np.argwhere(too_large)[0]
+        row, step, channel = np.argwhere(is_too_large)[0]
         index = int(np.arange(len(series))[rows][row])
         value = series.values[index, step, channel]
         raise InputError(
-            f"series {index} has the value {value:g} at timestep {step}, channel {channel}, too "
-            f"far from the training data (mean {self.mean[channel]:g}, scale "
-            f"{self.scale[channel]:g}) for the network's float32. Check its unit, clip it, or "
-            "fit on data of this range."
+            f"series {index} has the value {value:g} at timestep {step}, channel {channel}, which "
+            f"is too far from the training data (mean {self.mean[channel]:g}, scale "
+            f"{self.scale[channel]:g}) for float32. Check its unit, clip it, or fit on data of "
+            "this range."
         )
 
 
 def identity_scaling(n_channels: int) -> ChannelScaling:
-    """Return the scaling that changes nothing."""
+    """Return a scaling that leaves values unchanged."""
     return ChannelScaling(np.zeros(n_channels), np.zeros(n_channels), np.ones(n_channels))
 
 
 def empty_statistics(n_channels: int) -> ChannelScaling:
-    """Return the statistics of nothing, to merge others into."""
+    """Return the statistics of an empty set, to merge others into."""
     return ChannelScaling(*np.zeros((3, n_channels)))
 
 
 def channel_scaling(series: Series) -> ChannelScaling:
-    """Return the statistics of `series` in one pass over its blocks.
-
-    Memory is bounded by a block, not by the number of series.
-    """
+    """Return the statistics of `series`, computed in one pass with the memory of one block."""
     total = empty_statistics(series.n_channels)
     for rows in series.blocks():
         block = series.values[rows].astype(np.float64, order="C")
@@ -147,7 +160,7 @@ def channel_scaling(series: Series) -> ChannelScaling:
 
 
 def block_statistics(block: Floats) -> ChannelScaling:
-    """Return the statistics of one block, in which NaN was not observed."""
+    """Return the statistics of a block of shape (B, T, C), in which NaN means not observed."""
     observed = ~np.isnan(block)
     count = observed.sum(axis=(0, 1)).astype(np.float64)
     divisor = np.maximum(count, 1)
@@ -155,8 +168,10 @@ def block_statistics(block: Floats) -> ChannelScaling:
     unit = np.where(unit > 0, unit, 1.0)
     block = np.where(observed, block / unit, 0.0)
     mean = block.sum(axis=(0, 1)) / divisor
-    centred = np.where(observed, block - mean, 0.0)
-    # What rounding left in the mean, which matters for a small signal on a large offset.
-    rest = centred.sum(axis=(0, 1)) / divisor
-    variance = (centred**2).sum(axis=(0, 1)) / divisor - rest**2
-    return ChannelScaling(count, (mean + rest) * unit, np.sqrt(np.maximum(variance, 0.0)) * unit)
+    centered = np.where(observed, block - mean, 0.0)
+    # The rounding error of the mean, which matters for a small signal on a large offset.
+    residual = centered.sum(axis=(0, 1)) / divisor
+    variance = (centered**2).sum(axis=(0, 1)) / divisor - residual**2
+    return ChannelScaling(
+        count, (mean + residual) * unit, np.sqrt(np.maximum(variance, 0.0)) * unit
+    )

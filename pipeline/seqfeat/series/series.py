@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from seqfeat.series.lazy_array import LazyArray
 
-__all__ = ["FrameRows", "Series"]
+__all__ = ["FrameRows", "Series", "to_object_array", "to_pandas_series"]
 
 Form = Literal["array", "table", "list", "frame"]
 
 BLOCK_BYTES = 2 * 2**20
-"""Bytes of input looked at together while a large array is checked or scaled."""
+"""Size of a block, as float64, when a large array is checked or scaled block by block."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameRows:
-    """Where each row of a long frame went: to `steps[i]` of the series `codes[i]`."""
+    """The position of each row of a long frame: timestep ``steps[i]`` of series ``codes[i]``."""
 
     index: pd.MultiIndex
     columns: pd.Index[Any]
@@ -38,20 +38,20 @@ class Series:
     Attributes
     ----------
     values : ndarray or LazyArray of shape (N, T, C)
-        The numbers, in the dtype they came in. NaN marks what was not observed:
-        the padding behind a shorter series and missing values inside it.
+        The values, in the dtype of the input. NaN marks what was not observed:
+        the padding after a shorter series, and missing values within a series.
     lengths : ndarray of shape (N,), int64
-        Timesteps of each series, without the padding.
+        Number of timesteps of each series, without padding.
     is_complete : bool
-        Whether every value within every length was observed.
+        Whether every value within the lengths was observed.
     form : {"array", "table", "list", "frame"}
-        What the input was: a 3-D array; a 2-D table (n_samples, n_timesteps) of
-        one channel with, as everywhere in scikit-learn, a fixed number of
-        columns; a list of single series; or a frame with a MultiIndex.
+        The form of the input: a 3D array; a 2D table (n_samples, n_timesteps) of
+        one channel, with a fixed number of columns as everywhere in scikit-learn;
+        a list of single series; or a frame with a MultiIndex.
     ids : Index of length N, or None
-        What the input calls its series, if it names them.
+        The names of the series, if the input has any.
     frame_rows : FrameRows or None
-        For a frame, where its rows went.
+        For a frame, the position of each of its rows in `values`.
     """
 
     values: NDArray[Any] | LazyArray
@@ -66,38 +66,38 @@ class Series:
 
     @property
     def n_timesteps(self) -> int:
-        """Timesteps of the longest series; padding behind all of them does not count."""
+        """Length of the longest series; padding beyond it does not count."""
         return int(self.lengths.max())
 
     @property
     def n_channels(self) -> int:
-        """Channels of every series."""
+        """Number of channels, the same in every series."""
         return int(self.values.shape[2])
 
     @property
     def is_lazy(self) -> bool:
-        """Whether `values` is somewhere else, so that reading in order is quicker."""
+        """Whether `values` is read on demand, in which case sequential access is faster."""
         return isinstance(self.values, LazyArray)
 
     @cached_property
     def is_dense(self) -> bool:
-        """Whether nothing is missing and all series are equally long."""
+        """Whether no value is missing and all series have the same length."""
         return self.is_complete and bool((self.lengths == self.n_timesteps).all())
 
     @property
     def observed(self) -> NDArray[np.bool_] | None:
-        """Which values were observed, as far as the longest series goes, or None when all were."""
+        """Mask of observed values, shape (N, n_timesteps, C), or None if all were observed."""
         return None if self.is_dense else ~np.isnan(self.values[:, : self.n_timesteps])
 
     def take(self, rows: NDArray[np.int64]) -> Series:
-        """Return a copy of the given series, without their names."""
+        """Return a copy of the given series, without their ids."""
         form: Form = "list" if self.form == "frame" else self.form
         return Series(self.values[rows], self.lengths[rows], self.is_complete, form)
 
     def like_input(
         self, values: NDArray[Any]
     ) -> NDArray[Any] | list[NDArray[Any]] | pd.Series[Any] | pd.DataFrame:
-        """Return values of shape (N, T, C) in the form that the input had."""
+        """Return values of shape (N, T, C), such as a reconstruction, in the form of the input."""
         if self.form == "table":
             return values[:, :, 0]
         if self.form == "frame":
@@ -105,24 +105,24 @@ class Series:
             assert rows is not None
             return pd.DataFrame(values[rows.codes, rows.steps], rows.index, rows.columns)
         if self.form == "list":
-            cut = [row[:length] for row, length in zip(values, self.lengths, strict=True)]
-            return cut if self.ids is None else series_of_arrays(cut, self.ids)
+            arrays = [row[:length] for row, length in zip(values, self.lengths, strict=True)]
+            return arrays if self.ids is None else to_pandas_series(arrays, self.ids)
         return values
 
     def blocks(self) -> Iterator[slice]:
-        """Yield slices of rows that together make up the set, `BLOCK_BYTES` of float64 each."""
+        """Yield slices of rows, `BLOCK_BYTES` of float64 each, that together cover all series."""
         size = max(1, BLOCK_BYTES // (8 * self.values.shape[1] * self.n_channels))
         for start in range(0, len(self), size):
             yield slice(start, min(start + size, len(self)))
 
 
-def series_of_arrays(arrays: list[NDArray[Any]], ids: pd.Index[Any]) -> pd.Series[Any]:
-    """Return a pandas Series of one array each, whose index names them."""
-    return pd.Series(array_of_arrays(arrays), index=ids, name="series")
+def to_pandas_series(arrays: list[NDArray[Any]], ids: pd.Index[Any]) -> pd.Series[Any]:
+    """Return a pandas Series that holds one array per element, indexed by `ids`."""
+    return pd.Series(to_object_array(arrays), index=ids, name="series")
 
 
-def array_of_arrays(arrays: list[NDArray[Any]]) -> NDArray[np.object_]:
-    """Return a one-dimensional array whose elements are arrays, also of equal shape."""
+def to_object_array(arrays: list[NDArray[Any]]) -> NDArray[np.object_]:
+    """Return a 1D object array of arrays; NumPy itself would stack arrays of equal shape."""
     elements = np.empty(len(arrays), dtype=object)
     for index, array in enumerate(arrays):
         elements[index] = array

@@ -1,4 +1,4 @@
-"""`read_batches`: series and labels from a file that need not fit into memory."""
+"""`read_batches`: series and labels from a file that may be larger than memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 
 from seqfeat.exceptions import InputError, WholeTableWarning
-from seqfeat.series.files import SERIES, TIME, from_wide, kind_of, named_levels, read, refuse_no_id
-from seqfeat.series.long import LabelledSeries, from_long, refuse_unknown
+from seqfeat.series.files import file_format, from_wide, read
+from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, check_columns, long_layout
 from seqfeat.series.tables import TABLES, Table, open_table
 from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
 
-__all__ = ["even_step", "read_batches", "slices"]
+__all__ = ["even_step", "read_batches", "split_batches"]
 
 BATCH_BYTES = 8 * 2**20
-"""Bytes of values in a batch, about; what is made of them takes several times as much."""
+"""Approximate size of the values in a batch; processing them takes several times as much."""
 
 
 def read_batches(
@@ -34,39 +34,41 @@ def read_batches(
     step: Step = "auto",
     batch_bytes: int | None = None,
 ) -> Iterator[LabelledSeries]:
-    r"""Read series from a file, a batch at a time.
+    r"""Read series from a file in batches.
 
-    The batches, one after the other, are what `read` would return at once, but for
-    ``.npz`` and ``.ts``, which are read whole, memory is that of a batch.
+    Together the batches are what `read` returns. Memory is that of one batch,
+    except for ``.npz`` and ``.ts``, which are read as a whole.
 
     Parameters
     ----------
     path : str or Path
-        The file, in any format that `read` knows.
+        The file, in any format that `read` accepts.
     label, series_id, time, channels, step
-        As in `read`. ``step="auto"`` is the shortest gap of the whole table, for
-        which its times are read before the first batch.
+        As in `read`. ``step="auto"`` is the shortest gap of the whole table, whose
+        time points are read before the first batch.
     batch_bytes : int, default=None
-        About how many bytes of values, 8 each, make a batch; None is 8 MiB. A single
-        series that is longer is a batch of its own.
+        Approximate size of the values in a batch, at 8 bytes per value; None is
+        8 MiB. A longer series makes a batch of its own.
 
     Yields
     ------
     X : DataFrame, Series or ndarray
-        A part of what `read` returns, at least one series.
+        A part of what `read` returns, with at least one series.
     y : Series, ndarray or None
         Its labels.
 
     Raises
     ------
     FileNotFoundError, InputError, ImportError
-        As `read`; what is wrong in a part of a table may come after earlier batches.
+        As `read` does. Errors within a table may be raised after earlier batches
+        have been yielded.
 
     Warns
     -----
     WholeTableWarning
-        If the rows of a long table are not together, series by series. It is then
-        read whole and yielded as one batch, as no part holds a whole series.
+        If the rows of a long table are not grouped by series. Then no part of it is
+        known to hold a whole series, so the table is read as a whole and yielded as
+        one batch.
 
     Examples
     --------
@@ -83,32 +85,35 @@ def read_batches(
     """
     path = Path(path)
     size = BATCH_BYTES if batch_bytes is None else batch_bytes
-    if kind_of(path) not in TABLES:
+    if file_format(path) not in TABLES:
         whole = read(path, label=label, series_id=series_id, time=time, channels=channels)
-        return slices(whole, size)
+        return split_batches(whole, size)
     table = open_table(path)
     frame = table.empty()
     n_rows = max(1, size // (8 * max(1, frame.shape[1])))
-    layout = _long_layout(frame, series_id, time, channels, label, step)
-    if layout is not None:
-        return _long_batches(table, layout, n_rows)
-    return _wide_batches(table, frame, label, series_id, n_rows)
+    layout = long_layout(frame, series_id, time, channels, label, step)
+    if layout is None:
+        return _wide_batches(table, frame, label, series_id, n_rows)
+    _check_layout(layout, frame)
+    return _long_batches(table, layout, n_rows)
 
 
 def even_step(path: str | Path, *, series_id: str | None = None, time: str | None = None) -> Any:
-    """Return the step that ``"auto"`` finds in a long table, a number or a Timedelta, or None.
+    """Return the step, a number or a Timedelta, that ``"auto"`` finds in a long table, or None.
 
-    Reads the ids and times only, in parts.
+    Reads only the ids and the time points, in chunks.
     """
     table = open_table(Path(path))
-    layout = _long_layout(table.empty(), series_id, time, None, None, "auto")
+    frame = table.empty()
+    layout = long_layout(frame, series_id, time, None, None, "auto")
     if layout is None or layout.time is None:
         return None
-    return _survey(table, layout, BATCH_BYTES // 4).shortest_gap
+    _check_layout(layout, frame)
+    return _scan(table, layout, BATCH_BYTES // 4).shortest_gap
 
 
-def slices(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[LabelledSeries]:
-    """Yield parts of series that are in memory, or mapped into it."""
+def split_batches(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[LabelledSeries]:
+    """Yield series that are in memory, or memory-mapped, in batches of about `size` bytes."""
     X, y = labelled
     if X.dtype == object:
         n_bytes = 8 * sum(map(np.size, X)) // len(X)
@@ -120,127 +125,100 @@ def slices(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[Labell
         yield LabelledSeries(X[rows], None if y is None else y[rows])
 
 
-@dataclass(frozen=True)
-class _LongLayout:
-    """The parts that columns play in a long table; `indexed` if an index holds the first two."""
-
-    series_id: str
-    time: str | None
-    channels: str | list[str] | None
-    label: str | None
-    step: Step
-    is_indexed: bool = False
-
-    @property
-    def keys(self) -> list[str]:
-        """The columns that tell series, times and labels."""
-        return [name for name in (self.series_id, self.time, self.label) if name is not None]
-
-    def read(self, frame: pd.DataFrame) -> LabelledSeries:
-        """Return the series of a frame."""
-        return from_long(
-            frame, self.series_id, self.time, self.channels, self.label, step=self.step
-        )
-
-
-def _long_layout(
-    frame: pd.DataFrame,
-    series_id: str | None,
-    time: str | None,
-    channels: str | list[str] | None,
-    label: str | None,
-    step: Step,
-) -> _LongLayout | None:
-    """Return what a long table's columns are, and None of a wide one."""
-    if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
-        return _LongLayout(SERIES, TIME, channels, label, step, is_indexed=True)
-    if time is None and channels is None:
-        return None
-    ids = refuse_no_id(series_id, frame)
-    named = [channels] if isinstance(channels, str) else channels or []
-    refuse_unknown(frame, [ids, time, label, *named])
-    return _LongLayout(ids, time, channels, label, step)
-
-
-def _long_batches(table: Table, layout: _LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
-    survey = _survey(table, layout, n_rows)
-    if survey.scattered is not None:
-        warnings.warn(
-            f"the rows of series {survey.scattered} are not together in {table.path.name}, so that "
-            "the table is read whole into memory. Sort it by series to have it read in parts.",
-            WholeTableWarning,
-            stacklevel=2,
-        )
-        whole = table.read()
-        yield layout.read(named_levels(whole) if layout.is_indexed else whole)
-        return
-    if layout.step == "auto" and survey.shortest_gap is not None:
-        layout = replace(layout, step=EvenStep(survey.shortest_gap))
-    n_read = 0
-    for frame in _whole_series(_parts(table, layout, n_rows, None, survey.dtypes), layout):
-        with _counted_from(n_read):
-            yield layout.read(frame)
-        n_read += len(frame)
+# Wide tables
 
 
 def _wide_batches(
     table: Table, empty: pd.DataFrame, label: str | None, series_id: str | None, n_rows: int
 ) -> Iterator[LabelledSeries]:
-    refuse_unknown(empty, [label, series_id])
+    check_columns(empty, [label, series_id])
     keys = [name for name in (label, series_id) if name is not None]
-    dtypes = _dtypes(table.parts(n_rows, keys)) if keys else {}
+    dtypes = _common_dtypes(table.chunks(n_rows, keys)) if keys else {}
     seen: set[Any] = set()
     n_read = 0
-    for frame in table.parts(n_rows, None, dtypes):
+    for frame in table.chunks(n_rows, None, dtypes):
         if isinstance(frame.index, pd.RangeIndex):
             frame.index = pd.RangeIndex(n_read, n_read + len(frame))
-        with _counted_from(n_read):
+        with _errors_after(n_read):
             if series_id is not None:
-                _refuse_repeated(frame[series_id], seen)
+                _check_unseen(frame[series_id], seen)
             yield from_wide(frame, label, series_id)
         n_read += len(frame)
     if n_read == 0:
         raise InputError(f"{table.path} has no rows; at least 1 series is required.")
 
 
-def _refuse_repeated(ids: pd.Series[Any], seen: set[Any]) -> None:
-    """Refuse an id that an earlier part has; `from_wide` looks within a part."""
-    again = ids[ids.isin(seen)]
-    if len(again):
+def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
+    """Check that no id occurs in an earlier chunk; `from_wide` checks within a chunk."""
+    is_repeated = ids.isin(seen).to_numpy()
+    if is_repeated.any():
+        row = int(np.argmax(is_repeated))
         raise InputError(
-            f"series_id={ids.name!r}: {again.iloc[0]} occurs more than once. For a long table, one "
-            "row for each series and time, pass time=... as well; else ids have to differ."
+            f"series_id={ids.name!r}: {ids.iloc[row]} occurs more than once, again in row {row}; "
+            "the ids of a wide table must be unique. For a long table, with one row per series and "
+            "timestep, pass time=... as well."
         )
     seen.update(ids)
 
 
-@contextmanager
-def _counted_from(row: int) -> Iterator[None]:
-    """Say in errors where the part begins whose rows and series they count."""
-    try:
-        yield
-    except InputError as error:
-        if row == 0:
-            raise
-        raise type(error)(f"in the part of the table after its first {row} rows: {error}") from None
+# Long tables
+
+
+def _check_layout(layout: LongLayout, frame: pd.DataFrame) -> None:
+    """Check that a table has the columns of its layout, before anything is read."""
+    if not layout.is_indexed:
+        channels = [layout.channels] if isinstance(layout.channels, str) else layout.channels
+        check_columns(frame, [layout.series_id, layout.time, layout.label, *(channels or [])])
+
+
+def _long_batches(table: Table, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
+    keys = _scan(table, layout, n_rows)
+    if keys.scattered_id is not None:
+        warnings.warn(
+            f"the rows of series {keys.scattered_id} are not together in {table.path.name}, so the "
+            "whole table is read into memory. Sort it by series to read it in batches.",
+            WholeTableWarning,
+            stacklevel=2,
+        )
+        yield layout.convert(layout.flatten(table.read()))
+        return
+    if layout.step == "auto" and keys.shortest_gap is not None:
+        layout = replace(layout, step=EvenStep(keys.shortest_gap))
+    n_read = 0
+    for frame in _regroup(_flat_chunks(table, layout, n_rows, None, keys.dtypes), layout):
+        with _errors_after(n_read):
+            yield layout.convert(frame)
+        n_read += len(frame)
 
 
 @dataclass
-class _Survey:
-    """What has to be known of a long table before its first batch."""
+class _KeyScan:
+    """What must be known about the ids and time points of a long table before its first batch.
+
+    Attributes
+    ----------
+    dtypes : dict
+        The dtypes of key columns whose chunks would be read with different ones.
+    shortest_gap : number, Timedelta or None
+        The step that ``"auto"`` stands for.
+    scattered_id : object or None
+        A series whose rows are not contiguous.
+    seen : set
+        The ids so far.
+    """
 
     dtypes: dict[str, Any] = field(default_factory=dict)
     shortest_gap: Any = None
-    scattered: Any = None
+    scattered_id: Any = None
     seen: set[Any] = field(default_factory=set)
 
-    def add(self, frame: pd.DataFrame, layout: _LongLayout) -> None:
-        """Look at a part that begins and ends with a series."""
+    def update(self, frame: pd.DataFrame, layout: LongLayout) -> None:
+        """Add the keys of a chunk that holds whole series."""
         ids = frame[layout.series_id]
         runs = ids[ids.ne(ids.shift())]
-        again = runs[runs.duplicated() | runs.isin(self.seen)]
-        if len(again):
-            self.scattered = again.iloc[0]
+        repeated = runs[runs.duplicated() | runs.isin(self.seen)]
+        if len(repeated):
+            self.scattered_id = repeated.iloc[0]
         self.seen.update(runs)
         if layout.time is None:
             return
@@ -249,68 +227,87 @@ class _Survey:
             self.shortest_gap = gap if self.shortest_gap is None else min(self.shortest_gap, gap)
 
 
-def _survey(table: Table, layout: _LongLayout, n_rows: int) -> _Survey:
-    """Read the ids, times and labels of a long table in parts."""
-    survey = _Survey(_dtypes(_parts(table, layout, n_rows, layout.keys)))
+def _scan(table: Table, layout: LongLayout, n_rows: int) -> _KeyScan:
+    """Read the ids, time points and labels of a long table in chunks."""
+    scan = _KeyScan(_common_dtypes(_flat_chunks(table, layout, n_rows, layout.keys)))
     n_read = 0
-    for frame in _whole_series(_parts(table, layout, n_rows, layout.keys, survey.dtypes), layout):
-        missing = frame[layout.series_id].isna().to_numpy()
-        if missing.any():
+    for frame in _regroup(_flat_chunks(table, layout, n_rows, layout.keys, scan.dtypes), layout):
+        is_missing = frame[layout.series_id].isna().to_numpy()
+        if is_missing.any():
             raise InputError(
-                f"row {n_read + int(np.argmax(missing))} has no series ({layout.series_id} is "
-                "missing). Drop the row, or fill it."
+                f"row {n_read + int(np.argmax(is_missing))} has no series id ({layout.series_id} "
+                "is missing). Drop the row, or fill in its id."
             )
-        with _counted_from(n_read):
-            survey.add(frame, layout)
+        with _errors_after(n_read):
+            scan.update(frame, layout)
         n_read += len(frame)
-        if survey.scattered is not None:
+        if scan.scattered_id is not None:
             break
     if n_read == 0:
-        raise InputError("the table has 0 rows; at least 1 series with 1 row is required.")
-    return survey
+        raise InputError(NO_ROWS)
+    return scan
 
 
-def _dtypes(parts: Iterable[pd.DataFrame]) -> dict[str, Any]:
-    """Return the types of columns whose parts would be read differently: as text beside numbers.
-
-    Otherwise an id would be 1 in one part of a CSV file and "1" in another.
-    """
-    found: dict[str, set[Any]] = {}
-    for part in parts:
-        for name, dtype in part.dtypes.items():
-            found.setdefault(str(name), set()).add(dtype)
-    return {
-        name: np.float64 if all(pd.api.types.is_numeric_dtype(one) for one in several) else str
-        for name, several in found.items()
-        if len(several) > 1
-    }
-
-
-def _parts(
+def _flat_chunks(
     table: Table,
-    layout: _LongLayout,
+    layout: LongLayout,
     n_rows: int,
     columns: list[str] | None,
     dtypes: dict[str, Any] | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Yield parts of a long table, whatever holds its series and times."""
+    """Yield a long table in chunks, with series and time as columns."""
     if layout.is_indexed:
-        return map(named_levels, table.parts(n_rows))
-    return table.parts(n_rows, columns, dtypes)
+        return map(layout.flatten, table.chunks(n_rows))
+    return table.chunks(n_rows, columns, dtypes)
 
 
-def _whole_series(parts: Iterable[pd.DataFrame], layout: _LongLayout) -> Iterator[pd.DataFrame]:
-    """Yield the parts anew, so that each ends where a series does."""
+def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.DataFrame]:
+    """Move the chunk boundaries to where one series ends and the next begins."""
     held: list[pd.DataFrame] = []
-    for part in parts:
-        ids = part[layout.series_id]
-        last = held[-1][layout.series_id].iloc[-1] if held else ids.iloc[0]
-        if (ids == last).all():
-            held.append(part)
+    for chunk in chunks:
+        ids = chunk[layout.series_id]
+        current = held[-1][layout.series_id].iloc[-1] if held else ids.iloc[0]
+        if (ids == current).all():
+            held.append(chunk)
             continue
-        others = np.flatnonzero((ids != ids.iloc[-1]).to_numpy())
-        border = int(others[-1]) + 1 if len(others) else 0
-        yield pd.concat([*held, part.iloc[:border]], ignore_index=True)
-        held = [part.iloc[border:]]
+        other_rows = np.flatnonzero((ids != ids.iloc[-1]).to_numpy())
+        boundary = int(other_rows[-1]) + 1 if len(other_rows) else 0
+        yield pd.concat([*held, chunk.iloc[:boundary]], ignore_index=True)
+        held = [chunk.iloc[boundary:]]
     if held:
         yield pd.concat(held, ignore_index=True)
+
+
+# Both kinds of tables
+
+
+def _common_dtypes(chunks: Iterable[pd.DataFrame]) -> dict[str, Any]:
+    """Return a common dtype for each column whose chunks have different ones, such as int and str.
+
+    Otherwise an id of a CSV file could be 1 in one chunk and "1" in another.
+    """
+    found: dict[str, set[Any]] = {}
+    for chunk in chunks:
+        for name, dtype in chunk.dtypes.items():
+            found.setdefault(str(name), set()).add(dtype)
+    return {
+        name: np.float64 if all(pd.api.types.is_numeric_dtype(one) for one in dtypes) else str
+        for name, dtypes in found.items()
+        if len(dtypes) > 1
+    }
+
+
+@contextmanager
+def _errors_after(n_rows: int) -> Iterator[None]:
+    """Say in errors after which row of the table the rows and series are counted."""
+    try:
+        yield
+    except InputError as error:
+        if n_rows == 0:
+            raise
+        message = f"in the part of the table after its first {n_rows} rows: {error}"
+        raise type(error)(message) from None
+
+
+slices = split_batches
+"""The former name, until every caller uses the new one."""

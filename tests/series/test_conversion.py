@@ -1,0 +1,298 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from tests.series.inputs import (
+    NAN,
+    as_object_array,
+    error_of,
+    padded,
+    random_values,
+    unequal_series,
+)
+
+from seqfeat.exceptions import InputTypeError
+from seqfeat.series import as_series, conversion
+from seqfeat.series import series as series_module
+
+
+def assert_holds(series, items, form):
+    """Check the form, and that each series has the values and the length of its item."""
+    assert series.form == form
+    assert len(series) == len(items)
+    assert series.lengths.dtype == np.int64
+    np.testing.assert_array_equal(series.lengths, [len(item) for item in items])
+    np.testing.assert_array_equal(series.values, padded(items))
+
+
+# Forms of the input
+
+
+def test_a_3d_array_is_viewed():
+    X = random_values(3, 4, 2)
+    series = as_series(X)
+    assert_holds(series, X, "array")
+    assert np.shares_memory(series.values, X)
+
+
+def test_a_table_has_one_channel_and_is_viewed():
+    X = random_values(3, 4)
+    series = as_series(X)
+    assert_holds(series, X[:, :, None], "table")
+    assert np.shares_memory(series.values, X)
+
+
+def test_a_plain_array_is_not_taken_for_anything_else(monkeypatch):
+    for name in ("is_lazy", "as_list", "frame_as_numbers", "from_multi_index"):
+        monkeypatch.delattr(conversion, name)
+    assert as_series(random_values(3, 4, 2)).form == "array"
+
+
+@pytest.mark.parametrize("collect", [list, tuple, as_object_array, pd.Series])
+def test_a_collection_of_unequal_series_is_a_list(collect):
+    items = unequal_series()
+    assert_holds(as_series(collect(items)), items, "list")
+    flat = as_series(collect([item[:, 0] for item in items]))
+    assert_holds(flat, [item[:, :1] for item in items], "list")
+
+
+def test_regular_nested_lists_are_a_table_or_an_array():
+    table, array = random_values(3, 4), random_values(3, 4, 2)
+    assert_holds(as_series(table.tolist()), table[:, :, None], "table")
+    assert_holds(as_series(array.tolist()), array, "array")
+
+
+def test_ragged_nested_lists_are_a_list():
+    items = unequal_series()
+    assert_holds(as_series([item.tolist() for item in items]), items, "list")
+    flat = as_series([[1, 2, 3], (4, 5)])
+    assert_holds(flat, [[[1], [2], [3]], [[4], [5]]], "list")
+
+
+def test_a_list_of_frames_and_of_pandas_series_is_a_list():
+    items = unequal_series()
+    assert_holds(as_series([pd.DataFrame(item) for item in items]), items, "list")
+    columns = [pd.Series(item[:, 0]) for item in items]
+    assert_holds(as_series(columns), [item[:, :1] for item in items], "list")
+
+
+def test_a_frame_is_a_table_and_keeps_its_ids():
+    X = pd.DataFrame(random_values(3, 4), index=["c", "a", "b"])
+    series = as_series(X)
+    assert_holds(series, X.to_numpy()[:, :, None], "table")
+    assert series.ids.tolist() == ["c", "a", "b"]
+    assert_holds(as_series(pl.from_pandas(X)), X.to_numpy()[:, :, None], "table")
+
+
+def test_an_object_array_of_numbers_is_a_table():
+    X = np.array([[1, 2.5], [np.float32(3), True]], dtype=object)
+    assert_holds(as_series(X), np.array([[1, 2.5], [3, 1]])[:, :, None], "table")
+
+
+def test_missing_values_of_pandas_are_nan():
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, None]}, dtype="Int64")
+    assert_holds(as_series(frame, missing="mask"), [[[1.0], [3.0]], [[2.0]]], "table")
+    assert "series 1 has NaN at timestep 1" in error_of(as_series, frame)
+
+
+def test_what_does_not_hold_numbers_is_an_error_of_type():
+    for X in (np.array([["1"]]), [["1", "2"], ["3"]], pd.DataFrame({"a": ["x"]}), {"a": [1.0]}):
+        error_of(as_series, X, error=InputTypeError)
+
+
+@pytest.mark.parametrize("X", [[], (), np.empty((0, 4, 2))])
+def test_no_series_at_all_is_an_error(X):
+    assert "0 sample(s)" in error_of(as_series, X)
+
+
+# No copy and no write
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [np.asfortranarray, lambda X: X[::-1, ::-1], lambda X: X[:, ::2], lambda X: X[..., :1]],
+)
+def test_any_memory_layout_is_viewed(layout):
+    X = layout(random_values(4, 6, 3))
+    series = as_series(X)
+    assert np.shares_memory(series.values, X)
+    assert_holds(series, X, "array")
+
+
+def test_a_memory_mapped_array_is_viewed(tmp_path):
+    np.save(tmp_path / "X.npy", random_values(3, 4, 2).astype(np.float32))
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    series = as_series(X)
+    assert np.shares_memory(series.values, X)
+    assert not series.values.flags.writeable
+    np.testing.assert_array_equal(series.values, X)
+
+
+def test_masking_neither_copies_nor_writes():
+    X = random_values(3, 4, 2)
+    X[1, 2:] = NAN
+    X[2, 0, 1] = NAN
+    before = X.copy()
+    X.flags.writeable = False
+    series = as_series(X, missing="mask")
+    assert np.shares_memory(series.values, X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_the_items_of_a_list_are_not_written_to():
+    items = [np.array([1.0, NAN, NAN]), np.array([NAN, 2.0, 3.0, 4.0])]
+    before = [item.copy() for item in items]
+    for item in items:
+        item.flags.writeable = False
+    as_series(items, missing="mask")
+    for item, copy in zip(items, before, strict=True):
+        np.testing.assert_array_equal(item, copy)
+
+
+# Missing values
+
+
+@pytest.mark.parametrize("form", ["array", "table", "list"])
+def test_nan_at_the_end_shortens_a_series(form):
+    items = unequal_series() if form != "table" else [item[:, 0] for item in unequal_series()]
+    if form == "list":
+        X = [np.concatenate([item, np.full((2, 2), NAN)]) for item in items]
+    else:
+        X = padded(items).squeeze()
+    series = as_series(X, missing="mask")
+    assert series.form == form
+    np.testing.assert_array_equal(series.lengths, [4, 2, 5])
+    assert series.is_complete
+    assert not series.is_dense
+
+
+def test_a_series_ends_with_its_last_observed_channel():
+    X = random_values(2, 5, 3)
+    X[0, 2:, 0] = NAN
+    X[0, 3:, 1:] = NAN
+    series = as_series(X, missing="mask")
+    np.testing.assert_array_equal(series.lengths, [3, 5])
+    assert not series.is_complete
+    np.testing.assert_array_equal(series.observed, ~np.isnan(X))
+
+
+def test_nan_at_the_start_and_within_a_series_is_a_missing_value():
+    X = random_values(2, 5, 1)
+    X[0, 0] = X[1, 2] = NAN
+    series = as_series(X, missing="mask")
+    np.testing.assert_array_equal(series.lengths, [5, 5])
+    assert not series.is_complete
+    np.testing.assert_array_equal(series.observed, ~np.isnan(X))
+
+
+def test_a_channel_may_be_missing_altogether():
+    X = random_values(2, 3, 2)
+    X[:, :, 1] = NAN
+    series = as_series(X, missing="mask")
+    np.testing.assert_array_equal(series.lengths, [3, 3])
+    np.testing.assert_array_equal(series.observed[:, :, 1], False)
+
+
+def test_one_observed_value_is_enough():
+    X = np.full((1, 4, 2), NAN)
+    X[0, 2, 1] = 1.0
+    np.testing.assert_array_equal(as_series(X, missing="mask").lengths, [3])
+
+
+def test_without_nan_a_mask_changes_nothing():
+    series = as_series(random_values(2, 3, 1), missing="mask")
+    assert series.is_dense
+    assert series.observed is None
+
+
+def test_lists_of_unequal_length_need_no_mask():
+    series = as_series(unequal_series(), missing="error")
+    assert series.is_complete
+    assert not series.is_dense
+    np.testing.assert_array_equal(series.observed, ~np.isnan(padded(unequal_series())))
+
+
+@pytest.mark.parametrize("rows_per_block", [1, 2, 3, 100])
+def test_the_block_size_does_not_change_the_result(monkeypatch, rows_per_block):
+    X = random_values(7, 5, 2)
+    X[np.random.default_rng(3).random(X.shape) < 0.4] = NAN
+    X[:, 0, 0] = 1.0
+    ends = [np.flatnonzero(~np.isnan(row).all(axis=1))[-1] + 1 for row in X]
+    monkeypatch.setattr(series_module, "BLOCK_BYTES", rows_per_block * 5 * 2 * 8)
+    series = as_series(X, missing="mask")
+    np.testing.assert_array_equal(series.lengths, ends)
+    has_gaps = any(np.isnan(row[:end]).any() for row, end in zip(X, ends, strict=True))
+    assert series.is_complete != has_gaps
+
+
+def test_a_missing_value_in_an_early_block_is_not_forgotten(monkeypatch):
+    monkeypatch.setattr(series_module, "BLOCK_BYTES", 1)
+    X = random_values(3, 4, 1)
+    X[0, 1] = NAN
+    X[2, 3] = NAN
+    series = as_series(X, missing="mask")
+    assert not series.is_complete
+    np.testing.assert_array_equal(series.lengths, [4, 4, 3])
+
+
+def test_an_unknown_value_of_missing_lists_the_known_ones():
+    message = error_of(as_series, random_values(2, 3), missing="drop")
+    assert message == "missing='drop'; pass 'error' or 'mask'."
+
+
+# Infinity and NaN
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("missing", ["error", "mask"])
+def test_infinity_is_named_with_its_position_and_the_way_out(value, missing):
+    X = random_values(3, 4, 2)
+    X[1, 2, 1] = value
+    message = error_of(as_series, X, missing=missing)
+    assert message.startswith("Input X contains infinity")
+    assert f"series 1 has {value} at timestep 2, channel 1" in message
+    assert "missing='mask'" in message
+
+
+def test_infinity_after_nan_is_found():
+    assert "infinity" in error_of(as_series, [[1.0, NAN, np.inf]], missing="mask")
+
+
+def test_nan_is_named_with_its_position_and_the_way_out():
+    X = random_values(3, 4, 2)
+    X[2, 1, 0] = NAN
+    message = error_of(as_series, X)
+    assert message.startswith("Input X contains NaN")
+    assert "series 2 has NaN at timestep 1, channel 0" in message
+    assert "missing='mask'" in message
+
+
+def test_positions_are_those_of_the_input_in_lists():
+    infinite = [np.ones(2), np.array([1.0, np.inf, 2.0])]
+    assert "series 1 has inf at timestep 1, channel 0" in error_of(as_series, infinite)
+    # The padding of series 0 comes first, and is not NaN of the input.
+    missing = [np.ones(2), np.array([1.0, 1.0, NAN, 1.0])]
+    assert "series 1 has NaN at timestep 2" in error_of(as_series, missing)
+
+
+@pytest.mark.parametrize("collect", [np.stack, list])
+def test_a_series_of_nothing_but_nan_is_named(collect):
+    message = error_of(as_series, collect([np.ones(3), np.full(3, NAN)]), missing="mask")
+    assert message.startswith("series 1 contains nothing but NaN")
+    assert "Drop it" in message
+
+
+def test_errors_in_later_blocks_name_the_series(monkeypatch):
+    monkeypatch.setattr(series_module, "BLOCK_BYTES", 2 * 4 * 8)
+    X = random_values(7, 4)
+    X[5, 1] = NAN
+    assert "series 5 has NaN at timestep 1" in error_of(as_series, X)
+    X[5, 1] = np.inf
+    assert "series 5 has inf at timestep 1" in error_of(as_series, X)
+    X[5] = NAN
+    assert "series 5 contains nothing but NaN" in error_of(as_series, X, missing="mask")
+
+
+def test_large_finite_values_whose_sum_overflows_are_accepted():
+    X = np.full((2, 3, 1), 1.7e308)
+    assert as_series(X).is_dense

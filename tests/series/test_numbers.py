@@ -1,0 +1,143 @@
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from tests.series.inputs import NAN, as_object_array, error_of, random_values
+
+from seqfeat.exceptions import InputTypeError
+from seqfeat.series.numbers import as_numbers, frame_as_numbers
+
+# Arrays
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int64", "uint16", "bool"])
+def test_an_array_keeps_its_dtype_and_is_not_copied(dtype):
+    X = (random_values(3, 4) > 0).astype(dtype)
+    array = as_numbers(X)
+    assert array.dtype == dtype
+    assert np.shares_memory(array, X)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("float16", "float32"), ("longdouble", "float64")])
+def test_half_and_extended_precision_are_converted(dtype, expected):
+    X = random_values(3, 4).astype(dtype)
+    array = as_numbers(X)
+    assert array.dtype == expected
+    np.testing.assert_array_equal(array, X)
+
+
+def test_an_object_array_of_numbers_becomes_float64():
+    array = as_numbers(np.array([[1, 2.5], [np.float32(3), True], [None, pd.NA]], dtype=object))
+    assert array.dtype == np.float64
+    np.testing.assert_array_equal(array, [[1, 2.5], [3, 1], [NAN, NAN]])
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        random_values(2, 3) + 1j,
+        [[1, 2], [3, 4j]],
+        np.array([[1, 2], [3, 4j]], dtype=object),
+    ],
+)
+def test_complex_numbers_are_rejected(X):
+    message = error_of(as_numbers, X)
+    assert message.startswith("Complex data not supported: X ")
+    assert "as separate channels" in message
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csc_array", "coo_array"])
+def test_sparse_matrices_are_rejected(kind):
+    X = getattr(scipy.sparse, kind)(np.eye(3))
+    assert "X.toarray()" in error_of(as_numbers, X, error=InputTypeError)
+
+
+def test_masked_arrays_are_rejected_with_a_conversion_that_works():
+    X = np.ma.masked_array([[1, 2, 3], [4, 5, 6]], mask=[[0, 0, 1], [0, 0, 0]])
+    message = error_of(as_numbers, X, error=InputTypeError)
+    assert "X.astype(float).filled(np.nan) with missing='mask'" in message
+    np.testing.assert_array_equal(
+        as_numbers(X.astype(float).filled(np.nan)), [[1, 2, NAN], [4, 5, 6]]
+    )
+
+
+def test_ragged_lists_are_rejected():
+    message = error_of(as_numbers, [[1], [2, 3]])
+    assert message.startswith("X is not a regular array")
+    assert "a list of (n_timesteps, n_channels) arrays" in message
+
+
+@pytest.mark.parametrize(
+    ("X", "says"),
+    [
+        (np.array([["1", "2"]]), "X has dtype <U1"),
+        ([["a", "b"], ["c", "d"]], "X has dtype <U1"),
+        (np.array([[b"1", b"2"]]), "X has dtype |S1"),
+        ("1.0 2.0", "X has dtype <U7"),
+        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "X has dtype datetime64"),
+        (np.array([[1]], dtype="timedelta64[s]"), "X has dtype timedelta64"),
+        (np.zeros((2, 3), dtype=[("a", float)]), "X has dtype [('a'"),
+        (np.array([[1.0, "2"]], dtype=object), "X holds the text '2' at index (0, 1)"),
+        (np.array([[{}, 1.0]], dtype=object), "X holds a value of type dict at index (0, 0)"),
+        (np.array([[1.0, int]], dtype=object), "type type at index (0, 1), which is not a number"),
+        ({"a": [1.0]}, "X is a value of type dict"),
+        (object(), "X is a value of type object"),
+    ],
+)
+def test_what_is_not_a_number_is_named_and_never_cast(X, says):
+    message = error_of(as_numbers, X, error=InputTypeError)
+    assert message.startswith(says) or says in message
+    assert "onvert it" in message
+
+
+def test_series_among_the_elements_are_rejected():
+    message = error_of(as_numbers, as_object_array([1.0, np.ones(3)]))
+    assert message.startswith(
+        "X holds a value of type ndarray at index (1,), which is not a number"
+    )
+    assert "Pass a list with one (n_timesteps, n_channels) array per series" in message
+
+
+# Frames
+
+
+def test_columns_of_several_dtypes_are_converted_to_a_common_one():
+    frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False], "d": [1, None]})
+    frame["d"] = frame["d"].astype(object)
+    np.testing.assert_array_equal(frame_as_numbers(frame), [[1, 0.5, 1, 1], [2, 1.5, 0, NAN]])
+
+
+def test_a_frame_of_one_dtype_is_not_copied():
+    X = random_values(3, 4).astype(np.float32)
+    array = frame_as_numbers(pd.DataFrame(X, copy=False))
+    assert array.dtype == np.float32
+    assert np.shares_memory(array, X)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64"])
+def test_missing_values_of_nullable_columns_become_nan(dtype):
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, None]}, dtype=dtype)
+    array = frame_as_numbers(frame)
+    assert array.dtype == np.float64
+    np.testing.assert_array_equal(array, [[1, 3], [2, NAN]])
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (["x", "y"], "column 'b' has dtype str; series hold real numbers. Drop the column"),
+        (pd.to_datetime(["2024-01-01"] * 2), "column 'b' has dtype datetime64"),
+        (pd.Series([1.0, "x"], dtype=object), "column 'b' holds the text 'x' in row 1"),
+        (pd.Series([{}, 1.0], dtype=object), "column 'b' holds a value of type dict in row 0"),
+    ],
+)
+def test_columns_that_do_not_hold_numbers_are_named(column, says):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": column})
+    assert error_of(frame_as_numbers, frame, error=InputTypeError).startswith(says)
+
+
+def test_nested_frames_are_named_with_the_conversion_by_sktime():
+    nested = pd.DataFrame({"a": [pd.Series([1.0, 2.0])]})
+    message = error_of(frame_as_numbers, nested)
+    assert message.startswith("column 'a' holds a value of type Series in row 0")
+    assert "sktime.datatypes.convert_to(X, 'pd-multiindex')" in message
