@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from tests.report.pages import unpack
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.report.drawn_series import draw_series, sample_rows, size_limits, thin
 from seqfeat.series import as_series
-from tests.report.pages import unpack
 
 
 def test_samples_are_stratified_include_the_anomalies_and_are_reproducible():
@@ -58,7 +58,7 @@ def test_long_series_are_drawn_by_the_minimum_and_maximum_of_intervals():
 
 
 def test_short_series_are_drawn_whole_with_their_gaps(monkeypatch):
-    # One at a time, which is otherwise seen with large sets alone.
+    # In chunks of one series; otherwise, only large data sets take several chunks.
     monkeypatch.setattr("seqfeat.report.drawn_series.RECONSTRUCTED_VALUES", 1)
     X = [np.sin(np.arange(n) / 2) for n in (12, 5, 1, 9)]
     X[0][4:6] = np.nan

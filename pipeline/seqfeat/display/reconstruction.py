@@ -38,8 +38,8 @@ class ReconstructionDisplay:
     """The worst and some typical series of a data set, each with its reconstruction.
 
     Create one with `from_estimator` or `from_reconstructions`. Series with a single
-    channel are drawn in their own units. Of several channels, each has a lane of its
-    own, scaled to the range of the channel over all series drawn.
+    channel are drawn in their own units. Several channels are drawn in separate lanes,
+    each scaled to the range of its channel over all series drawn.
 
     Parameters
     ----------
