@@ -1,10 +1,8 @@
-"""The autoencoder as a transformer of other time-series libraries.
+"""`LSTMAutoencoder` as a transformer of other time-series libraries.
 
-Each module needs the library that it is named after, an extra of the same name,
-and is imported by nobody else:
-
-- `seqfeat.adapters.aeon`: `AeonTransformer`
-- `seqfeat.adapters.sktime`: `SktimeTransformer`
+- `seqfeat.adapters.aeon`: `AeonTransformer`; needs ``seqfeat[aeon]``
+- `seqfeat.adapters.sktime`: `SktimeTransformer`; needs ``seqfeat[sktime]``
+- `seqfeat.adapters.capabilities`: which data an autoencoder accepts, for both
 """
 
 __all__: list[str] = []

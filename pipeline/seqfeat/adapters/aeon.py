@@ -1,4 +1,4 @@
-"""`AeonTransformer`, an `LSTMAutoencoder` as a collection transformer of aeon."""
+"""`AeonTransformer`: an `LSTMAutoencoder` as a collection transformer of aeon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from seqfeat.adapters.traits import traits_of
+from seqfeat.adapters.capabilities import Capabilities
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.series import from_channels_first
 
@@ -16,7 +16,7 @@ try:
     from aeon.transformations.collection import BaseCollectionTransformer
 except ModuleNotFoundError as error:
     raise ImportError(
-        "seqfeat.adapters.aeon needs aeon. Install it with: pip install 'seqfeat[aeon]'"
+        "seqfeat.adapters.aeon needs aeon; install it with: pip install 'seqfeat[aeon]'"
     ) from error
 
 __all__ = ["AeonTransformer"]
@@ -25,19 +25,20 @@ __all__ = ["AeonTransformer"]
 class AeonTransformer(BaseCollectionTransformer):
     """An `LSTMAutoencoder` as a collection transformer of aeon.
 
-    It takes what aeon's transformers take, channels first, of one length or not,
+    It accepts aeon's collections, with channels first and equal or unequal lengths,
     and returns one embedding per series.
 
     Parameters
     ----------
     autoencoder : LSTMAutoencoder
-        Cloned, not fitted. ``missing="mask"`` lets aeon pass NaN, and
-        ``target_weight > 0`` makes it ask for labels.
+        The autoencoder, which is cloned before it is fitted. With
+        ``missing="mask"``, aeon lets NaN pass; with ``target_weight > 0``, it
+        requires labels.
 
     Attributes
     ----------
     autoencoder_ : LSTMAutoencoder
-        The fitted one, which reads channels last.
+        The fitted autoencoder. Unlike this transformer, it expects channels last.
 
     See Also
     --------
@@ -45,9 +46,9 @@ class AeonTransformer(BaseCollectionTransformer):
 
     Notes
     -----
-    aeon forgets an earlier fit before it checks the data of a new one, so neither
-    ``warm_start`` nor surviving a fit that fails is to be had here; use
-    `LSTMAutoencoder` for both.
+    aeon resets an estimator before it validates the data of a new fit. Hence
+    ``warm_start`` has no effect here, and an earlier fit is lost if a later one fails;
+    use `LSTMAutoencoder` directly where this matters.
 
     Examples
     --------
@@ -79,19 +80,19 @@ class AeonTransformer(BaseCollectionTransformer):
         super().__init__()
 
     def get_tags(self) -> dict[str, Any]:
-        """Return aeon's tags; some follow from the autoencoder's parameters.
+        """Return aeon's tags, some of which depend on the autoencoder's parameters.
 
         Returns
         -------
         tags : dict
         """
-        # Not set once with set_tags: set_params("autoencoder__missing") would not reach them.
-        traits = traits_of(self.autoencoder, type(self).__name__)
+        # Not in __init__ with set_tags, which a later set_params would not update.
+        capabilities = Capabilities.of(self.autoencoder, type(self).__name__)
         tags: dict[str, Any] = super().get_tags()
         return tags | {
-            "requires_y": traits.needs_labels,
-            "capability:missing_values": traits.reads_missing_values,
-            "removes_missing_values": traits.reads_missing_values,
+            "requires_y": capabilities.needs_labels,
+            "capability:missing_values": capabilities.accepts_missing_values,
+            "removes_missing_values": capabilities.accepts_missing_values,
         }
 
     def _fit(self, X: Any, y: Any = None) -> Self:
@@ -103,7 +104,7 @@ class AeonTransformer(BaseCollectionTransformer):
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        # What aeon's checks make instances of.
+        # The instances that aeon's estimator checks run on.
         return [
             {"autoencoder": LSTMAutoencoder(4, max_iter=2)},
             {"autoencoder": LSTMAutoencoder(4, max_iter=2, missing="mask", target_weight=0.5)},

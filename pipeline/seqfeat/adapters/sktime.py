@@ -1,4 +1,4 @@
-"""`SktimeTransformer`, an `LSTMAutoencoder` as a transformer of sktime."""
+"""`SktimeTransformer`: an `LSTMAutoencoder` as a transformer of sktime."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Self
 import pandas as pd
 from sklearn.base import clone
 
-from seqfeat.adapters.traits import traits_of
+from seqfeat.adapters.capabilities import Capabilities
 from seqfeat.autoencoder import LSTMAutoencoder
 
 try:
     from sktime.transformations.base import BaseTransformer
 except ModuleNotFoundError as error:
     raise ImportError(
-        "seqfeat.adapters.sktime needs sktime. Install it with: pip install 'seqfeat[sktime]'"
+        "seqfeat.adapters.sktime needs sktime; install it with: pip install 'seqfeat[sktime]'"
     ) from error
 
 __all__ = ["SktimeTransformer"]
@@ -23,19 +23,20 @@ __all__ = ["SktimeTransformer"]
 class SktimeTransformer(BaseTransformer):
     """An `LSTMAutoencoder` as a series-to-features transformer of sktime.
 
-    It takes every panel that sktime knows, of one length or not, and returns a
-    DataFrame with one embedding per series.
+    It accepts every panel format of sktime, with equal or unequal lengths, and returns
+    a DataFrame with one embedding per series.
 
     Parameters
     ----------
     autoencoder : LSTMAutoencoder
-        Cloned, not fitted. ``missing="mask"`` lets sktime pass NaN, and
-        ``target_weight > 0`` makes it ask for labels.
+        The autoencoder, which is cloned before it is fitted. With
+        ``missing="mask"``, sktime lets NaN pass; with ``target_weight > 0``, it
+        requires labels.
 
     Attributes
     ----------
     autoencoder_ : LSTMAutoencoder
-        The fitted one.
+        The fitted autoencoder.
 
     See Also
     --------
@@ -43,12 +44,12 @@ class SktimeTransformer(BaseTransformer):
 
     Notes
     -----
-    sktime forgets an earlier fit before it checks the data of a new one, so neither
-    ``warm_start`` nor surviving a fit that fails is to be had here; use
-    `LSTMAutoencoder` for both.
+    sktime resets an estimator before it validates the data of a new fit. Hence
+    ``warm_start`` has no effect here, and an earlier fit is lost if a later one fails;
+    use `LSTMAutoencoder` directly where this matters.
 
-    Combine it by ``*`` or by sktime's pipelines: transformers of sktime 1.2, its own
-    included, do not run as steps of a scikit-learn 1.9 `~sklearn.pipeline.Pipeline`.
+    Build pipelines with ``*`` or with sktime's own classes: no transformer of
+    sktime 1.2 works as a step of a scikit-learn 1.9 `~sklearn.pipeline.Pipeline`.
 
     Examples
     --------
@@ -66,7 +67,7 @@ class SktimeTransformer(BaseTransformer):
     _tags: ClassVar[dict[str, Any]] = {
         "authors": "The seqfeat developers",
         "maintainers": "The seqfeat developers",
-        # A list of frames holds unequal lengths, and each is (n_timesteps, n_channels).
+        # A list of DataFrames, each of shape (n_timesteps, n_channels), of any lengths.
         "X_inner_mtype": "df-list",
         "y_inner_mtype": "numpy1D",
         "scitype:transform-input": "Series",
@@ -82,32 +83,32 @@ class SktimeTransformer(BaseTransformer):
     def __init__(self, autoencoder: LSTMAutoencoder) -> None:
         self.autoencoder = autoencoder
         super().__init__()
-        # sktime's fit calls this again, so a nested set_params reaches the tags in time.
-        traits = traits_of(autoencoder, type(self).__name__)
+        # fit calls __init__ again, so the tags also follow a later set_params.
+        capabilities = Capabilities.of(autoencoder, type(self).__name__)
         self.set_tags(
             **{
-                "requires_y": traits.needs_labels,
-                "capability:missing_values": traits.reads_missing_values,
-                "capability:missing_values:removes": traits.reads_missing_values,
+                "requires_y": capabilities.needs_labels,
+                "capability:missing_values": capabilities.accepts_missing_values,
+                "capability:missing_values:removes": capabilities.accepts_missing_values,
             }
         )
 
     def _fit(self, X: list[pd.DataFrame], y: Any = None) -> Self:
-        self.autoencoder_: LSTMAutoencoder = clone(self.autoencoder).fit(_arrays(X), y)
+        self.autoencoder_: LSTMAutoencoder = clone(self.autoencoder).fit(_to_arrays(X), y)
         return self
 
     def _transform(self, X: list[pd.DataFrame], y: Any = None) -> pd.DataFrame:
-        embeddings = self.autoencoder_.transform(_arrays(X))
+        embeddings = self.autoencoder_.transform(_to_arrays(X))
         return pd.DataFrame(embeddings, columns=self.autoencoder_.get_feature_names_out())
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return what sktime's checks make instances of.
+        """Return the parameters of the instances that sktime's estimator checks run on.
 
         Parameters
         ----------
         parameter_set : str, default="default"
-            Ignored; there is one.
+            Ignored, as there is only one set.
 
         Returns
         -------
@@ -119,5 +120,5 @@ class SktimeTransformer(BaseTransformer):
         ]
 
 
-def _arrays(X: list[pd.DataFrame]) -> list[Any]:
+def _to_arrays(X: list[pd.DataFrame]) -> list[Any]:
     return [series.to_numpy() for series in X]

@@ -1,4 +1,4 @@
-"""A small real data set that ships with seqfeat, for trying things out and for tests."""
+"""A small real-world data set that ships with seqfeat, for examples and tests."""
 
 from seqfeat.datasets.japanese_vowels import load_japanese_vowels
 

@@ -1,4 +1,4 @@
-"""The Japanese Vowels data set with its official split."""
+"""The Japanese Vowels data set in its official split."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DESCRIPTION = """\
 Japanese Vowels: 640 utterances of the vowels /ae/ by nine male speakers.
 
 Each series holds 12 LPC cepstrum coefficients over 7 to 29 frames; the task is
-to tell the speaker. The official split has 270 utterances to train on (30 a
-speaker) and 370 to test on (24 to 88 a speaker).
+to identify the speaker. The official split has 270 training utterances (30 per
+speaker) and 370 test utterances (24 to 88 per speaker).
 
 Source: M. Kudo, J. Toyama and M. Shimbo, "Japanese Vowels", UCI Machine Learning
-Repository, 1999, https://doi.org/10.24432/C5NS47, licensed CC BY 4.0. Values are
-the repository's own, stored as integers of a millionth.
+Repository, 1999, https://doi.org/10.24432/C5NS47, licensed under CC BY 4.0. The
+values are unchanged.
 """
 
 
@@ -40,37 +40,38 @@ def load_japanese_vowels(
 def load_japanese_vowels(
     *, split: Literal["train", "test"] = "train", return_X_y: bool = False
 ) -> Any:
-    """Load one half of the Japanese Vowels data set's official split.
+    """Load the training or test set of Japanese Vowels.
 
     Parameters
     ----------
     split : {"train", "test"}, default="train"
-        270 utterances to train on, or 370 to test on.
+        Which part of the official split to load: 270 training utterances or 370
+        test utterances.
     return_X_y : bool, default=False
-        Whether to return only ``(data, target)``.
+        Whether to return ``(data, target)`` instead of a `~sklearn.utils.Bunch`.
 
     Returns
     -------
     data : `~sklearn.utils.Bunch`
-        With the attributes
+        Dictionary-like object with the attributes
 
         data : ndarray of shape (n_samples,), object
-            One float64 array of shape (n_timesteps, 12) per utterance, of 7 to
+            One float64 array of shape (n_timesteps, 12) per utterance, with 7 to
             29 timesteps.
         target : ndarray of shape (n_samples,), str
-            The speaker, ``"1"`` to ``"9"``.
+            The speaker of each utterance, ``"1"`` to ``"9"``.
         target_names : list of str
             The nine speakers.
         DESCR : str
-            Origin and licence.
+            A description of the data set, with its source and licence.
 
     (data, target) : tuple
-        With ``return_X_y=True``.
+        Returned instead if ``return_X_y=True``.
 
     Raises
     ------
     ValueError
-        If `split` is neither of the two.
+        If `split` is unknown.
 
     References
     ----------
@@ -87,9 +88,10 @@ def load_japanese_vowels(
     ((370,), (19, 12), np.str_('1'))
     """
     if split not in ("train", "test"):
-        raise ValueError(f"split={split!r} is not a split; use 'train' or 'test'.")
+        raise ValueError(f"split={split!r} is unknown; pass 'train' or 'test'.")
     resource = files("seqfeat.datasets").joinpath("data", FILE)
     with resource.open("rb") as file, np.load(file) as archive:
+        # Stored as integers, which are exact and compress better.
         values = archive[f"{split}_millionths"] / 1e6
         lengths = archive[f"{split}_lengths"].astype(np.int64)
         target = archive[f"{split}_speaker"].astype(str)

@@ -1,13 +1,19 @@
-"""Pictures, in scikit-learn's Display convention. Needs ``seqfeat[plot]``.
+"""Plots that follow scikit-learn's Display convention. They need ``seqfeat[plot]``.
 
-- `LossCurveDisplay`: how training went
-- `ReconstructionDisplay`: series beside what the network makes of them
-- `EmbeddingDisplay`: the embeddings in a plane
-- `EmbeddingSizeDisplay`: a search's score against the length of the embedding
+- `LossCurveDisplay`: training and validation loss per epoch
+- `ReconstructionDisplay`: series and their reconstructions
+- `EmbeddingDisplay`: the embeddings in two dimensions
+- `EmbeddingSizeDisplay`: the scores of a search against ``embedding_dim``
 
-Each has a ``from_estimator`` and a ``from_...`` for figures that you have
-already; both draw, into the axes ``ax`` or a new figure, and the display holds
-what was drawn: ``display.figure_.savefig("picture.png")``.
+Each has a ``from_estimator`` and a ``from_...`` for values that you have already
+computed. Both draw into the axes `ax`, or into a new figure, and return the display
+with its axes and figure: ``display.figure_.savefig("picture.png")``.
+
+The modules, in reading order:
+
+- `drawing`: what the displays share: axes, colours, labels and names
+- `loss_curve`, `embedding`, `embedding_size`, `reconstruction`: one display each
+- `model_outputs`: the reconstructions and errors that a fitted autoencoder gives
 """
 
 from seqfeat.display.embedding import EmbeddingDisplay

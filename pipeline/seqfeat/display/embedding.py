@@ -1,4 +1,4 @@
-"""`EmbeddingDisplay`, the embeddings in a plane."""
+"""`EmbeddingDisplay`: embeddings in two dimensions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 
-from seqfeat.display.drawing import axes_or_new, qualitative_colours
+from seqfeat.display.drawing import (
+    escape_math,
+    get_axes,
+    qualitative_colours,
+    separate_labels,
+)
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 
@@ -17,43 +22,43 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EmbeddingDisplay", "principal_plane", "spread_apart"]
+__all__ = ["EmbeddingDisplay", "project_pca"]
 
-
-LEAST_DISTANCE = 0.055
-"""Between the names of two classes, as a share of the picture."""
+MIN_LABEL_DISTANCE = 0.055
+"""Distance between the labels of two classes, as a fraction of the extent of the points."""
 
 Floats = NDArray[np.float64]
 
 
 class EmbeddingDisplay:
-    """Embeddings in the plane of their two principal components, or as UMAP lays them out.
+    """Embeddings projected into two dimensions by PCA or UMAP.
 
-    Use `from_estimator` or `from_embeddings` to make one; the axes hold what
-    was drawn.
+    Create one with `from_estimator` or `from_embeddings`.
 
     Parameters
     ----------
     positions : ndarray of shape (n_samples, 2)
-        Where each series lies.
+        Coordinates of each series.
     labels : ndarray of shape (n_samples,) or None
-        Colours; None draws all series alike.
+        Class labels to colour the points by. With None, all points have the same
+        colour.
     explained : ndarray of shape (2,) or None
-        Share of the embeddings' variance along each axis; None for UMAP, whose
-        axes have no unit and no direction.
+        Fraction of the variance explained by each axis. None for UMAP, whose axes
+        have no meaning of their own.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes, after `plot`.
+        The axes that were drawn into.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
     centroids_ : ndarray of shape (n_classes, 2) or None
-        The mean position of each class, in sorted order, marked with a cross.
+        The mean position of each class, in sorted order of the classes. Each is
+        marked with a cross.
 
     See Also
     --------
-    ReconstructionDisplay : The series themselves.
+    ReconstructionDisplay : Series and their reconstructions.
 
     Examples
     --------
@@ -83,23 +88,24 @@ class EmbeddingDisplay:
         random_state: int = 0,
         ax: Axes | None = None,
     ) -> Self:
-        """Embed series and draw them.
+        """Embed series with a fitted estimator and plot the embeddings.
 
         Parameters
         ----------
         estimator : LSTMAutoencoder, Pipeline or search
-            Fitted. Of a pipeline, the last step is left out if it predicts.
+            A fitted estimator. A classifier at the end of a pipeline is skipped.
         X : array-like
-            Series in any form that the estimator takes.
+            Series in any format that the estimator accepts.
         y : array-like of shape (n_samples,), default=None
-            Labels to colour by.
+            Class labels to colour the points by.
         projection : {"pca", "umap"}, default="pca"
-            The plane of the two principal components, or UMAP, which keeps
-            neighbours together and not distances; it needs ``umap-learn``.
+            How to project the embeddings: onto their first two principal
+            components, or by UMAP, which preserves neighbourhoods rather than
+            distances and needs ``umap-learn``.
         random_state : int, default=0
-            UMAP's seed.
+            Seed of UMAP.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
@@ -108,7 +114,7 @@ class EmbeddingDisplay:
         Raises
         ------
         InputError
-            If `projection` is neither.
+            If `projection` is unknown.
         ImportError
             If matplotlib or, for UMAP, umap-learn is missing.
         """
@@ -128,20 +134,20 @@ class EmbeddingDisplay:
         random_state: int = 0,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw embeddings.
+        """Plot embeddings that you already have.
 
         Parameters
         ----------
         embeddings : array-like of shape (n_samples, embedding_dim)
-            For UMAP of at least four series.
+            The embeddings. UMAP needs at least four.
         y : array-like of shape (n_samples,), default=None
-            Labels to colour by.
+            Class labels to colour the points by.
         projection : {"pca", "umap"}, default="pca"
             See `from_estimator`.
         random_state : int, default=0
-            UMAP's seed.
+            Seed of UMAP.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
@@ -150,7 +156,7 @@ class EmbeddingDisplay:
         Raises
         ------
         InputError
-            If `projection` is neither, or there are too few series for it.
+            If `projection` is unknown, or there are too few series for UMAP.
         ImportError
             If matplotlib or, for UMAP, umap-learn is missing.
         """
@@ -158,43 +164,35 @@ class EmbeddingDisplay:
         labels = None if y is None else np.asarray(y)
         explained: Floats | None
         if projection == "pca":
-            positions, explained = principal_plane(embeddings)
+            positions, explained = project_pca(embeddings)
         elif projection == "umap":
-            positions, explained = _umap_plane(embeddings, random_state), None
+            positions, explained = _project_umap(embeddings, random_state), None
         else:
-            raise InputError(f"projection={projection!r}; pass 'pca' or 'umap'.")
+            raise InputError(f"projection={projection!r} is unknown; pass 'pca' or 'umap'.")
         return cls(positions, labels, explained).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the series as points and, of each class, its centroid and its name.
+        """Plot one point per series, and the centroid and name of each class.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
         self : EmbeddingDisplay
         """
-        self.ax_ = axes_or_new(ax, self, size=(7, 5.5))
+        self.ax_ = get_axes(ax, self, figsize=(7, 5.5))
         self.figure_: Figure | Any = self.ax_.figure
         self.centroids_: Floats | None = None
         if self.labels is None:
             self._scatter(self.positions)
         else:
             self._plot_classes(self.labels)
-        self._name_axes()
+        self._label_axes()
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
-
-    def _name_axes(self) -> None:
-        for index, (axis, number) in enumerate({"x": "first", "y": "second"}.items()):
-            name = f"{number} UMAP coordinate"
-            if self.explained is not None:
-                share = self.explained[index]
-                name = f"{number} principal component ({share:.0%} of the variance)"
-            self.ax_.set(**{f"{axis}label": name})
 
     def _scatter(self, points: Floats, **style: Any) -> None:
         self.ax_.scatter(points[:, 0], points[:, 1], s=18, alpha=0.8, linewidths=0, **style)
@@ -206,18 +204,19 @@ class EmbeddingDisplay:
         self.centroids_ = centroids
         for colour, label in zip(colours, classes, strict=True):
             self._scatter(self.positions[labels == label], color=colour)
-        least = LEAST_DISTANCE * float(np.ptp(self.positions, axis=0).max())
-        named = zip(colours, classes, centroids, spread_apart(centroids, least), strict=True)
-        for colour, label, centroid, place in named:
+        extent = float(np.ptp(self.positions, axis=0).max())
+        label_positions = separate_labels(centroids, MIN_LABEL_DISTANCE * extent)
+        for colour, label, centroid, position in zip(
+            colours, classes, centroids, label_positions, strict=True
+        ):
             self.ax_.plot(*centroid, "x", color="black", markersize=5, zorder=3)
-            self._name_class(str(label), place, colour)
+            self._add_class_label(str(label), position, colour)
 
-    def _name_class(self, name: str, place: Floats, colour: Floats) -> None:
+    def _add_class_label(self, name: str, position: Floats, colour: Floats) -> None:
         self.ax_.annotate(
-            # A dollar sign would begin a formula.
-            name.replace("$", r"\$"),
-            (place[0], place[1]),
-            # Above the cross, which marks the centroid itself.
+            escape_math(name),
+            (position[0], position[1]),
+            # Above the cross that marks the centroid.
             xytext=(0, 11),
             textcoords="offset points",
             ha="center",
@@ -227,12 +226,23 @@ class EmbeddingDisplay:
             zorder=4,
         )
 
+    def _label_axes(self) -> None:
+        if self.explained is None:
+            self.ax_.set(xlabel="UMAP coordinate 1", ylabel="UMAP coordinate 2")
+            return
+        first, second = self.explained
+        self.ax_.set(
+            xlabel=f"first principal component ({first:.0%} of variance)",
+            ylabel=f"second principal component ({second:.0%} of variance)",
+        )
 
-def principal_plane(embeddings: Floats) -> tuple[Floats, Floats]:
-    """Return positions, shape (N, 2), and the share of the variance along both axes.
 
-    Of embeddings with a single dimension the second coordinate is 0, and of a single
-    series, or of series that are all alike, the first as well.
+def project_pca(embeddings: Floats) -> tuple[Floats, Floats]:
+    """Project onto the first two principal components.
+
+    Returns positions of shape (n_samples, 2) and the fraction of the variance that
+    each axis explains. Coordinates that have no variance are 0: both of them if there
+    is a single series or all are equal, the second if ``embedding_dim`` is 1.
     """
     if len(embeddings) < 2 or not np.ptp(embeddings, axis=0).any():
         return np.zeros((len(embeddings), 2)), np.zeros(2)
@@ -245,14 +255,15 @@ def principal_plane(embeddings: Floats) -> tuple[Floats, Floats]:
     return positions, explained
 
 
-def _umap_plane(embeddings: Floats, random_state: int) -> Floats:
+def _project_umap(embeddings: Floats, random_state: int) -> Floats:
+    """Project with UMAP; returns positions of shape (n_samples, 2)."""
     if len(embeddings) < 4:
         raise InputError(
-            f"UMAP needs at least 4 series and got {len(embeddings)}; pass projection='pca'."
+            f"UMAP needs at least 4 series, got {len(embeddings)}; pass projection='pca'."
         )
     try:
         with warnings.catch_warnings():
-            # Of Keras, which only its parametric kind needs.
+            # umap warns if Keras is missing, which only its parametric variant needs.
             warnings.simplefilter("ignore", ImportWarning)
             from umap import UMAP
     except ImportError as error:
@@ -262,27 +273,9 @@ def _umap_plane(embeddings: Floats, random_state: int) -> Floats:
         ) from error
     umap = UMAP(
         n_neighbors=min(15, len(embeddings) - 1),
-        # The spectral one needs more series than it finds dimensions.
+        # The spectral initialization fails on very few series.
         init="spectral" if len(embeddings) > 15 else "random",
         random_state=random_state,
-        n_jobs=1,  # what a seed means to it anyway
+        n_jobs=1,  # UMAP ignores other values when it is seeded, with a warning
     )
     return np.asarray(umap.fit_transform(embeddings), dtype=np.float64)
-
-
-def spread_apart(places: Floats, least: float) -> Floats:
-    """Push places apart that are closer than `least`, so that no name hides another."""
-    places = places.copy()
-    # Never exactly on each other, so that there is a way to push.
-    places += least * 1e-3 * np.arange(len(places))[:, None] * [1.0, -1.0]
-    # With names by the hundred there is no room to push into.
-    for _ in range(50 if len(places) <= 50 else 0):
-        for first in range(len(places)):
-            for second in range(first):
-                gap = places[first] - places[second]
-                distance = float(np.hypot(*gap))
-                if 0 < distance < least:
-                    push = gap * (least - distance) / distance / 2
-                    places[first] += push
-                    places[second] -= push
-    return places

@@ -1,4 +1,4 @@
-"""`EmbeddingSizeDisplay`, a search's score against the length of the embedding."""
+"""`EmbeddingSizeDisplay`: the scores of a search against ``embedding_dim``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from seqfeat.display.drawing import axes_or_new, divided
+from seqfeat.display.drawing import get_axes, split_axes
 from seqfeat.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -22,36 +22,40 @@ Floats = NDArray[np.float64]
 
 
 class EmbeddingSizeDisplay:
-    """Score, its spread, the time of a fit and the size of a file, against ``embedding_dim``.
+    """Score, fit time and file size against ``embedding_dim``.
 
-    Use `from_estimator` or `from_sizes` to make one.
+    Create one with `from_estimator` or `from_sizes`.
 
     Parameters
     ----------
     sizes : ndarray of shape (n_sizes,)
-        Lengths of the embedding, ascending.
+        Values of ``embedding_dim``, in ascending order.
     scores : ndarray of shape (n_sizes,)
-        The score of each.
+        The score of each size.
     spreads : ndarray of shape (n_sizes,) or None
-        Standard deviation of the score, drawn as a bar up and down.
+        Standard deviation of each score, drawn as error bars.
     fit_times : ndarray of shape (n_sizes,) or None
-        Seconds of a fit, drawn below.
+        Time to fit each size, in seconds.
     is_early : ndarray of shape (n_sizes,) or None
-        Which sizes a halving search dropped early, so that their scores come from
-        less training; drawn hollow.
+        Which sizes a halving search eliminated before its last iteration. Their
+        scores come from fewer resources, so their markers are hollow.
     file_bytes : ndarray of shape (n_sizes,) or None
-        Bytes of the model's file, drawn at the bottom.
+        Size of the model file, in bytes.
     score_name : str
-        What the score is.
+        Label of the score axis.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The frame around all that was drawn, after `plot`.
+        The axes that were drawn into; hidden, as they only frame `axes_`.
     axes_ : ndarray of Axes, shape (1,) to (3,)
-        Score and, of what is known, time and bytes.
+        The axes of the scores and, where they are known, the fit times and file sizes.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
+
+    See Also
+    --------
+    LossCurveDisplay : The loss curves of a single fit.
 
     Examples
     --------
@@ -89,21 +93,24 @@ class EmbeddingSizeDisplay:
         file_bytes: ArrayLike | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw a fitted search over ``embedding_dim``.
+        """Plot the results of a fitted search over ``embedding_dim``.
 
-        Where other parameters were searched as well, the best candidate of each
-        size counts; of a halving search, only the last round that a size reached.
+        If the search covered other parameters as well, the best candidate of each
+        size is shown. For a halving search, only candidates of the last iteration
+        that a size reached are considered.
 
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
-            Fitted.
+            A fitted search.
         metric : str, default=None
-            Which score, if the search has several; None is the one it refits by.
+            Which metric to plot, if the search has several. By default, the one that
+            it refits by.
         file_bytes : array-like of shape (n_sizes,), default=None
-            Bytes of the model's file for each size, the smallest size first.
+            Size of the model file for each ``embedding_dim``, in bytes and in
+            ascending order of ``embedding_dim``.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
@@ -112,8 +119,8 @@ class EmbeddingSizeDisplay:
         Raises
         ------
         InputError
-            If ``embedding_dim`` was not searched, there is no such metric, or
-            `file_bytes` are not one for each size.
+            If the search did not cover ``embedding_dim``, has no such metric, or
+            `file_bytes` does not have one value per size.
         NotFittedError
             If the search is not fitted.
         ImportError
@@ -121,9 +128,9 @@ class EmbeddingSizeDisplay:
         """
         check_is_fitted(search, "cv_results_")
         results = search.cv_results_
-        metric = _metric(search, metric)
-        rows = _best_of_each_size(results, _sizes(results), results[f"mean_test_{metric}"])
-        last = np.asarray(results.get("iter", np.zeros(len(results["params"]))))
+        metric = _check_metric(search, metric)
+        rows = _best_candidates(results, _sizes(results), results[f"mean_test_{metric}"])
+        iterations = np.asarray(results.get("iter", np.zeros(len(results["params"]))))
         name = metric if metric != "score" else _score_name(search)
         sizes = _sizes(results)[rows]
         display = cls(
@@ -131,9 +138,9 @@ class EmbeddingSizeDisplay:
             np.asarray(results[f"mean_test_{metric}"])[rows],
             np.asarray(results[f"std_test_{metric}"])[rows],
             np.asarray(results["mean_fit_time"])[rows],
-            last[rows] < last.max(),
-            _one_for_each(sizes, "file_bytes", file_bytes),
-            score_name=f"{name}\n(mean ± deviation, {search.n_splits_} splits)",
+            iterations[rows] < iterations.max(),
+            _check_one_per_size(sizes, "file_bytes", file_bytes),
+            score_name=f"{name}\n(mean ± std of {search.n_splits_} splits)",
         )
         return display.plot(ax=ax)
 
@@ -149,24 +156,24 @@ class EmbeddingSizeDisplay:
         score_name: str = "score",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw scores that you have.
+        """Plot scores that you already have.
 
         Parameters
         ----------
         sizes : array-like of shape (n_sizes,)
-            Lengths of the embedding, in any order.
+            Values of ``embedding_dim``, in any order.
         scores : array-like of shape (n_sizes,)
-            The score of each.
+            The score of each size.
         spreads : array-like of shape (n_sizes,), default=None
             Standard deviation of each score.
         fit_times : array-like of shape (n_sizes,), default=None
-            Seconds of a fit.
+            Time to fit each size, in seconds.
         file_bytes : array-like of shape (n_sizes,), default=None
-            Bytes of the model's file.
+            Size of the model file, in bytes.
         score_name : str, default="score"
-            What the score is.
+            Label of the score axis.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
@@ -175,41 +182,42 @@ class EmbeddingSizeDisplay:
         Raises
         ------
         InputError
-            If there are no sizes, or another number of anything else.
+            If there are no sizes, or another argument does not have one value per
+            size.
         """
         dims = np.asarray(sizes, dtype=np.int64)
-        given = {
+        columns = {
             "scores": scores,
             "spreads": spreads,
             "fit_times": fit_times,
             "file_bytes": file_bytes,
         }
-        columns = [_one_for_each(dims, name, column) for name, column in given.items()]
+        checked = [_check_one_per_size(dims, name, column) for name, column in columns.items()]
         order = np.argsort(dims)
-        ordered = [None if column is None else column[order] for column in columns]
-        scored, spread, times, n_bytes = ordered
-        assert scored is not None
-        display = cls(dims[order], scored, spread, times, None, n_bytes, score_name=score_name)
+        in_order = [None if column is None else column[order] for column in checked]
+        score, spread, fit_time, n_bytes = in_order
+        assert score is not None
+        display = cls(dims[order], score, spread, fit_time, None, n_bytes, score_name=score_name)
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw scores and, below, times and bytes.
+        """Plot the scores and, below them, fit times and file sizes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
         self : EmbeddingSizeDisplay
         """
         kibibytes = None if self.file_bytes is None else self.file_bytes / 1024
-        costs = {"time of a fit (s)": self.fit_times, "file (KiB)": kibibytes}
+        costs = {"fit time (s)": self.fit_times, "file size (KiB)": kibibytes}
         known = [(name, values) for name, values in costs.items() if values is not None]
-        self.ax_ = axes_or_new(ax, self, size=(7, 3.5 + 1.5 * len(known)))
+        self.ax_ = get_axes(ax, self, figsize=(7, 3.5 + 1.5 * len(known)))
         self.figure_: Figure | Any = self.ax_.figure
-        self.axes_ = divided(self.ax_, 1 + len(known), 1, [2.0, *(1.0 for _ in known)])[:, 0]
+        self.axes_ = split_axes(self.ax_, 1 + len(known), 1, [2.0, *(1.0 for _ in known)])[:, 0]
         self._plot_scores(self.axes_[0])
         for axes, (name, values) in zip(self.axes_[1:], known, strict=True):
             _plot_costs(axes, self.sizes, values, name)
@@ -230,8 +238,8 @@ class EmbeddingSizeDisplay:
                 "o",
                 mfc="white",
                 mec="tab:blue",
-                zorder=3,  # above the error bars' own dots
-                label="dropped early, after less training",
+                zorder=3,  # above the markers of the error bars
+                label="eliminated early, with fewer resources",
             )
             ax.legend(frameon=False)
         ax.set_ylabel(self.score_name)
@@ -243,55 +251,61 @@ def _plot_costs(ax: Any, sizes: NDArray[np.int64], costs: Floats, name: str) -> 
     ax.set_ylim(0, 1.1 * max(float(costs.max()), 1e-9))
 
 
-def _one_for_each(sizes: NDArray[np.int64], name: str, values: ArrayLike | None) -> Floats | None:
-    """Return values as an array, and refuse any other number of them than there are sizes."""
+def _check_one_per_size(
+    sizes: NDArray[np.int64], name: str, values: ArrayLike | None
+) -> Floats | None:
+    """Return the values as an array, after checking that there is one per size."""
     if values is None:
         return None
     column = np.asarray(values, dtype=np.float64)
     if column.shape != sizes.shape or sizes.size == 0:
         raise InputError(
-            f"sizes has {sizes.size} values and {name} {column.size}; pass one of each for every "
-            "size, and at least one size."
+            f"sizes has {sizes.size} values and {name} has {column.size}; pass at least one size, "
+            "and one value per size."
         )
     return column
 
 
 def _sizes(results: Any) -> NDArray[np.int64]:
-    """Return the embedding_dim of each candidate."""
+    """Return the ``embedding_dim`` of each candidate."""
     names = [
         name for name in results if name.split("__")[-1].removeprefix("param_") == "embedding_dim"
     ]
     if not names:
         searched = sorted(n.removeprefix("param_") for n in results if n.startswith("param_"))
         raise InputError(
-            f"the search went over {', '.join(searched)} and not over embedding_dim; add "
-            "'autoencoder__embedding_dim' to what it searches."
+            f"the search covered {', '.join(searched)} but not embedding_dim; add "
+            "'autoencoder__embedding_dim' to its parameters."
         )
     return np.asarray(results[names[0]], dtype=np.int64)
 
 
-def _metric(search: Any, metric: str | None) -> str:
+def _check_metric(search: Any, metric: str | None) -> str:
+    """Return the metric to plot, after checking that the search has it."""
     known = [n.removeprefix("mean_test_") for n in search.cv_results_ if n.startswith("mean_test_")]
     if metric is None:
         metric = search.refit if isinstance(search.refit, str) else "score"
     if metric not in known:
-        raise InputError(f"metric={metric!r}, but the search has {known}; pass one of them.")
+        raise InputError(
+            f"metric={metric!r} is not among those of the search; pass one of {known}."
+        )
     return metric
 
 
 def _score_name(search: Any) -> str:
+    """Return what the search's only score is called."""
     if isinstance(search.scoring, str):
         return search.scoring
     return "accuracy" if is_classifier(search.estimator) else "score"
 
 
-def _best_of_each_size(results: Any, sizes: NDArray[np.int64], scores: Any) -> NDArray[np.int64]:
-    """Return the rows of the best candidate of each size, in its last round."""
-    rounds = np.asarray(results.get("iter", np.zeros(len(sizes))))
+def _best_candidates(results: Any, sizes: NDArray[np.int64], scores: Any) -> NDArray[np.int64]:
+    """Return the row of each size's best candidate in the last iteration it reached."""
+    iterations = np.asarray(results.get("iter", np.zeros(len(sizes))))
     scores = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=-np.inf)
     best = []
     for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
-        rows = rows[rounds[rows] == rounds[rows].max()]
+        rows = rows[iterations[rows] == iterations[rows].max()]
         best.append(rows[scores[rows].argmax()])
     return np.array(best)

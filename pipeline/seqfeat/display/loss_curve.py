@@ -1,4 +1,4 @@
-"""`LossCurveDisplay`, how training went."""
+"""`LossCurveDisplay`: training and validation loss per epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from seqfeat.display.drawing import axes_or_new
+from seqfeat.display.drawing import get_axes, needs_log_scale
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 
@@ -18,38 +18,36 @@ if TYPE_CHECKING:
 
 __all__ = ["LossCurveDisplay"]
 
-LARGE_FALL = 10
-"""From this ratio of the largest to the least loss on, the axis is logarithmic."""
-
 
 class LossCurveDisplay:
-    """Training and validation loss against the epoch.
+    """Training and validation loss per epoch.
 
-    Use `from_estimator` or `from_curves` to make one.
+    Create one with `from_estimator` or `from_curves`.
 
     Parameters
     ----------
     loss_curve : sequence of float
         Training loss of each epoch.
     validation_loss_curve : sequence of float, default=None
-        Loss on held-out series.
+        Loss of each epoch on the validation set.
     best_iter : int, default=None
-        The epoch whose weights were kept, from 1; None marks none.
+        The epoch whose weights were kept, counted from 1. It is marked with a
+        dashed line.
     loss_name : str, default="loss"
-        What the loss is, with its unit.
+        Label of the y axis.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes, after `plot`.
+        The axes that were drawn into.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
     line_, validation_line_ : matplotlib Line2D or None
-        The curves.
+        The two curves.
 
     See Also
     --------
-    EmbeddingSizeDisplay : The score of a search against the embedding's length.
+    EmbeddingSizeDisplay : The scores of a search against ``embedding_dim``.
 
     Examples
     --------
@@ -74,14 +72,14 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
-        """Draw the losses of a fit.
+        """Plot the loss curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : LSTMAutoencoder, Pipeline or search
-            Fitted.
+            A fitted estimator. For a search, its best estimator is plotted.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
@@ -90,7 +88,8 @@ class LossCurveDisplay:
         Raises
         ------
         InputError
-            If there is no curve, because of ``max_iter=0``.
+            If there is no loss curve because the estimator was fitted with
+            ``max_iter=0``.
         NotFittedError
             If the autoencoder is not fitted.
         ImportError
@@ -103,9 +102,9 @@ class LossCurveDisplay:
             autoencoder.loss_curve_,
             autoencoder.validation_loss_curve_,
             best_iter=autoencoder.best_iter_,
-            loss_name="loss, reconstruction and labels"
+            loss_name="loss (reconstruction and labels)"
             if has_head
-            else "mean squared error, scaled units",
+            else "mean squared error (scaled units)",
             ax=ax,
         )
 
@@ -119,20 +118,21 @@ class LossCurveDisplay:
         loss_name: str = "loss",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw losses that you have.
+        """Plot loss curves that you already have.
 
         Parameters
         ----------
         loss_curve : sequence of float
-            Training loss of each epoch, at least one.
+            Training loss of each epoch.
         validation_loss_curve : sequence of float, default=None
-            Loss on held-out series, of as many epochs.
+            Loss of each epoch on the validation set.
         best_iter : int, default=None
-            The epoch whose weights were kept, from 1; None marks none.
+            The epoch whose weights were kept, counted from 1. It is marked with a
+            dashed line.
         loss_name : str, default="loss"
-            What the loss is, with its unit.
+            Label of the y axis.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
@@ -141,53 +141,51 @@ class LossCurveDisplay:
         Raises
         ------
         InputError
-            If there are no epochs, or the curves differ in length.
+            If there are no epochs, or the two curves differ in length.
         """
         if len(loss_curve) == 0:
             raise InputError("loss_curve has 0 epochs; fit with max_iter of at least 1.")
         if validation_loss_curve is not None and len(validation_loss_curve) != len(loss_curve):
             raise InputError(
-                f"validation_loss_curve has {len(validation_loss_curve)} epochs, loss_curve "
-                f"{len(loss_curve)}; pass both of the same fit."
+                f"validation_loss_curve has {len(validation_loss_curve)} epochs and loss_curve "
+                f"has {len(loss_curve)}; pass both curves from the same fit."
             )
         display = cls(loss_curve, validation_loss_curve, best_iter=best_iter, loss_name=loss_name)
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw into. By default, a new figure is created.
 
         Returns
         -------
         self : LossCurveDisplay
         """
-        self.ax_ = axes_or_new(ax, self, size=(7, 4))
+        self.ax_ = get_axes(ax, self, figsize=(7, 4))
         self.figure_: Figure | Any = self.ax_.figure
-        self.line_ = self._draw(self.loss_curve, "training", color="tab:blue")
+        self.line_ = self._plot_curve(self.loss_curve, "training", color="tab:blue")
         self.validation_line_ = None
         if self.validation_loss_curve is not None:
-            self.validation_line_ = self._draw(
+            self.validation_line_ = self._plot_curve(
                 self.validation_loss_curve, "validation", color="tab:orange"
             )
         if self.best_iter:
             self._mark_best(self.best_iter)
         self.ax_.set(xlabel="epoch", ylabel=self.loss_name)
         self.ax_.grid(alpha=0.25)
-        losses = np.array([*self.loss_curve, *(self.validation_loss_curve or [])])
-        if losses.min() > 0 and losses.max() >= LARGE_FALL * losses.min():
+        if needs_log_scale(np.array([*self.loss_curve, *(self.validation_loss_curve or [])])):
             self.ax_.set_yscale("log")
         self.ax_.locator_params(axis="x", integer=True)
         self.ax_.legend(frameon=False)
         return self
 
-    def _draw(self, losses: Sequence[float], label: str, **style: Any) -> Any:
+    def _plot_curve(self, losses: Sequence[float], label: str, **style: Any) -> Any:
         epochs = np.arange(1, len(losses) + 1)
-        # A single epoch makes no line.
-        marker = "o" if len(losses) == 1 else ""
+        marker = "o" if len(losses) == 1 else ""  # a single point has no line
         return self.ax_.plot(epochs, losses, label=label, marker=marker, **style)[0]
 
     def _mark_best(self, best_iter: int) -> None:
@@ -196,5 +194,5 @@ class LossCurveDisplay:
             color="0.5",
             linestyle="--",
             linewidth=1,
-            label=f"weights kept, epoch {best_iter}",
+            label=f"weights kept (epoch {best_iter})",
         )

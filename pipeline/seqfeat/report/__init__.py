@@ -1,14 +1,14 @@
-"""A report on a model and series: one HTML page that holds all it needs. Needs ``seqfeat[report]``.
+"""A report on a model and a set of series, as one HTML file. It needs ``seqfeat[report]``.
 
-- `sampling`: which series are drawn, and long ones thinned
-- `findings`: what a model makes of series, each stage run once
-- `scores`: accuracy, its confidence interval, confusions
-- `facts`: parameters, versions and timings, in words
-- `figures`: the plots, by Bokeh
-- `page`: the HTML around them
-- `saving`: `save_report`, which brings these together
+- `writer`: `save_report`, which checks its arguments, runs the analysis and writes the page
+- `analysis`: everything that the model is asked about the series, as numbers
+- `drawn_series`: selects the series to draw, thins long ones and packs them for the page
+- `classification`: accuracy with its confidence interval, and how classes are confused
+- `summary`: the model, its data, parameters and versions in words
+- `figures`: the plots, made with Bokeh
+- `page`: the HTML page, made with Jinja from ``assets/page.html``, ``.css`` and ``.js``
 """
 
-from seqfeat.report.saving import save_report
+from seqfeat.report.writer import save_report
 
 __all__ = ["save_report"]

@@ -1,6 +1,6 @@
-"""The report's plots, by Bokeh.
+"""The report's plots, made with Bokeh.
 
-The page's script fills in the series, and its style sheet colours the axes.
+``assets/page.js`` fills in the series, and ``assets/page.css`` colours the axes.
 """
 
 from __future__ import annotations
@@ -11,42 +11,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqfeat.display.embedding import spread_apart
-from seqfeat.report.facts import shortened
-from seqfeat.report.findings import Findings
+from seqfeat.display.drawing import needs_log_scale, separate_labels
+from seqfeat.display.reconstruction import LANE_SPACING
+from seqfeat.report.analysis import Analysis
+from seqfeat.report.summary import shorten
 
-__all__ = ["class_codes", "embedding_map", "loss_curves", "series_plot"]
+__all__ = ["embedding_map", "loss_curves", "series_plot"]
 
 MARKERS = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star"]
-MOST_NAMED_CLASSES = 30
-"""Names on the map, before they hide the points."""
-LEAST_DISTANCE = 0.07
-"""Between the names of two classes, as a share of the map."""
+MAX_CLASS_LABELS = 30
+"""With more classes, their labels would hide the points."""
+MIN_LABEL_DISTANCE = 0.07
+"""Distance between the labels of two classes, as a fraction of the extent of the points."""
 SERIES_COLOUR = "#7b828d"
-REBUILT_COLOUR = "#e8590c"
-"""Both are readable on white and on near black."""
-LARGE_FALL = 10
-"""From this ratio of the largest to the least loss on, the axis is logarithmic."""
+RECONSTRUCTION_COLOUR = "#e8590c"
+"""Both are readable on white and on near black, and the same as in ``assets/page.css``."""
 
 
-def class_codes(findings: Findings) -> tuple[list[Any], NDArray[np.int64] | None]:
-    """Return the classes drawn, to colour by, and each drawn series' place among them.
-
-    The true ones or, without labels, the predicted ones.
-    """
-    known = findings.labels if findings.labels is not None else findings.predictions
-    if known is None:
-        return [], None
-    classes, codes = np.unique(known[findings.drawing.rows], return_inverse=True)
-    return classes.tolist(), codes
-
-
-def embedding_map(findings: Findings) -> Any:
-    """Return the map: a point for each drawn series, its class's colour and shape."""
+def embedding_map(analysis: Analysis) -> Any:
+    """Return the map: one point per drawn series, with the colour and shape of its class."""
     from bokeh.models import ColumnDataSource, HoverTool, TapTool
 
-    classes, codes = class_codes(findings)
-    codes = np.zeros(len(findings.names), dtype=np.int64) if codes is None else codes
+    classes, codes = _class_codes(analysis)
     palette = _palette(max(1, len(classes)))
     figure = _figure(
         420,
@@ -57,9 +43,9 @@ def embedding_map(findings: Findings) -> Any:
     )
     points = ColumnDataSource(
         {
-            "x": findings.positions[:, 0],
-            "y": findings.positions[:, 1],
-            "name": [shortened(name) for name in findings.names],
+            "x": analysis.positions[:, 0],
+            "y": analysis.positions[:, 1],
+            "name": [shorten(name) for name in analysis.names],
             "colour": [palette[code] for code in codes],
             "marker": [MARKERS[code % len(MARKERS)] for code in codes],
             "alpha": np.full(len(codes), 0.75),
@@ -77,37 +63,47 @@ def embedding_map(findings: Findings) -> Any:
         line_color=None,
     )
     drawn.nonselection_glyph = drawn.selection_glyph = None
-    _name_classes(figure, findings, classes, codes, palette)
-    chosen = ColumnDataSource({"x": [], "y": []}, name="chosen")
-    ring = {"size": 17, "fill_color": None, "line_width": 3, "line_color": REBUILT_COLOUR}
-    figure.scatter("x", "y", source=chosen, level="overlay", **ring)
+    _add_class_labels(figure, analysis, classes, codes, palette)
+    selected = ColumnDataSource({"x": [], "y": []}, name="selected")
+    ring = {"size": 17, "fill_color": None, "line_width": 3, "line_color": RECONSTRUCTION_COLOUR}
+    figure.scatter("x", "y", source=selected, level="overlay", **ring)
     hover = HoverTool(renderers=[drawn], tooltips=[("series", "@name")], limit=3)
     figure.add_tools(hover, TapTool(renderers=[drawn]))
-    for axis, number, share in zip(
-        (figure.xaxis, figure.yaxis), ("First", "Second"), findings.explained, strict=True
+    for axis, number, fraction in zip(
+        (figure.xaxis, figure.yaxis), ("First", "Second"), analysis.explained, strict=True
     ):
-        axis.axis_label = f"{number} principal component ({share:.0%} of the variance)"
+        axis.axis_label = f"{number} principal component ({fraction:.0%} of variance)"
     return figure
 
 
-def _name_classes(
+def _class_codes(analysis: Analysis) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return the classes to colour by, true or else predicted, and the code of each point."""
+    classes = analysis.labels if analysis.labels is not None else analysis.predictions
+    if classes is None:
+        return [], np.zeros(len(analysis.names), dtype=np.int64)
+    names, codes = np.unique(classes[analysis.drawn.rows], return_inverse=True)
+    return names.tolist(), codes
+
+
+def _add_class_labels(
     figure: Any,
-    findings: Findings,
+    analysis: Analysis,
     classes: list[Any],
     codes: NDArray[np.int64],
     palette: list[str],
 ) -> None:
-    """Write each class's name near the mean of its drawn points."""
-    if not classes or len(classes) > MOST_NAMED_CLASSES:
+    """Add the name of each class near the centroid of its points."""
+    if not classes or len(classes) > MAX_CLASS_LABELS:
         return
-    every = range(len(classes))
-    centroids = np.array([findings.positions[codes == code].mean(axis=0) for code in every])
-    extent = float(np.ptp(findings.positions, axis=0).max())
-    places = spread_apart(centroids, LEAST_DISTANCE * extent)
+    centroids = np.array(
+        [analysis.positions[codes == code].mean(axis=0) for code in range(len(classes))]
+    )
+    extent = float(np.ptp(analysis.positions, axis=0).max())
+    label_positions = separate_labels(centroids, MIN_LABEL_DISTANCE * extent)
     figure.text(
-        places[:, 0],
-        places[:, 1],
-        text=[shortened(name, 24) for name in classes],
+        label_positions[:, 0],
+        label_positions[:, 1],
+        text=[shorten(name, 24) for name in classes],
         text_align="center",
         text_baseline="middle",
         text_font_size="12px",
@@ -123,37 +119,42 @@ def _name_classes(
 
 
 def series_plot(channel_names: list[str], height: int) -> Any:
-    """Return an empty plot of a series and its reconstruction.
+    """Return a plot of a series and its reconstruction, which ``assets/page.js`` fills.
 
-    One channel has an axis of values; several have a lane each, the first on top.
+    A single channel has an ordinary y axis. Several have one lane each, the first at
+    the top.
     """
     from bokeh.models import ColumnDataSource, FixedTicker, PlainText, Range1d
 
-    # The page's script sets the ranges; nothing is there yet to find them from.
+    # Fixed, as there is no data yet to compute them from; page.js sets them.
     ranges = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=0, end=1)}
     figure = _figure(height, tools="", x_axis_label="timestep", **ranges)
-    for name, colour, width in (("series", SERIES_COLOUR, 1.5), ("rebuilt", REBUILT_COLOUR, 1.8)):
+    for name, colour, width in (
+        ("series", SERIES_COLOUR, 1.5),
+        ("reconstruction", RECONSTRUCTION_COLOUR, 1.8),
+    ):
         source = ColumnDataSource({"xs": [], "ys": []}, name=name)
         figure.multi_line("xs", "ys", source=source, line_color=colour, line_width=width)
-    alone = ColumnDataSource({"x": [], "y": []}, name="alone")
-    figure.scatter("x", "y", source=alone, size=4, color=SERIES_COLOUR)
+    isolated = ColumnDataSource({"x": [], "y": []}, name="isolated")
+    figure.scatter("x", "y", source=isolated, size=4, color=SERIES_COLOUR)
     n_lanes = len(channel_names)
     if n_lanes == 1:
         figure.yaxis.axis_label = PlainText(text=channel_names[0])
         return figure
-    middles = [1.15 * (n_lanes - 1 - lane) + 0.5 for lane in range(n_lanes)]
-    figure.yaxis.ticker = FixedTicker(ticks=middles)
-    # As plain text: two dollar signs would make a formula, for which Bokeh asks a host.
-    named = zip(middles, channel_names, strict=True)
-    figure.yaxis.major_label_overrides = {middle: PlainText(text=name) for middle, name in named}
+    centres = [LANE_SPACING * (n_lanes - 1 - lane) + 0.5 for lane in range(n_lanes)]
+    figure.yaxis.ticker = FixedTicker(ticks=centres)
+    # As plain text: for a formula, marked by dollar signs, Bokeh would load MathJax.
+    figure.yaxis.major_label_overrides = {
+        centre: PlainText(text=name) for centre, name in zip(centres, channel_names, strict=True)
+    }
     figure.yaxis.major_tick_line_color = None
     figure.ygrid.visible = False
     return figure
 
 
-def loss_curves(findings: Findings) -> Any | None:
-    """Return the losses of the fit, or None if there was no epoch."""
-    autoencoder = findings.parts.autoencoder
+def loss_curves(analysis: Analysis) -> Any | None:
+    """Return the plot of the loss curves, or None if there were no epochs."""
+    autoencoder = analysis.parts.autoencoder
     if not autoencoder.loss_curve_:
         return None
     from bokeh.models import BasicTickFormatter, FixedTicker
@@ -162,20 +163,18 @@ def loss_curves(findings: Findings) -> Any | None:
 
     curves = {"training": (autoencoder.loss_curve_, SERIES_COLOUR)}
     if autoencoder.validation_loss_curve_ is not None:
-        curves["validation"] = (autoencoder.validation_loss_curve_, REBUILT_COLOUR)
+        curves["validation"] = (autoencoder.validation_loss_curve_, RECONSTRUCTION_COLOUR)
     losses = np.concatenate([curve for curve, _ in curves.values()])
-    is_steep = losses.min() > 0 and losses.max() >= LARGE_FALL * losses.min()
-    figure = _figure(
-        300, tools="", x_axis_label="epoch", y_axis_type="log" if is_steep else "linear"
-    )
+    is_log = needs_log_scale(losses)
+    figure = _figure(300, tools="", x_axis_label="epoch", y_axis_type="log" if is_log else "linear")
     for name, (curve, colour) in curves.items():
         epochs = np.arange(1, len(curve) + 1)
         style = {"color": colour, "name": name}
         figure.line(epochs, curve, line_width=2, **style)
         if len(curve) == 1:
             figure.scatter(epochs, curve, size=6, **style)
-    if is_steep:
-        figure.yaxis.ticker = FixedTicker(ticks=_decades(losses))
+    if is_log:
+        figure.yaxis.ticker = FixedTicker(ticks=_log_ticks(losses))
         figure.yaxis.formatter = BasicTickFormatter()
     has_head = autoencoder.target_weight > 0
     figure.yaxis.axis_label = "loss" if has_head else "mean squared error"
@@ -186,8 +185,8 @@ def loss_curves(findings: Findings) -> Any | None:
     return figure
 
 
-def _decades(values: NDArray[np.float64]) -> list[float]:
-    """Return 1, 2 and 5 times the powers of ten that the values span."""
+def _log_ticks(values: NDArray[np.float64]) -> list[float]:
+    """Return 1, 2 and 5 times each power of ten in the range of the values."""
     exponents = range(math.floor(math.log10(values.min())), math.ceil(math.log10(values.max())) + 1)
     return [factor * 10.0**exponent for exponent in exponents for factor in (1, 2, 5)]
 
@@ -212,14 +211,15 @@ def _figure(height: int, **options: Any) -> Any:
 
 
 def _palette(n_colours: int) -> list[str]:
-    """Return colours that stay apart: a qualitative set, or for many classes a rainbow."""
+    """Return distinct colours: a qualitative palette for up to 20, a rainbow for more."""
     from bokeh.palettes import Category10, Category20, turbo
 
     if n_colours <= 10:
         return list(Category10[10])
     if n_colours <= 20:
         return list(Category20[20])
-    # Neighbours of the rainbow far apart in the order of the classes.
-    wheel = turbo(min(n_colours, 256))
-    stride = next(k for k in range(len(wheel) // 3, len(wheel)) if math.gcd(k, len(wheel)) == 1)
-    return [wheel[(place * stride) % len(wheel)] for place in range(n_colours)]
+    # Step through the rainbow so that consecutive classes have very different colours.
+    rainbow = turbo(min(n_colours, 256))
+    n = len(rainbow)
+    stride = next(k for k in range(n // 3, n) if math.gcd(k, n) == 1)
+    return [rainbow[(index * stride) % n] for index in range(n_colours)]

@@ -1,4 +1,4 @@
-"""The HTML around the plots: one template, filled with escaped text."""
+"""The HTML page: one template, filled with escaped text, and the plots as JSON."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from seqfeat.report.facts import model_facts, parameters, remarks, series_facts, shortened, versions
+from seqfeat.report.analysis import Analysis
+from seqfeat.report.classification import ClassificationScores, accuracy_interval
+from seqfeat.report.drawn_series import MAX_CHANNELS
 from seqfeat.report.figures import embedding_map, loss_curves, series_plot
-from seqfeat.report.findings import Findings
-from seqfeat.report.sampling import MOST_CHANNELS
-from seqfeat.report.scores import Scores, accuracy_interval
+from seqfeat.report.summary import (
+    describe_model,
+    describe_series,
+    drawing_notes,
+    parameter_table,
+    shorten,
+    version_table,
+)
 
-__all__ = ["as_script_data", "render"]
+__all__ = ["render", "to_script_json"]
 
-MOST_IN_MATRIX = 20
-"""Classes in a confusion matrix; of more, as many of the most frequent confusions are listed."""
-MOST_CLASS_ROWS = 200
-"""Classes with a row of their own; of more, those with the least F1."""
+MAX_MATRIX_CLASSES = 20
+"""With more classes, the same number of most frequent confusions replaces the matrix."""
+MAX_CLASS_ROWS = 200
+"""With more classes, only those with the lowest F1 have a row of their own."""
 ANOMALY_HEIGHT = 150
 DETAIL_HEIGHT = 270
 LANE_HEIGHT = {"detail": 30, "anomaly": 17}
@@ -30,7 +37,7 @@ LANE_HEIGHT = {"detail": 30, "anomaly": 17}
 
 
 def render(
-    findings: Findings,
+    analysis: Analysis,
     *,
     title: str | None,
     notes: str | None,
@@ -40,7 +47,7 @@ def render(
     n_anomalies: int,
     was_trained_on: bool,
 ) -> bytes:
-    """Return the page. Whatever users named is escaped, in HTML and in data."""
+    """Return the page. All names that come from the user are escaped, in HTML and JSON."""
     from bokeh.resources import Resources
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -48,45 +55,45 @@ def render(
     assets = files("seqfeat.report") / "assets"
     template = (assets / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["name"] = shortened
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    n_shown = min(n_anomalies, len(findings.names))
-    # As they are, since they are ours; nothing in them ends a script early.
+    environment.filters["name"] = shorten
+    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f}%"
+    n_shown = min(n_anomalies, len(analysis.names))
+    # Not escaped, as these are ours; nothing in them ends a script element early.
     scripts = [
         Markup(Resources(mode="inline", components=["bokeh"]).js_raw[0]),
         Markup((assets / "page.js").read_text(encoding="utf-8")),
     ]
     page = environment.from_string(template).render(
-        title=title or _title(findings),
+        title=title or f"Report on {len(analysis.series):,} series",
         notes=notes,
         was_trained_on=was_trained_on,
         style=Markup((assets / "page.css").read_text(encoding="utf-8")),
         scripts=scripts,
-        policy=_policy(scripts),
-        plots=as_script_data(_plots(findings, n_shown)),
-        data=as_script_data(_data(findings)),
-        scores=findings.scores,
-        **_of_classes(findings.scores),
-        r_squared=findings.r_squared,
+        policy=_content_security_policy(scripts),
+        plots=to_script_json(_plots(analysis, n_shown)),
+        data=to_script_json(_script_data(analysis)),
+        scores=analysis.scores,
+        **_class_tables(analysis.scores),
+        r_squared=analysis.r_squared,
         metrics=metrics,
-        baselines=_compared(findings, baselines),
-        remarks=remarks(findings, n_shown),
-        anomalies=[_anomaly(findings, place) for place in range(n_shown)],
-        model_facts=model_facts(findings),
-        series_facts=series_facts(findings),
-        has_losses=bool(findings.parts.autoencoder.loss_curve_),
-        has_validation=findings.parts.autoencoder.validation_loss_curve_ is not None,
-        has_lanes=findings.series.n_channels > 1,
-        seconds=_seconds(findings, timings),
-        parameters=parameters(findings.model),
-        versions=versions(),
+        baselines=_baseline_rows(analysis, baselines),
+        drawing_notes=drawing_notes(analysis, n_shown),
+        anomalies=[_anomaly(analysis, index) for index in range(n_shown)],
+        model_description=describe_model(analysis),
+        series_description=describe_series(analysis),
+        has_losses=bool(analysis.parts.autoencoder.loss_curve_),
+        has_validation=analysis.parts.autoencoder.validation_loss_curve_ is not None,
+        has_lanes=analysis.series.n_channels > 1,
+        timings=_timing_rows(analysis, timings),
+        parameters=parameter_table(analysis.model),
+        versions=version_table(),
     )
-    # A lone surrogate, which some file systems' names hold, becomes a replacement character.
+    # Lone surrogates, which occur in the names of some file systems, cannot be encoded.
     return page.encode("utf-8", "xmlcharrefreplace")
 
 
-def as_script_data(value: Any) -> Any:
-    """Return JSON that stays data within a script element, whatever text it holds."""
+def to_script_json(value: Any) -> Any:
+    """Return JSON that cannot end the script element it is in, whatever text it holds."""
     from markupsafe import Markup
 
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
@@ -95,8 +102,8 @@ def as_script_data(value: Any) -> Any:
     return Markup(text)
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Return what the page may do: run its own scripts and nothing else, and ask no host."""
+def _content_security_policy(scripts: Sequence[str]) -> str:
+    """Return a policy that allows the page its own scripts and no network requests."""
     digests = [hashlib.sha256(script.encode("utf-8")).digest() for script in scripts]
     own = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
@@ -105,123 +112,122 @@ def _policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _title(findings: Findings) -> str:
-    return f"Report on {len(findings.series):,} series"
-
-
-def _plots(findings: Findings, n_anomalies: int) -> dict[str, Any]:
-    """Return each plot as Bokeh's JSON, by the id of the element that it goes into."""
+def _plots(analysis: Analysis, n_anomalies: int) -> dict[str, Any]:
+    """Return each plot as Bokeh's JSON, by the id of its element."""
     from bokeh.core.types import ID
     from bokeh.embed import json_item
 
-    names = [shortened(name, 24) for name in findings.channel_names[:MOST_CHANNELS]]
+    names = [shorten(name, 24) for name in analysis.channel_names[:MAX_CHANNELS]]
     n_lanes = len(names) if len(names) > 1 else 0
     height = DETAIL_HEIGHT + LANE_HEIGHT["detail"] * max(0, n_lanes - 5)
-    plots = {"map": embedding_map(findings), "detail": series_plot(names, height)}
+    plots = {"map": embedding_map(analysis), "detail": series_plot(names, height)}
     height = ANOMALY_HEIGHT + LANE_HEIGHT["anomaly"] * max(0, n_lanes - 3)
-    for place in range(n_anomalies):
-        plots[f"anomaly-{place}"] = series_plot(names, height)
-    losses = loss_curves(findings)
+    for index in range(n_anomalies):
+        plots[f"anomaly-{index}"] = series_plot(names, height)
+    losses = loss_curves(analysis)
     if losses is not None:
         plots["losses"] = losses
     return {target: json_item(plot, ID(target)) for target, plot in plots.items()}
 
 
-def _data(findings: Findings) -> dict[str, Any]:
-    """Return what the page's script shows of each drawn series."""
-    rows = findings.drawing.rows
-    given = [known[rows] for known in (findings.labels, findings.predictions) if known is not None]
-    known = np.unique(np.concatenate(given)).tolist() if given else []
-    place = {name: index for index, name in enumerate(known)}
+def _script_data(analysis: Analysis) -> dict[str, Any]:
+    """Return what page.js shows of each drawn series."""
+    rows = analysis.drawn.rows
+    known = [values for values in (analysis.labels, analysis.predictions) if values is not None]
+    classes = np.unique(np.concatenate([v[rows] for v in known])).tolist() if known else []
+    code_of = {name: code for code, name in enumerate(classes)}
 
     def codes(values: Any) -> list[int] | None:
-        return None if values is None else [place[value] for value in values[rows].tolist()]
+        return None if values is None else [code_of[value] for value in values[rows].tolist()]
 
-    rank = np.empty(len(findings.errors), dtype=np.int64)
-    rank[np.argsort(-findings.errors, kind="stable")] = np.arange(1, len(rank) + 1)
-    confidences = findings.confidences
+    ranks = np.empty(len(analysis.errors), dtype=np.int64)
+    ranks[np.argsort(-analysis.errors, kind="stable")] = np.arange(1, len(ranks) + 1)
+    confidences = analysis.confidences
     return {
-        "names": [shortened(name) for name in findings.names],
-        "classes": [shortened(name) for name in known],
-        "labels": codes(findings.labels),
-        "predictions": codes(findings.predictions),
+        "names": [shorten(name) for name in analysis.names],
+        "classes": [shorten(name) for name in classes],
+        "labels": codes(analysis.labels),
+        "predictions": codes(analysis.predictions),
         "confidences": None if confidences is None else [round(p, 4) for p in confidences.tolist()],
-        "errors": [float(f"{error:.4g}") for error in findings.errors[rows]],
-        "ranks": rank[rows].tolist(),
-        "total": len(findings.series),
-        "series": findings.drawing.packed,
+        "errors": [float(f"{error:.4g}") for error in analysis.errors[rows]],
+        "ranks": ranks[rows].tolist(),
+        "total": len(analysis.series),
+        "series": analysis.drawn.packed,
     }
 
 
-def _of_classes(scores: Scores | None) -> dict[str, Any]:
-    """Return a matrix of few classes or the confusions of many, and a row for each class."""
+def _class_tables(scores: ClassificationScores | None) -> dict[str, Any]:
+    """Return the confusion matrix, or a list of confusions if it is large, and class scores."""
     if scores is None:
         return {"matrix": None, "confusions": [], "class_rows": []}
-    class_rows = scores.by_class
-    if len(class_rows) > MOST_CLASS_ROWS:
-        class_rows = sorted(class_rows, key=lambda row: row.f1)[:MOST_CLASS_ROWS]
-    is_small = len(scores.classes) <= MOST_IN_MATRIX
+    class_rows = scores.per_class
+    if len(class_rows) > MAX_CLASS_ROWS:
+        class_rows = sorted(class_rows, key=lambda row: row.f1)[:MAX_CLASS_ROWS]
+    is_small = len(scores.classes) <= MAX_MATRIX_CLASSES
     return {
-        "matrix": scores.matrix() if is_small else None,
+        "matrix": scores.confusion_matrix() if is_small else None,
         "confusions": [] if is_small else _confusions(scores),
         "class_rows": class_rows,
     }
 
 
-def _confusions(scores: Scores) -> list[tuple[Any, Any, int, float]]:
-    """Return true and predicted class, how often, and of which share, the most frequent first."""
-    wrong = scores.pairs[scores.pairs[:, 0] != scores.pairs[:, 1]]
-    most = wrong[np.argsort(-wrong[:, 2], kind="stable")[:MOST_IN_MATRIX]].tolist()
+def _confusions(scores: ClassificationScores) -> list[tuple[Any, Any, int, float]]:
+    """Return the most frequent confusions: true class, predicted class, count and share."""
+    counts = scores.confusion_counts
+    wrong = counts[counts[:, 0] != counts[:, 1]]
+    most = wrong[np.argsort(-wrong[:, 2], kind="stable")[:MAX_MATRIX_CLASSES]].tolist()
     return [
-        (scores.classes[true], scores.classes[other], n, n / scores.by_class[true].support)
+        (scores.classes[true], scores.classes[other], n, n / scores.per_class[true].support)
         for true, other, n in most
     ]
 
 
-def _compared(
-    findings: Findings, baselines: dict[str, float]
+def _baseline_rows(
+    analysis: Analysis, baselines: dict[str, float]
 ) -> list[tuple[str, float, str, bool]]:
-    """Return names, scores, their intervals and whether it is the model's own, the best first."""
-    scores = findings.scores
+    """Return names, scores, intervals and whether each is the model's own; best first."""
+    scores = analysis.scores
     if scores is None:
-        rows = [("this model, share of the variance rebuilt", findings.r_squared, True)]
-        rows.append(("predicting each channel's mean", 0.0, False))
+        rows = [("this model", analysis.r_squared, True)]
+        rows.append(("predict the mean of each channel", 0.0, False))
     else:
         rows = [("this model", scores.accuracy, True)]
-        constant = f"always “{shortened(scores.majority, 40)}”, the most frequent class here"
+        constant = f"always predict “{shorten(scores.majority_class, 40)}”, the majority class"
         rows.append((constant, scores.majority_share, False))
     rows += [(name, score, False) for name, score in baselines.items()]
     n_series = 0 if scores is None else scores.n_series
-    whole = [(name, score, _interval(score, n_series), is_own) for name, score, is_own in rows]
-    return sorted(whole, key=lambda row: -row[1])
+    with_intervals = [
+        (name, score, _interval_text(score, n_series), is_own) for name, score, is_own in rows
+    ]
+    return sorted(with_intervals, key=lambda row: -row[1])
 
 
-def _interval(accuracy: float, n_series: int) -> str:
-    """Return the interval of an accuracy as text; of other scores there is none."""
+def _interval_text(accuracy: float, n_series: int) -> str:
+    """Return the confidence interval of an accuracy; other scores have none."""
     if not n_series or not 0 <= accuracy <= 1:
         return ""
     low, high = accuracy_interval(round(accuracy * n_series), n_series)
     return f"{low:.3f} to {high:.3f}"
 
 
-def _anomaly(findings: Findings, place: int) -> dict[str, Any]:
-    row = findings.drawing.rows[place]
-    label = None if findings.labels is None else findings.labels[row]
-    prediction = None if findings.predictions is None else findings.predictions[row]
+def _anomaly(analysis: Analysis, index: int) -> dict[str, Any]:
+    row = analysis.drawn.rows[index]
+    label = None if analysis.labels is None else analysis.labels[row]
+    prediction = None if analysis.predictions is None else analysis.predictions[row]
     return {
-        "name": findings.names[place],
-        "error": f"{findings.errors[row]:.3g}",
+        "name": analysis.names[index],
+        "error": f"{analysis.errors[row]:.3g}",
         "label": label,
         "prediction": prediction,
-        "is_wrong": findings.scores is not None and label != prediction,
+        "is_wrong": analysis.scores is not None and label != prediction,
     }
 
 
-def _seconds(findings: Findings, timings: dict[str, float]) -> list[tuple[str, float, str]]:
-    """Return what took how long, and how long for each series where that says something."""
+def _timing_rows(analysis: Analysis, timings: dict[str, float]) -> list[tuple[str, float, str]]:
+    """Return the seconds of each step and, for those of this report, the time per series."""
     rows = [(name, seconds, "") for name, seconds in timings.items()]
-    for name, seconds in findings.seconds.items():
-        each = 1000 * seconds / len(findings.series)
+    for name, seconds in analysis.seconds.items():
+        each = 1000 * seconds / len(analysis.series)
         shown = f"{each:.2g} ms" if each < 10 else f"{each:,.0f} ms"
-        rows.append((f"{name} all {len(findings.series):,} series", seconds, shown))
+        rows.append((f"{name} all {len(analysis.series):,} series", seconds, shown))
     return rows

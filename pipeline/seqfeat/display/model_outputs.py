@@ -1,4 +1,4 @@
-"""Errors of all series and reconstructions of some, a batch at a time."""
+"""What a fitted autoencoder makes of series, for plots: errors and reconstructions."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import fitted_backend, fitted_scaling, validate_series
 from seqfeat.series import Series
 
-__all__ = ["reconstructed_rows", "series_and_errors"]
+__all__ = ["evaluate_series", "reconstruct_rows"]
 
 
-def series_and_errors(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Series, Evaluation]:
-    """Convert series as the autoencoder does, and compare all of them with their reconstructions.
+def evaluate_series(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Series, Evaluation]:
+    """Return the series that `X` holds and their reconstruction errors.
 
-    One pass; of what was rebuilt, only the errors are kept.
+    One pass over the series. The reconstructions themselves are not kept.
     """
     check_is_fitted(autoencoder)
     series = validate_series(autoencoder, X)
     return series, evaluate(fitted_backend(autoencoder), series, fitted_scaling(autoencoder))
 
 
-def reconstructed_rows(
+def reconstruct_rows(
     autoencoder: LSTMAutoencoder, series: Series, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return what the network makes of some series, in their units, NaN behind each one's end.
+    """Return the reconstructions of the series `rows`, in that order and in original units.
 
-    Shape (len(rows), T, C), in the order of `rows`.
+    The shape is (len(rows), n_timesteps, n_channels), padded with NaN.
     """
-    chosen = series.take(rows)
+    selected = series.take(rows)
     scaling = fitted_scaling(autoencoder)
-    result = np.full((len(rows), chosen.n_timesteps, chosen.n_channels), np.nan)
-    for batch in reconstruct(fitted_backend(autoencoder), chosen, scaling):
+    result = np.full((len(rows), selected.n_timesteps, selected.n_channels), np.nan)
+    for batch in reconstruct(fitted_backend(autoencoder), selected, scaling):
         values = scaling.invert(batch.reconstruction)
-        values[np.arange(values.shape[1]) >= chosen.lengths[batch.rows, None]] = np.nan
+        values[np.arange(values.shape[1]) >= selected.lengths[batch.rows, None]] = np.nan
         result[batch.rows, : values.shape[1]] = values
     return result

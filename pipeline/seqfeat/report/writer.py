@@ -1,4 +1,4 @@
-"""`save_report`, which looks at a model and series and writes the page."""
+"""`save_report`, which runs the analysis and writes the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from seqfeat.exceptions import InputError
-from seqfeat.report.findings import find
+from seqfeat.report.analysis import run_analysis
 from seqfeat.report.page import render
 from seqfeat.runtime.atomic_files import atomic_write
 
@@ -36,50 +36,50 @@ def save_report(
     n_anomalies: int = 12,
     random_state: int = 0,
 ) -> Path:
-    """Write a report on a model and series: one HTML page that holds all it needs.
+    """Write a report on a model and a set of series, as one self-contained HTML file.
 
-    What was trained on what; accuracy with its confidence interval, confusions and
-    classes; a map of the embeddings, on which each point shows its series and
-    its reconstruction; the most anomalous series; losses, timings, parameters and
-    versions. The page opens offline and asks no host for anything, is read on a
-    phone and in the dark, and by keyboard.
+    The report shows the accuracy with its confidence interval, the confusion matrix
+    and scores per class; an interactive map of the embeddings, where each point shows
+    its series and the reconstruction; the most anomalous series; and the loss curves,
+    timings, parameters and versions. It opens offline and makes no network requests.
+    It works on phones, in dark mode and with the keyboard.
 
     Parameters
     ----------
     model : Pipeline, LSTMAutoencoder or search
-        Fitted. Without a classifier behind the autoencoder, the report is on
-        embeddings and reconstructions alone.
+        A fitted model. Without a classifier after the autoencoder, the report covers
+        only embeddings and reconstructions.
     X : array-like
-        Series in any form that the model takes, best such that it was not trained on.
+        Series in any format that the model accepts, preferably not those that it was
+        trained on.
     y : array-like of shape (n_samples,), default=None
-        Classes, to score predictions and to colour the map by. Without them it is
-        coloured by predictions.
+        Class labels, to score the predictions and to colour the map. Without them,
+        the map is coloured by the predictions.
     target : str or Path, default="report.html"
-        The file. Folders that are not there are made; a file that is there is
-        replaced, as a whole or not at all.
+        The file to write. Missing parent folders are created. An existing file is
+        replaced atomically.
     ids : array-like of shape (n_samples,), default=None
-        What the series are called; None takes the names that `X` gives them, or
-        numbers them.
+        The name of each series. By default, the ids that `X` has, or numbers.
     title : str, default=None
-        The page's heading; None says how many series it is on.
+        The heading of the page. By default, it gives the number of series.
     notes : str, default=None
-        A paragraph below it, such as what the model was trained on.
+        A paragraph to show below the title, for example on the training data.
     metrics : mapping of str to float, default=None
-        Further figures, such as a cross-validated score.
+        Additional metrics to show, for example a cross-validated score.
     baselines : mapping of str to float, default=None
-        What else was tried on these series, and its score: accuracy, or without a
-        classifier R squared.
+        The scores of other models on the same series: accuracies, or R squared if
+        `model` has no classifier.
     timings : mapping of str to float, default=None
-        Seconds of what was done before, such as training.
+        Duration of earlier steps, such as training, in seconds.
     channel_names : sequence of str, default=None
-        None takes the names that `X` gives them, or numbers them.
+        The name of each channel. By default, the names that `X` has, or numbers.
     was_trained_on : bool, default=False
-        Whether the model was trained on these series, so that their scores flatter it;
-        the page then says so.
+        Whether the model was trained on these series. If so, the page warns that the
+        scores are optimistic.
     max_points : int, default=2000
-        Series to draw at most; fewer of long series with many channels, so that the
-        page stays below 5 MB. They are sampled class by class, and the page says so.
-        All series are in the scores.
+        Maximum number of series to draw. Long series with many channels reduce it
+        further, to keep the page below 5 MB. If there are more, a sample is drawn,
+        stratified by class, and the page says so. The scores always cover all series.
     n_anomalies : int, default=12
         How many of the series with the largest reconstruction errors to show.
     random_state : int, default=0
@@ -88,29 +88,30 @@ def save_report(
     Returns
     -------
     path : Path
-        The file.
+        The file that was written.
 
     Raises
     ------
     InputError
-        If `X`, `y` or `ids` do not fit each other or the model, or another argument
+        If `X`, `y` or `ids` do not match the model or each other, or another argument
         is out of range.
     NotFittedError
         If the model is not fitted.
     ImportError
         If Bokeh is missing.
     OSError
-        If the file cannot be written. What was there before is whole.
+        If the file cannot be written. An existing file is left intact.
 
     See Also
     --------
-    seqfeat.display : Single pictures, by matplotlib.
+    seqfeat.display : Single plots, made with matplotlib.
 
     Notes
     -----
-    Series are embedded once, a batch at a time, and rebuilt once for their errors;
-    only what is drawn is kept. Reading a page never executes what a label or an id
-    holds: they are escaped, and the page allows no script but its own.
+    The series are embedded once and reconstructed once, batch by batch; only the
+    reconstructions that are drawn are kept. Labels, ids and other names cannot inject
+    code into the page: they are escaped, and its content security policy allows no
+    scripts but its own.
 
     Examples
     --------
@@ -125,17 +126,17 @@ def save_report(
     ...     "<h1>Speakers</h1>" in path.read_text(encoding="utf-8")
     True
     """
-    _need_bokeh()
-    _refuse_fewer("max_points", max_points, 1)
-    _refuse_fewer("n_anomalies", n_anomalies, 0)
-    figures = {
-        name: _checked(name, values or {})
+    _check_bokeh()
+    _check_integer("max_points", max_points, 1)
+    _check_integer("n_anomalies", n_anomalies, 0)
+    checked = {
+        name: _check_finite(name, values or {})
         for name, values in (("metrics", metrics), ("baselines", baselines), ("timings", timings))
     }
     path = Path(target)
     if path.is_dir():
-        raise InputError(f"target={str(target)!r} is a folder; name a file in it.")
-    findings = find(
+        raise InputError(f"target={str(target)!r} is a folder; pass the name of a file in it.")
+    analysis = run_analysis(
         model,
         X,
         y,
@@ -146,35 +147,35 @@ def save_report(
         random_state=random_state,
     )
     page = render(
-        findings,
+        analysis,
         title=title,
         notes=notes,
         n_anomalies=n_anomalies,
         was_trained_on=was_trained_on,
-        **figures,
+        **checked,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, page)
     return path
 
 
-def _need_bokeh() -> None:
+def _check_bokeh() -> None:
     try:
         import bokeh  # noqa: F401
-        import jinja2  # noqa: F401  (which Bokeh brings)
+        import jinja2  # noqa: F401  (a dependency of Bokeh)
     except ImportError as error:
         raise ImportError(
             "save_report needs Bokeh; install it with: pip install 'seqfeat[report]'"
         ) from error
 
 
-def _refuse_fewer(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise InputError(f"{name}={value!r}; pass a whole number of at least {least}.")
+def _check_integer(name: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise InputError(f"{name}={value!r}; pass an integer of at least {minimum}.")
 
 
-def _checked(name: str, values: Mapping[str, Any]) -> dict[str, float]:
-    """Return figures as floats, and refuse what is none."""
+def _check_finite(name: str, values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values as floats, after checking that all are finite numbers."""
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise InputError(f"{name}[{key!r}]={value!r}; pass finite numbers.")

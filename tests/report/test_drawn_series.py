@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from tests.report.pages import unpack
+
+from seqfeat import LSTMAutoencoder
+from seqfeat.report.drawn_series import draw_series, sample_rows, size_limits, thin
+from seqfeat.series import as_series
+
+
+def test_samples_are_stratified_include_the_anomalies_and_are_reproducible():
+    rng = np.random.default_rng(0)
+    strata = np.repeat([0, 1, 2, 3], [8000, 1500, 499, 1])
+    errors = rng.random(10_000)
+    rows = sample_rows(errors, strata, 200, 10, seed=0)
+    assert len(set(rows)) == 200
+    assert set(np.argsort(-errors)[:10]) <= set(rows)
+    assert (np.diff(errors[rows]) <= 0).all()
+    np.testing.assert_allclose(np.bincount(strata[rows]), [160, 30, 10, 1], atol=10)
+    np.testing.assert_array_equal(rows, sample_rows(errors, strata, 200, 10, seed=0))
+    assert set(rows) != set(sample_rows(errors, strata, 200, 10, seed=1))
+
+
+def test_few_series_are_all_drawn_in_descending_order_of_error():
+    errors = np.array([0.2, 0.5, 0.1])
+    np.testing.assert_array_equal(sample_rows(errors, None, 9, 2, seed=0), [1, 0, 2])
+
+
+@pytest.mark.parametrize(("n_channels", "n_timesteps"), [(1, 100_000), (2, 300), (12, 50), (90, 9)])
+def test_the_number_of_values_is_limited_for_series_of_any_shape(n_channels, n_timesteps):
+    n_drawn, n_steps = size_limits(n_channels, np.array([3, n_timesteps]), 2000)
+    n_values = 2 * min(n_channels, 12) * n_drawn * (min(n_steps, n_timesteps) + 8)
+    assert n_values <= 900_000
+    assert n_drawn >= 400
+    assert n_steps >= 64
+    assert n_steps % 2 == 0
+
+
+def test_thinning_keeps_peaks_their_order_and_gaps():
+    values = np.array([0, 5, 1, 1, 9, 2, np.nan, np.nan, np.nan, 4.0, np.nan])[:, None]
+    kept = thin(values, 3)[:, 0]
+    np.testing.assert_array_equal(kept, [0, 5, 1, 9, np.nan, np.nan, 4, 4])
+    np.testing.assert_array_equal(thin(-values, 3)[:2, 0], [0, -5])
+
+
+def test_long_series_are_drawn_by_the_minimum_and_maximum_of_intervals():
+    X = np.random.default_rng(0).normal(size=(6, 700, 14))
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    drawn = draw_series(model, as_series(X), np.array([4, 1]), 240)
+    assert drawn.n_thinned == 2
+    assert drawn.packed["lengths"] == [700, 700]
+    width = drawn.packed["widths"][0]
+    intervals = [X[4, start : start + width, :12] for start in range(0, 700, width)]
+    values = unpack(drawn.packed, 0)[0].reshape(-1, 2, 12)
+    low = [interval.min(axis=0) for interval in intervals]
+    high = [interval.max(axis=0) for interval in intervals]
+    np.testing.assert_allclose(values.min(axis=1), low, atol=1e-3)
+    np.testing.assert_allclose(values.max(axis=1), high, atol=1e-3)
+
+
+def test_short_series_are_drawn_whole_with_their_gaps(monkeypatch):
+    # In chunks of one series; otherwise, only large data sets take several chunks.
+    monkeypatch.setattr("seqfeat.report.drawn_series.RECONSTRUCTED_VALUES", 1)
+    X = [np.sin(np.arange(n) / 2) for n in (12, 5, 1, 9)]
+    X[0][4:6] = np.nan
+    model = LSTMAutoencoder(2, max_iter=0, missing="mask", random_state=0).fit(X)
+    rows = np.array([2, 0, 3, 1])
+    drawn = draw_series(model, as_series(X, missing="mask"), rows, 240)
+    assert drawn.n_thinned == 0
+    assert drawn.packed["lengths"] == [1, 12, 9, 5]
+    reconstructed = model.reconstruct(X)
+    for index, row in enumerate(rows):
+        series, reconstruction = unpack(drawn.packed, index)
+        np.testing.assert_allclose(series[:, 0], X[row], atol=1e-3)
+        np.testing.assert_allclose(reconstruction[:, 0], np.ravel(reconstructed[row]), atol=1e-3)
+
+
+def test_lanes_span_all_but_the_most_extreme_values():
+    X = np.random.default_rng(0).normal(size=(500, 4, 2)) * [1, 100]
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    X[0, 0] = 1e9
+    lanes = draw_series(model, as_series(X), np.arange(500), 240).packed["lanes"]
+    assert 2 < lanes[0][1] < 10
+    assert 200 < lanes[1][1] < 1000
