@@ -37,7 +37,7 @@ Batch = TypeVar("Batch", bound=Sized)
 
 
 class Console:
-    """The user's side of a command: what it prints, and ctrl-C.
+    """The interface to the user: what a command prints, and ctrl-C.
 
     Parameters
     ----------

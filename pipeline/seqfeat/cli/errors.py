@@ -107,7 +107,7 @@ def rewording_errors(ids: Any, *, has_model: bool = True) -> Iterator[None]:
     ids : Index
         The series' ids, which replace their positions.
     has_model : bool, default=True
-        Whether there is a trained model, so that advice about parameters is too late.
+        Whether the series are for a trained model, whose parameters can no longer change.
     """
     try:
         yield
@@ -127,7 +127,7 @@ def _with_id(found: re.Match[str], ids: Any) -> str:
 
 
 def _adapt_advice(message: str, *, has_model: bool) -> str:
-    """Replace advice about Python by advice about the command line."""
+    """Replace advice for users of Python by advice for users of the command line."""
     if has_model:
         advice = _REPLACE if _INFINITY.search(message) else _FILL_OR_TRAIN
         message = _replace_sentence(message, "missing='mask'", advice)

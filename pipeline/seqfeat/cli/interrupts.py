@@ -14,7 +14,7 @@ __all__ = ["Aborted", "InterruptHandler"]
 
 
 class Aborted(BaseException):
-    """Ctrl-C during a search or an evaluation, which is useless when it is incomplete.
+    """Ctrl-C during a search or an evaluation, which is useless when incomplete.
 
     `LSTMAutoencoder.fit` handles a KeyboardInterrupt itself: it stops and keeps the
     weights so far. A search or a cross-validation would then go on with its next fold.

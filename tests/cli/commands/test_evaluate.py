@@ -26,7 +26,7 @@ def test_scores_are_those_of_scikit_learn(models, model, new):
 def test_the_text_names_the_classes_and_the_recorded_accuracy(models):
     out = ok("evaluate", models / "m.joblib", models / "new.csv").out
     recorded = json.loads((models / "m.json").read_text())["metrics"]["test_accuracy"]
-    assert f"Recorded accuracy: {recorded:.3f}" in out
+    assert f"Accuracy on the test set of the training: {recorded:.3f}" in out
     assert "class  precision  recall" in out
     assert out.count("home") == 3
 

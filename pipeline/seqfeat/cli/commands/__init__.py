@@ -3,8 +3,8 @@
 Each has a function ``run(options, console)``, which does the work, prints the result as
 text and returns it for ``--json``.
 
-- `train`, `search`: a model from a file
-- `embed`, `predict`, `evaluate`, `anomalies`: what a model makes of new series
-- `info`, `export`, `report`: a model as a summary, an ONNX file or an HTML page
-- `convert`: series in one format from any other
+- `train`, `search`: fit a model and save it
+- `embed`, `predict`, `evaluate`, `anomalies`: apply a saved model to series
+- `info`, `export`, `report`: describe a saved model, or export it
+- `convert`: rewrite series as a long table
 """

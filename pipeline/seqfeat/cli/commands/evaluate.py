@@ -76,22 +76,21 @@ def _compare(model: Model, labels: NDArray[Any], predictions: NDArray[Any]) -> d
 
 
 def _print_result(result: dict[str, Any], model: Model, console: Console) -> None:
-    console.print(f"Series:            {result['n_series']:,}")
-    if "accuracy" in result:
-        low, high = result["accuracy_interval"]
-        console.print(
-            f"Accuracy:          {result['accuracy']:.3f} (95% CI {low:.3f} to {high:.3f})"
-        )
-        recorded = (model.card.get("metrics") or {}).get("test_accuracy")
-        if recorded is not None:
-            console.print(f"Recorded accuracy: {recorded:.3f} (on the test set when trained)")
-        console.print(f"Balanced accuracy: {result['balanced_accuracy']:.3f}")
-        console.print(f"Macro F1:          {result['macro_f1']:.3f}")
+    n_series = f"{result['n_series']:,} series"
+    r_squared = f"R squared of the reconstruction: {result['r_squared']:.3f}"
+    if "accuracy" not in result:
+        console.print(f"{r_squared} on {n_series} (the mean scores 0)")
+        return
+    low, high = result["accuracy_interval"]
     console.print(
-        f"R squared:         {result['r_squared']:.3f} (of the reconstruction; the mean scores 0)"
+        f"Accuracy {result['accuracy']:.3f} on {n_series} (95% CI {low:.3f} to {high:.3f}), "
+        f"balanced accuracy {result['balanced_accuracy']:.3f}, macro F1 {result['macro_f1']:.3f}"
     )
-    if "accuracy" in result:
-        _print_classes(result, console)
+    recorded = (model.card.get("metrics") or {}).get("test_accuracy")
+    if recorded is not None:
+        console.print(f"Accuracy on the test set of the training: {recorded:.3f}")
+    console.print(f"{r_squared} (the mean scores 0)")
+    _print_classes(result, console)
 
 
 def _print_classes(result: dict[str, Any], console: Console) -> None:
