@@ -131,7 +131,7 @@ def test_one_channel_too_many_names_the_options_for_channels(demo):
         (["evaluate", "m.joblib", "demo:japanese-vowels:test"], "12 features"),
         (
             ["evaluate", "m.joblib", "new.csv", "--label", "load"],
-            "Split the series, or pass no --label.",
+            "the series, or pass no --label.",
         ),
     ],
 )
