@@ -139,7 +139,7 @@ def report(tmp_path, monkeypatch):
     save_report, calls = module.save_report, []
 
     def spy(estimator, X, y, **keywords):
-        calls.append({"X": X, **keywords})
+        calls.append({"estimator": estimator, "X": X, "y": y, **keywords})
         return save_report(estimator, X, y, **keywords)
 
     monkeypatch.setattr(module, "save_report", spy)
@@ -149,12 +149,15 @@ def report(tmp_path, monkeypatch):
 def test_the_report_is_on_the_test_set(tmp_path, csv, report):
     page, calls = report
     options = ["--notes", "the first of May", "--refit", "--report", page]
-    scores = ok("train", csv, *LONG, *QUICK, *options, "-o", tmp_path / "m.joblib", "--json").json[
-        "scores"
-    ]
+    path = tmp_path / "m.joblib"
+    result = ok("train", csv, *LONG, *QUICK, *options, "-o", path, "--json").json
     (call,) = calls
     assert "<html" in page.read_text()
     assert len(call["X"]) == 10
+    # The model that was tested, not the one that was trained again.
+    tested, saved = call["estimator"], library.load(path)
+    assert tested.score(call["X"], call["y"]) == result["metrics"]["test_accuracy"]
+    assert (tested.predict_proba(call["X"]) != saved.predict_proba(call["X"])).any()
     assert call["ids"].tolist() == call["X"].index.tolist()
     assert call["title"] == "m"
     assert call["notes"].splitlines() == [
@@ -164,7 +167,7 @@ def test_the_report_is_on_the_test_set(tmp_path, csv, report):
     ]
     # The report measures the model itself, and knows the most frequent class.
     assert call["metrics"] == {}
-    assert call["baselines"] == dict(list(scores.items())[2:])
+    assert call["baselines"] == dict(list(result["scores"].items())[2:])
     assert list(call["timings"]) == ["training"]
     assert call["channel_names"] == ["load", "heat"]
     assert not call["was_trained_on"]
@@ -173,9 +176,8 @@ def test_the_report_is_on_the_test_set(tmp_path, csv, report):
 def test_the_report_on_the_training_set_has_no_cross_validated_baselines(tmp_path, csv, report):
     page, calls = report
     options = ["--cv", "2", "--report", page]
-    metrics = ok("train", csv, *LONG, *QUICK, *options, "-o", tmp_path / "m.joblib", "--json").json[
-        "metrics"
-    ]
+    path = tmp_path / "m.joblib"
+    metrics = ok("train", csv, *LONG, *QUICK, *options, "-o", path, "--json").json["metrics"]
     (call,) = calls
     assert len(call["X"]) == 40
     assert call["was_trained_on"]
