@@ -1,7 +1,8 @@
-"""What the tests of the commands share: series in files, and running a command in this process."""
+"""Helpers for tests of the commands: run one in this process, and make data for it."""
 
 import io
 import json
+import signal
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ LONG = ["--id", "meter", "--time", "day", "--label", "kind"]
 QUICK = ["--embedding-dim", "4", "--max-iter", "3"]
 
 
-class Done(NamedTuple):
-    """How a command ended and what it said."""
+class Result(NamedTuple):
+    """The exit status and the output of a command."""
 
     status: int
     out: str
@@ -26,36 +27,55 @@ class Done(NamedTuple):
         return json.loads(self.out)
 
 
-def seqfeat(*arguments):
-    out, err = io.StringIO(), io.StringIO()
+def seqfeat(*arguments, interrupt_at=()):
+    """Run a command in this process.
+
+    With `interrupt_at`, press ctrl-C once all these texts have been printed to standard
+    output, one after the other.
+    """
+    out, err = InterruptingOutput(interrupt_at), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:
             status = main([str(argument) for argument in arguments])
-        except SystemExit as end:  # of argparse
-            status = end.code
-    return Done(status, out.getvalue(), err.getvalue())
+        except SystemExit as exit:  # argparse
+            status = exit.code
+    return Result(status, out.getvalue(), err.getvalue())
+
+
+class InterruptingOutput(io.StringIO):
+    def __init__(self, texts):
+        super().__init__()
+        self.texts = list(texts)
+
+    def write(self, text):
+        n_written = super().write(text)
+        if self.texts and self.texts[0] in text:
+            self.texts.pop(0)
+            if not self.texts:
+                signal.raise_signal(signal.SIGINT)
+        return n_written
 
 
 def ok(*arguments):
-    """Run a command that has to end well."""
-    done = seqfeat(*arguments)
-    assert done.status == 0, done.err
-    return done
+    """Run a command that must succeed."""
+    result = seqfeat(*arguments)
+    assert result.status == 0, result.err
+    return result
 
 
-def complaint(*arguments, status=1):
-    """Return the one line that a command says instead of a result."""
-    done = seqfeat(*arguments)
-    assert done.status == status
-    assert done.out == ""
-    lines = done.err.splitlines()
-    assert lines[-1].startswith("seqfeat: error: ")
-    assert not any("Traceback" in line for line in lines)
-    return lines[-1].removeprefix("seqfeat: error: ")
+def error_of(*arguments):
+    """Run a command that must fail, and return its one-line error message."""
+    result = seqfeat(*arguments)
+    assert result.status == 1
+    assert result.out == ""
+    assert "Traceback" not in result.err
+    last = result.err.splitlines()[-1]
+    assert last.startswith("seqfeat: error: ")
+    return last.removeprefix("seqfeat: error: ")
 
 
 def meters(n_series=40, seed=0):
-    """A long table of waves, those of homes slower than those of shops."""
+    """Return a long table of waves, which are slower for homes than for shops."""
     rng = np.random.default_rng(seed)
     parts = []
     for series in range(n_series):
@@ -73,7 +93,11 @@ def meters(n_series=40, seed=0):
     return pd.concat(parts, ignore_index=True)
 
 
-def small_batches(monkeypatch):
-    """Let streams come in parts of a few series."""
-    monkeypatch.setattr("seqfeat.series.streaming.BATCH_BYTES", 4000)
-    monkeypatch.setattr("seqfeat.series.streaming.slices.__defaults__", (4000,))
+def waves(n_series=30):
+    """Return an array of sine waves of 20 timesteps and one channel."""
+    return np.sin(np.arange(20) / 3 + np.arange(n_series)[:, None])[:, :, None]
+
+
+def assert_close(actual, expected):
+    """Compare embeddings, whose last bits may depend on the other series of a batch."""
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)

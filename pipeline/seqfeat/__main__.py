@@ -1,4 +1,4 @@
-"""``python -m seqfeat``, the same as the program ``seqfeat``."""
+"""Run the command line with ``python -m seqfeat``."""
 
 import sys
 

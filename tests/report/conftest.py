@@ -1,7 +1,7 @@
 import pytest
-from tests.report.pages import noisy_waves
 
 from seqfeat import make_classifier
+from tests.report.pages import noisy_waves
 
 
 @pytest.fixture(scope="session")

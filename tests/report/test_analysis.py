@@ -6,10 +6,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
-from tests.report.pages import noisy_waves
 
 from seqfeat import InputError, LSTMAutoencoder, make_classifier
 from seqfeat.report.analysis import run_analysis
+from tests.report.pages import noisy_waves
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

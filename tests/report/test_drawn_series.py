@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tests.report.pages import unpack
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.report.drawn_series import draw_series, sample_rows, size_limits, thin
 from seqfeat.series import as_series
+from tests.report.pages import unpack
 
 
 def test_samples_are_stratified_include_the_anomalies_and_are_reproducible():

@@ -16,13 +16,13 @@ from sklearn.metrics import (
     confusion_matrix,
     f1_score,
 )
-from tests.report.pages import Page, noisy_waves, unpack
 
 import seqfeat
 from seqfeat import LSTMAutoencoder, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 from seqfeat.report import save_report
 from seqfeat.report.page import to_script_json
+from tests.report.pages import Page, noisy_waves, unpack
 
 pytest.importorskip("bokeh")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -3,10 +3,10 @@ import sys
 
 import numpy as np
 import pytest
-from tests.report.pages import Page, noisy_waves
 
 from seqfeat import InputError
 from seqfeat.report import save_report
+from tests.report.pages import Page, noisy_waves
 
 pytest.importorskip("bokeh")
 

@@ -4,6 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+
+from seqfeat.exceptions import InputTypeError, LayoutWarning
+from seqfeat.series import as_series, from_channels_first, warn_if_transposed
+from seqfeat.series.arrays import as_list, from_array, from_list
 from tests.series.inputs import (
     as_object_array,
     error_of,
@@ -11,10 +15,6 @@ from tests.series.inputs import (
     random_values,
     unequal_series,
 )
-
-from seqfeat.exceptions import InputTypeError, LayoutWarning
-from seqfeat.series import as_series, from_channels_first, warn_if_transposed
-from seqfeat.series.arrays import as_list, from_array, from_list
 
 # Arrays
 

@@ -2,6 +2,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+
+from seqfeat.exceptions import InputTypeError
+from seqfeat.series import as_series, conversion
+from seqfeat.series import series as series_module
 from tests.series.inputs import (
     NAN,
     as_object_array,
@@ -10,10 +14,6 @@ from tests.series.inputs import (
     random_values,
     unequal_series,
 )
-
-from seqfeat.exceptions import InputTypeError
-from seqfeat.series import as_series, conversion
-from seqfeat.series import series as series_module
 
 
 def assert_holds(series, items, form):

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.series.inputs import assert_series_equal, error_of, padded, unequal_series
 
 from seqfeat.datasets import load_japanese_vowels
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series import as_series, from_long, read
+from tests.series.inputs import assert_series_equal, error_of, padded, unequal_series
 
 
 @pytest.fixture

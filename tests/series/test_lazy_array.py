@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from tests.series.inputs import error_of
-from tests.series.stores import EVERY_STORE
 
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series import as_series
 from seqfeat.series import series as series_module
 from seqfeat.series.lazy_array import LazyArray
+from tests.series.inputs import error_of
+from tests.series.stores import EVERY_STORE
 
 da = pytest.importorskip("dask.array")
 N_SAMPLES = 90

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from tests.series.inputs import assert_series_equal, error_of
 
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series import as_series, from_long
+from tests.series.inputs import assert_series_equal, error_of
 
 CHANNELS = ["load", "heat"]
 

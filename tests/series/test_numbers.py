@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from tests.series.inputs import NAN, as_object_array, error_of, random_values
 
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series.numbers import as_numbers, frame_as_numbers
+from tests.series.inputs import NAN, as_object_array, error_of, random_values
 
 # Arrays
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.memory import peak_of
-from tests.series.inputs import error_of
 
 from seqfeat import WholeTableWarning, read_into
 from seqfeat.series import as_series, read
+from tests.memory import peak_of
+from tests.series.inputs import error_of
 
 COLUMNS = {"series_id": "meter", "time": "day", "label": "kind"}
 

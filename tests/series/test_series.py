@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.series.inputs import NAN, random_values, unequal_series
 
 from seqfeat.series import Series, as_series
 from seqfeat.series import series as series_module
+from tests.series.inputs import NAN, random_values, unequal_series
 
 
 def test_series_may_be_built_by_hand():

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.memory import peak_of
-from tests.series.inputs import assert_series_equal, error_of
 
 from seqfeat import WholeTableWarning
 from seqfeat.series import read, read_batches
 from seqfeat.series.streaming import even_step, split_batches
+from tests.memory import peak_of
+from tests.series.inputs import assert_series_equal, error_of
 
 COLUMNS = {"series_id": "meter", "time": "day", "label": "kind"}
 

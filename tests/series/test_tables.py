@@ -3,9 +3,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from tests.series.inputs import error_of
 
 from seqfeat.series.tables import format_suffix, open_table
+from tests.series.inputs import error_of
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.series.inputs import error_of
 
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series.time_grid import (
@@ -11,6 +10,7 @@ from seqfeat.series.time_grid import (
     steps_by_order,
     steps_by_time,
 )
+from tests.series.inputs import error_of
 
 IDS = pd.Index(["a", "b"])
 

@@ -5,9 +5,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from tests.shared_fits.cases import CASES, own_rows, small_regions, summary
 
 from seqfeat import distributed
+from tests.shared_fits.cases import CASES, own_rows, small_regions, summary
 
 
 def main(folder):

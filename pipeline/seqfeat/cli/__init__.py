@@ -1,10 +1,12 @@
-"""The program ``seqfeat``: what the library does, as commands.
+"""The command line, ``seqfeat``.
 
-- `parser`, `options`, `examples`: what can be typed; imported without PyTorch
-- `console`, `progress`, `wording`, `interrupts`: how it talks and how it is stopped
-- `sources`, `training_sets`, `models`, `results`: what goes in and what comes out
-- one module a command: `train`, `search`, `embed`, `predict`, `evaluate`, `anomalies`,
-  `info`, `export`, `report`, `convert`; each has ``run(options, console)``
+- `parser`, `options`, `examples`: the arguments and the help; they import neither NumPy nor PyTorch
+- `console`, `errors`, `interrupts`: output, messages and ctrl-C
+- `sources`, `training_sets`: series and labels to read
+- `models`: models to build, train and load
+- `outputs`: files to write
+- `evaluation`, `sizes`: held-out scores, cross-validation, baselines and the search over sizes
+- `commands`: one module per command, each with a function ``run(options, console)``
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 
-from seqfeat.cli.console import Console, show_warnings_in_one_line
-from seqfeat.cli.errors import explained
-from seqfeat.cli.interrupts import Interrupted, Interrupts
+from seqfeat.cli.console import Console, show_one_line_warnings
+from seqfeat.cli.errors import describe_error
+from seqfeat.cli.interrupts import Aborted, InterruptHandler
 from seqfeat.cli.parser import make_parser
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
-"""What shells expect of a program that ctrl-C ended: 128 and the number of the signal."""
+"""Exit status after ctrl-C by the convention of shells: 128 plus the number of SIGINT."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,45 +37,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, default=None
-        What follows the program's name; None takes those of this process.
+        The command-line arguments without the program name; None uses ``sys.argv``.
 
     Returns
     -------
     status : int
-        0, or 1 after an error of the user's, told in one line, or 130 after ctrl-C
-        when nothing was kept.
+        0 on success, 1 after an error, which is reported in one line, or 130 after
+        ctrl-C if nothing was saved.
 
     Raises
     ------
     SystemExit
-        With status 2 if the arguments make no command, 0 after ``--help``.
+        With status 2 if the arguments are invalid, and 0 after ``--help`` and ``--version``.
     """
     options = make_parser().parse_args(arguments)
-    console = Console(is_json=options.json, is_quiet=options.quiet)
+    interrupts = InterruptHandler(is_last=arguments is None)
+    console = Console(is_json=options.json, is_quiet=options.quiet, interrupts=interrupts)
     with warnings.catch_warnings():
-        show_warnings_in_one_line(console)
-        return _run(options, console, Interrupts(is_program=arguments is None))
+        show_one_line_warnings(console)
+        return _run(options, console)
 
 
-def _run(options: argparse.Namespace, console: Console, interrupts: Interrupts) -> int:
+def _run(options: argparse.Namespace, console: Console) -> int:
+    """Run the command and turn whatever it raises into a message and an exit status."""
     try:
-        with interrupts:
-            options.interrupts = interrupts
+        with console.interrupts:
             command = import_module(f"seqfeat.cli.commands.{options.command}")
-            # Whatever else prints, such as a verbose training, must not come between JSON.
+            # Anything else that prints, such as verbose training, would break the JSON.
             with redirect_stdout(sys.stderr) if options.json else nullcontext():
                 result = command.run(options, console)
             console.finish(result)
-    except (KeyboardInterrupt, Interrupted):
-        console.complain("interrupted; nothing was saved")
+    except (KeyboardInterrupt, Aborted):
+        console.log("interrupted; nothing was saved")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has enough; nothing is left to flush into.
+        # The reader closed the pipe; discard what Python would still flush into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if options.debug:
             traceback.print_exc()
-        console.complain(f"error: {explained(error)}")
+        console.log(f"error: {describe_error(error)}")
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, everything else on stderr."""
+"""What a command prints: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, TypeVar
 
-from seqfeat.cli.errors import advice_in_options
+from seqfeat.cli.errors import use_option_names
+from seqfeat.cli.interrupts import InterruptHandler
 
-__all__ = ["Console", "counted", "progress_bars", "show_warnings_in_one_line", "table"]
+__all__ = [
+    "Console",
+    "count_series",
+    "format_list",
+    "format_table",
+    "progress_bars",
+    "show_one_line_warnings",
+]
 
-FOR_DEVELOPERS = (
+DEVELOPER_WARNINGS = (
     DeprecationWarning,
     PendingDeprecationWarning,
     FutureWarning,
@@ -22,104 +30,139 @@ FOR_DEVELOPERS = (
     ResourceWarning,
 )
 
+COUNTER_INTERVAL = 0.2
+"""Seconds between two updates of the counter of series."""
+
+Batch = TypeVar("Batch", bound=Sized)
+
 
 class Console:
-    """Where a command's words go.
+    """The interface to the user: what a command prints, and ctrl-C.
 
     Parameters
     ----------
-    is_json : bool
-        Whether stdout is for one JSON object alone.
-    is_quiet : bool
-        Whether to say nothing but results, warnings and errors.
+    is_json : bool, default=False
+        Whether standard output is reserved for one JSON object.
+    is_quiet : bool, default=False
+        Whether to print only results, warnings and errors.
+    interrupts : InterruptHandler, default=None
+        Records ctrl-C; None creates one that is not installed.
     """
 
-    def __init__(self, *, is_json: bool = False, is_quiet: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        is_json: bool = False,
+        is_quiet: bool = False,
+        interrupts: InterruptHandler | None = None,
+    ) -> None:
         self.is_json = is_json
         self.is_quiet = is_quiet
+        self.interrupts = InterruptHandler() if interrupts is None else interrupts
 
     @property
-    def is_terminal(self) -> bool:
-        """Whether somebody watches who may want to see progress."""
+    def shows_progress(self) -> bool:
+        """Whether to show progress: only on a terminal."""
         return not self.is_quiet and sys.stderr.isatty()
 
-    def say(self, text: str = "") -> None:
-        """Print a part of the result, for people."""
+    def print(self, text: str) -> None:
+        """Print a part of the result as text."""
         if not self.is_json:
             print(text, flush=True)
 
-    def note(self, text: str) -> None:
-        """Tell what is being done."""
+    def status(self, text: str) -> None:
+        """Print what the command is doing."""
         if not self.is_quiet:
             print(text, file=sys.stderr, flush=True)
 
-    def complain(self, text: str) -> None:
-        """Tell what went wrong."""
+    def log(self, text: str) -> None:
+        """Print a warning or an error in one line."""
         print(f"seqfeat: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Print the result for machines, if they asked."""
+        """Print the result as JSON if that was asked for."""
         if self.is_json:
-            print(json.dumps(_as_json(result), allow_nan=False), flush=True)
+            print(json.dumps(_to_json(result), allow_nan=False), flush=True)
         sys.stdout.flush()
 
 
-def show_warnings_in_one_line(console: Console) -> None:
-    """Show each warning once, in one line; those for developers of libraries not at all.
-
-    Call it inside ``warnings.catch_warnings()``, which puts everything back.
-    """
-    shown: set[str] = set()
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = advice_in_options(str(message))
-        if text not in shown:
-            shown.add(text)
-            console.complain(f"warning: {text}")
-
-    warnings.showwarning = show
-    warnings.resetwarnings()
-    for category in FOR_DEVELOPERS:
-        warnings.simplefilter("ignore", category)
-    warnings.filterwarnings("ignore", message=".* does not support callbacks")
-
-
-def table(rows: list[tuple[Any, ...]], header: tuple[str, ...] | None = None) -> str:
-    """Return rows as aligned columns, the first to the left and the rest to the right."""
-    cells = [tuple(map(str, row)) for row in ([header] if header else []) + rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  " + "  ".join([row[0].ljust(len(first)), *rest]).rstrip())
-    return "\n".join(lines)
-
-
-def _as_json(value: Any) -> Any:
-    """Return a value as JSON knows it: what NumPy holds as Python's, NaN as null."""
+def _to_json(value: Any) -> Any:
+    """Convert a value to what JSON can represent; NaN and infinities become null."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(name): _as_json(item) for name, item in value.items()}
+        return {str(name): _to_json(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_as_json(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-SECONDS_BETWEEN = 0.2
-"""Between two looks of a stream's count."""
+def show_one_line_warnings(console: Console) -> None:
+    """Show each warning once and in one line, and hide those meant for developers.
+
+    Must be called within ``warnings.catch_warnings()``, which undoes it.
+    """
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = use_option_names(str(message), bare=True)
+        if text not in shown:
+            shown.add(text)
+            console.log(f"warning: {text}")
+
+    warnings.showwarning = show
+    warnings.resetwarnings()
+    for category in DEVELOPER_WARNINGS:
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", message=".* does not support callbacks")
+
+
+def format_table(rows: list[tuple[Any, ...]], header: tuple[str, ...] | None = None) -> str:
+    """Align rows in columns: the first one to the left, the others to the right.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.console import format_table
+    >>> print(format_table([("a", 1), ("bbb", 22)], ("name", "n")))
+      name   n
+      a      1
+      bbb   22
+    """
+    cells = [tuple(map(str, row)) for row in ([header] if header else []) + rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        first, *others = zip(row, widths, strict=True)
+        aligned = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        lines.append("  " + "  ".join(aligned).rstrip())
+    return "\n".join(lines)
+
+
+def format_list(names: Iterable[Any], *, head: int, tail: int = 0) -> str:
+    """Join names with commas; of many, show only the first and the last ones.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.console import format_list
+    >>> format_list(range(9), head=3, tail=1), format_list("abcd", head=3, tail=1)
+    ('0, 1, 2, ..., 8', 'a, b, c, d')
+    """
+    names = [str(name) for name in names]
+    if len(names) > head + tail + 1:
+        names = [*names[:head], "...", *names[len(names) - tail :]]
+    return ", ".join(names)
 
 
 def progress_bars(console: Console, **parameters: Any) -> list[Any]:
-    """Return scikit-learn's progress bar, on stderr, if somebody watches and rich is installed."""
-    if not console.is_terminal:
+    """Return scikit-learn's progress bar as a list of callbacks, empty without a terminal."""
+    if not console.shows_progress:
         return []
     try:
         import rich
     except ImportError:
-        console.note("(For progress bars: pip install 'seqfeat[progress]')")
+        console.status("(For progress bars: pip install 'seqfeat[progress]')")
         return []
     from sklearn.callback import ProgressBar
 
@@ -127,16 +170,16 @@ def progress_bars(console: Console, **parameters: Any) -> list[Any]:
     return [ProgressBar(**parameters)]
 
 
-def counted(batches: Iterable[Any], console: Console) -> Iterator[Any]:
-    """Yield batches of series, and show how many there have been."""
-    n_series, shown = 0, 0.0
+def count_series(batches: Iterable[Batch], console: Console) -> Iterator[Batch]:
+    """Yield batches of series and show on a terminal how many series were processed."""
+    n_series, last_shown = 0, 0.0
     try:
         for batch in batches:
             yield batch
-            n_series += len(batch.X)
-            if console.is_terminal and time.monotonic() - shown > SECONDS_BETWEEN:
+            n_series += len(batch)
+            if console.shows_progress and time.monotonic() - last_shown > COUNTER_INTERVAL:
                 print(f"\r{n_series:,} series", end="", file=sys.stderr, flush=True)
-                shown = time.monotonic()
+                last_shown = time.monotonic()
     finally:
-        if shown:
+        if last_shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

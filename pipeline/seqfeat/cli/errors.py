@@ -1,12 +1,19 @@
-"""The library's messages in the words of the commands, and errors in one line."""
+"""Error messages: the library's, reworded for the command line.
+
+The library names parameters, positions of series and Python expressions. On the command
+line these are options, ids, and what can be done with a file or a trained model.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from seqfeat.exceptions import SeqfeatError
+from seqfeat.exceptions import InputError, SeqfeatError
 
-__all__ = ["OPTIONS", "UserError", "advice_in_options", "explained", "in_options"]
+__all__ = ["OPTIONS", "UserError", "describe_error", "rewording_errors", "use_option_names"]
 
 OPTIONS = {
     "series_id": "--id",
@@ -26,73 +33,123 @@ OPTIONS = {
     "opset": "--opset",
     "max_points": "--max-points",
 }
-"""Options by the name of the parameter that they set; ``--set`` sets all others."""
-ASSIGNMENT = re.compile(
+"""The option that sets a parameter; ``--set`` sets all others."""
+
+_ASSIGNMENT = re.compile(
     rf"\b({'|'.join(OPTIONS)})=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|\.\.\.|[\w.:+-]*\w)"
 )
-BARE = re.compile(rf"\b({'|'.join(name for name in OPTIONS if '_' in name)})\b")
-"""Names that are no words, so that in a warning they stand for parameters."""
-QUOTES = re.compile("['\"]")
-PARAMETER = re.compile(r"The '(\w+)' parameter of LSTMAutoencoder")
+# Without an underscore a name may as well be an ordinary word.
+_BARE_NAME = re.compile(rf"\b({'|'.join(name for name in OPTIONS if '_' in name)})\b")
+_INVALID_PARAMETER = re.compile(r"The '(\w+)' parameter of LSTMAutoencoder")
+_CHANNELS_FIRST = re.compile(r"(?:seqfeat\.series\.)?from_channels_first\(X\)")
+_QUOTES = re.compile("['\"]")
 
 
 class UserError(SeqfeatError):
-    """What a user of the commands can mend, in the words of the commands."""
+    """An error that the user can fix, worded for the command line."""
 
 
-def in_options(message: str) -> str:
-    """Return a message of the library with options instead of parameters.
-
-    Examples
-    --------
-    >>> from seqfeat.cli.wording import in_options
-    >>> in_options("Pass missing='mask', or series_id=... and channels=['a', 'b'].")
-    'Pass --missing mask, or --id ... and --channels a,b.'
-    >>> in_options("The 'dropout' parameter of LSTMAutoencoder must be a float. Got 2 instead.")
-    '--set dropout=... must be a float. Got 2 instead.'
-    """
-    message = PARAMETER.sub(lambda found: _option(found[1]), message)
-    message = message.replace("seqfeat.series.from_channels_first(X)", "--channels-first")
-    message = message.replace("series_id and time", "--id and --time")
-    message = ASSIGNMENT.sub(_as_option, message)
-    return re.sub(r"\bseries_id\b", "--id", message)
-
-
-def advice_in_options(message: str) -> str:
-    """Return a warning of the library likewise, and the parameters that it merely mentions.
-
-    Examples
-    --------
-    >>> from seqfeat.cli.wording import advice_in_options
-    >>> advice_in_options("Raise max_iter (it is 1), patch_len or embedding_dim.")
-    'Raise --max-iter (it is 1), patch_len or --embedding-dim.'
-    """
-    return BARE.sub(lambda found: OPTIONS[found[1]], in_options(message))
-
-
-def explained(error: BaseException) -> str:
-    """Return an error as one line; of kinds that nobody raises on purpose, also its kind."""
-    text = in_options(str(error)).strip()
+def describe_error(error: BaseException) -> str:
+    """Describe an error in one line, with its type if it was not raised on purpose."""
+    text = use_option_names(str(error)).strip()
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"not enough memory{f': {text}' if text else ''}"
-    # The last by its name, as scikit-learn takes a second to import.
-    is_of_user = isinstance(error, (SeqfeatError, OSError, ImportError))
-    if text and (is_of_user or type(error).__name__ == "InvalidParameterError"):
+    # scikit-learn's error is known by its name, as importing its class would take a second.
+    is_deliberate = isinstance(error, (SeqfeatError, OSError, ImportError))
+    if text and (is_deliberate or type(error).__name__ == "InvalidParameterError"):
         return text
-    return f"{text} ({type(error).__name__}; --debug shows where it came from)"
+    return f"{text} ({type(error).__name__}; pass --debug for the traceback)"
 
 
-def _option(name: str) -> str:
-    return OPTIONS.get(name, f"--set {name}=...")
+def use_option_names(message: str, *, bare: bool = False) -> str:
+    """Replace the names of parameters in a message by options.
+
+    With `bare`, also replace names that are mentioned without a value.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.errors import use_option_names
+    >>> use_option_names("Pass missing='mask', or series_id=... and channels=['a', 'b'].")
+    'Pass --missing mask, or --id ... and --channels a,b.'
+    >>> use_option_names("The 'dropout' parameter of LSTMAutoencoder must be a float.")
+    '--set dropout=... must be a float.'
+    >>> use_option_names("Raise max_iter (it is 1), patch_len or embedding_dim.", bare=True)
+    'Raise --max-iter (it is 1), patch_len or --embedding-dim.'
+    """
+    message = _INVALID_PARAMETER.sub(
+        lambda found: OPTIONS.get(found[1], f"--set {found[1]}=..."), message
+    )
+    message = _CHANNELS_FIRST.sub("--channels-first", message)
+    message = message.replace("series_id and time", "--id and --time")
+    message = _ASSIGNMENT.sub(_option_with_value, message)
+    message = re.sub(r"\bseries_id\b", "--id", message)
+    return _BARE_NAME.sub(lambda found: OPTIONS[found[1]], message) if bare else message
 
 
-def _as_option(found: re.Match[str]) -> str:
+def _option_with_value(found: re.Match[str]) -> str:
     option, value = OPTIONS[found[1]], found[2]
     if value == "None":
         return f"{option} none" if option == "--step" else f"no {option}"
     if value == "True":
         return option
     value = re.sub(r"^\[(.*)\]$", lambda inner: re.sub(r",\s+", ",", inner[1]), value)
-    return f"{option} {QUOTES.sub('', value)}"
+    return f"{option} {_QUOTES.sub('', value)}"
+
+
+@contextmanager
+def rewording_errors(ids: Any, *, has_model: bool = True) -> Iterator[None]:
+    """Reword errors about input for these series.
+
+    Parameters
+    ----------
+    ids : Index
+        The series' ids, which replace their positions.
+    has_model : bool, default=True
+        Whether the series are for a trained model, whose parameters can no longer change.
+    """
+    try:
+        yield
+    except InputError as error:
+        message = re.sub(r"\bseries (\d+)\b", lambda found: _with_id(found, ids), str(error))
+        raise UserError(_adapt_advice(message, has_model=has_model)) from error
+    except ValueError as error:
+        # How scikit-learn begins when a table differs from the one that a model was fitted on.
+        if not str(error).startswith(("X has ", "The feature names ")):
+            raise
+        raise UserError(str(error)) from error
+
+
+def _with_id(found: re.Match[str], ids: Any) -> str:
+    position = int(found[1])
+    return f"series {ids[position]}" if position < len(ids) else found[0]
+
+
+def _adapt_advice(message: str, *, has_model: bool) -> str:
+    """Replace advice for users of Python by advice for users of the command line."""
+    if has_model:
+        advice = _REPLACE if _INFINITY.search(message) else _FILL_OR_TRAIN
+        message = _replace_sentence(message, "missing='mask'", advice)
+    message = _replace_sentence(message, "X[None]", _NAME_COLUMNS)
+    return _CHANNEL_COUNT.sub(rf"\1. {_NAME_CHANNELS}", message)
+
+
+_INFINITY = re.compile(r"\binf(?:inity)?\b")
+_CHANNEL_COUNT = re.compile(r"(is expecting \d+ features as input)\b[^.]*\.$")
+_REPLACE = "Replace it."
+_FILL_OR_TRAIN = "Fill it, or train the model with --missing mask, which reads NaN as missing."
+_NAME_COLUMNS = (
+    "If the table has one row per series and timestep, name its columns with --id and --time; "
+    "without them, each row is read as one series."
+)
+_NAME_CHANNELS = (
+    "Select the columns that are channels with --channels, or name the column of labels with "
+    "--label."
+)
+
+
+def _replace_sentence(message: str, mark: str, replacement: str) -> str:
+    """Replace every sentence of a message that contains the mark."""
+    sentences = re.split(r"(?<=\.) ", message)
+    return " ".join(replacement if mark in it else it for it in sentences)

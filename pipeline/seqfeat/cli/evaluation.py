@@ -1,4 +1,4 @@
-"""How well an estimator does: on series held out, or by cross-validation, beside baselines."""
+"""Scores: on a test set or by cross-validation, and those of baselines to compare with."""
 
 from __future__ import annotations
 
@@ -30,87 +30,73 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.cli.console import Console, table
+from seqfeat.cli.console import Console, format_table
 from seqfeat.cli.errors import UserError
 from seqfeat.inference.fitted import fitted_scaling
 from seqfeat.series import LabelledSeries, as_series
 from seqfeat.series.scaling import channel_scaling, empty_statistics
 
 __all__ = [
-    "Measurement",
+    "Evaluation",
     "RunningScore",
     "Split",
     "accuracy_interval",
     "classifier_baselines",
-    "folds",
-    "measure",
-    "padded",
-    "split",
+    "evaluate",
+    "make_folds",
+    "pad_to_table",
+    "split_series",
 ]
 
 DEFAULT_TEST_SIZE = 0.25
-MOST_FOR_SVC = 5000
-"""Series beyond which an SVC on raw values takes longer than anybody wants to wait."""
-RAW = "raw series + RBF SVC"
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Series to train on, and those to measure on or None."""
+    """Series to train on, and series to test on or None."""
 
     train: LabelledSeries
     test: LabelledSeries | None
     description: str
 
 
-@dataclass
-class Measurement:
-    """Scores by name, each with its spread or interval as text; the first is the model's own."""
-
-    scores: dict[str, float] = field(default_factory=dict)
-    spreads: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    title: str = ""
-
-    def table(self) -> str:
-        """Return the scores for people."""
-        rows = [(name, f"{it:.3f}", self.spreads.get(name, "")) for name, it in self.scores.items()]
-        return table(rows)
-
-
-def split(
+def split_series(
     labelled: LabelledSeries,
     test: LabelledSeries | None,
     test_name: str,
     options: argparse.Namespace,
 ) -> Split:
-    """Decide what is trained on and what is held out."""
+    """Split series into a training set and a test set as the options say."""
     if test is not None:
         return Split(labelled, test, f"{len(test.X):,} series of {test_name}")
     if options.cv is not None:
-        folds(labelled, options)  # which refuses more than there can be
+        make_folds(labelled, options)  # to check their number before the training
         return Split(labelled, None, f"{options.cv} folds")
-    share = DEFAULT_TEST_SIZE if options.test_size is None else options.test_size
-    if not 0 <= share < 1:
-        raise UserError(f"--test-size {share}: a share is at least 0 and less than 1.")
-    if share == 0:
+    fraction = DEFAULT_TEST_SIZE if options.test_size is None else options.test_size
+    if not 0 <= fraction < 1:
+        raise UserError(f"--test-size {fraction}: must be at least 0 and less than 1.")
+    if fraction == 0:
         return Split(labelled, None, "")
     X, y = labelled
-    n_test = int(np.ceil(share * len(X)))
+    n_test = int(np.ceil(fraction * len(X)))
     n_classes = 1 if y is None else len(np.unique(np.asarray(y)))
     if n_classes > min(n_test, len(X) - n_test):
         raise UserError(
-            f"--test-size {share} of {len(X)} series are {n_test}, and each part needs "
-            f"{n_classes} at least, one of each class. Pass another share, --cv, or --test DATA."
+            f"--test-size {fraction} of {len(X)} series makes {n_test} for testing and "
+            f"{len(X) - n_test} for training, but both need at least {n_classes}, one of each "
+            "class. Change --test-size, or use --cv or --test DATA."
         )
-    rows, held_out = train_test_split(
+    train_rows, test_rows = train_test_split(
         np.arange(len(X)), test_size=n_test, random_state=options.random_state, stratify=y
     )
-    parts = [_rows(labelled, np.sort(part)) for part in (rows, held_out)]
-    return Split(parts[0], parts[1], f"{n_test:,} series held out of {len(X):,}")
+    return Split(
+        _select(labelled, np.sort(train_rows)),
+        _select(labelled, np.sort(test_rows)),
+        f"{n_test:,} held-out series of {len(X):,}",
+    )
 
 
-def _rows(labelled: LabelledSeries, rows: Any) -> LabelledSeries:
+def _select(labelled: LabelledSeries, rows: NDArray[np.intp]) -> LabelledSeries:
     X, y = (
         part.iloc[rows] if hasattr(part, "iloc") else None if part is None else part[rows]
         for part in labelled
@@ -118,179 +104,194 @@ def _rows(labelled: LabelledSeries, rows: Any) -> LabelledSeries:
     return LabelledSeries(X, y)
 
 
-def folds(labelled: LabelledSeries, options: argparse.Namespace) -> Any:
-    """Return how a cross-validation divides the series."""
-    parameters = {"shuffle": True, "random_state": options.random_state}
+def make_folds(labelled: LabelledSeries, options: argparse.Namespace) -> Any:
+    """Return the splitter of a cross-validation with ``--cv`` folds."""
     X, y = labelled
     if len(X) < options.cv:
-        raise UserError(f"--cv {options.cv}: there are {len(X)} series only; pass a lower number.")
+        raise UserError(f"--cv {options.cv}: there are only {len(X)} series; use fewer folds.")
+    shuffle = {"shuffle": True, "random_state": options.random_state}
     if y is None:
-        return KFold(options.cv, **parameters)
+        return KFold(options.cv, **shuffle)
     rarest = int(np.unique(np.asarray(y), return_counts=True)[1].min())
     if rarest < options.cv:
         raise UserError(
-            f"--cv {options.cv}: a class has {rarest} series only, fewer than there are folds. "
-            f"Pass --cv {rarest} or less, or add series."
+            f"--cv {options.cv}: the smallest class has only {rarest} series, fewer than there are "
+            f"folds. Use --cv {rarest} or less, or add series to it."
         )
-    return StratifiedKFold(options.cv, **parameters)
+    return StratifiedKFold(options.cv, **shuffle)
 
 
-def measure(
+@dataclass
+class Evaluation:
+    """The scores of a model, and of baselines after it.
+
+    Attributes
+    ----------
+    title : str
+        The quantity and the series it was measured on.
+    scores : dict of str to float
+        The score of each model by name.
+    spreads : dict of str to str
+        For some of them, the spread or confidence interval in words.
+    metrics : dict of str to float
+        The figures for the model's card.
+    """
+
+    title: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    spreads: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def baselines(self) -> dict[str, float]:
+        """The scores except for the model's own."""
+        return dict(list(self.scores.items())[1:])
+
+    def table(self) -> str:
+        """Return the scores as a table for people."""
+        return format_table(
+            [(name, f"{it:.3f}", self.spreads.get(name, "")) for name, it in self.scores.items()]
+        )
+
+
+Score = Callable[[Any], NDArray[np.float64]]
+"""Fits an estimator and returns its score on the test set, or its scores on all folds."""
+
+
+def evaluate(
     fitted: Any,
-    parts: Split,
+    split: Split,
     options: argparse.Namespace,
     console: Console,
     *,
     with_baselines: bool,
-) -> Measurement:
-    """Score a fitted estimator and, if it classifies, what it is compared with."""
-    result = Measurement()
-    classifies = not isinstance(fitted, LSTMAutoencoder)
-    name = _own_name(fitted, options, classifies=classifies)
-    quantity = "accuracy" if classifies else "R squared of the reconstruction"
-    score: Callable[[Any], np.ndarray[Any, Any]]
-    if parts.test is not None:
-        result.title = f"Test {quantity}, {parts.description}:"
-        score, first = _held_out(parts), np.array([fitted.score(*parts.test)])
-        _add_test(result, name, float(first[0]), fitted, parts.test, classifies=classifies)
+) -> Evaluation:
+    """Score a fitted estimator and, if it is a classifier, the baselines."""
+    result = Evaluation()
+    is_classifier = not isinstance(fitted, LSTMAutoencoder)
+    autoencoder = fitted["autoencoder"] if is_classifier else fitted
+    name = f"seqfeat, {autoencoder.embedding_dim} features"
+    quantity = "R squared of the reconstruction"
+    if is_classifier:
+        name, quantity = f"{name} + {options.classifier}", "accuracy"
+    score: Score
+    if split.test is not None:
+        test = split.test
+        result.title = f"Test {quantity} on {split.description}:"
+        score = partial(_test_score, split.train, test)
+        _add_test_score(result, name, float(fitted.score(*test)), fitted, test)
     elif options.cv is not None:
-        result.title = f"{quantity[0].upper()}{quantity[1:]}, mean of {options.cv} folds:"
-        score = _cross_validated(parts, options)
-        console.note(f"Cross-validating, {options.cv} folds ...")
-        _add_folds(result, name, score(clone(fitted)), options, classifies=classifies)
+        result.title = f"{quantity[0].upper()}{quantity[1:]}, mean and std of {options.cv} folds:"
+        score = partial(_fold_scores, split.train, options)
+        console.status(f"Cross-validating with {options.cv} folds...")
+        metric = "cv_accuracy" if is_classifier else "cv_r_squared"
+        _add_fold_scores(result, name, score(clone(fitted)), metric)
     else:
         return result
-    if classifies and with_baselines:
-        _add_baselines(result, fitted, parts, score, console)
+    if is_classifier and with_baselines:
+        _add_baselines(result, fitted, split, score, console)
     return result
 
 
-def _own_name(fitted: Any, options: argparse.Namespace, *, classifies: bool) -> str:
-    autoencoder = fitted["autoencoder"] if classifies else fitted
-    features = f"seqfeat, {autoencoder.embedding_dim} features"
-    return f"{features} + {options.classifier}" if classifies else features
+def _test_score(train: LabelledSeries, test: LabelledSeries, estimator: Any) -> NDArray[np.float64]:
+    return np.array([estimator.fit(*train).score(*test)])
 
 
-def _held_out(parts: Split) -> Callable[[Any], np.ndarray[Any, Any]]:
-    assert parts.test is not None
-    test = parts.test
-    return lambda estimator: np.array([estimator.fit(*parts.train).score(*test)])
-
-
-def _cross_validated(
-    parts: Split, options: argparse.Namespace
-) -> Callable[[Any], np.ndarray[Any, Any]]:
-    X, y = parts.train
-    cv = folds(parts.train, options)
-    return lambda estimator: np.asarray(
-        cross_val_score(estimator, X, y, cv=cv, n_jobs=options.jobs, error_score="raise")
+def _fold_scores(
+    labelled: LabelledSeries, options: argparse.Namespace, estimator: Any
+) -> NDArray[np.float64]:
+    cv = make_folds(labelled, options)
+    return np.asarray(
+        cross_val_score(estimator, *labelled, cv=cv, n_jobs=options.jobs, error_score="raise")
     )
 
 
-def _add_test(
-    result: Measurement,
-    name: str,
-    score: float,
-    fitted: Any,
-    test: LabelledSeries,
-    *,
-    classifies: bool,
+def _add_test_score(
+    result: Evaluation, name: str, score: float, fitted: Any, test: LabelledSeries
 ) -> None:
     result.scores[name] = score
     result.metrics["test_series"] = len(test.X)
-    if classifies:
-        result.spreads[name] = f"95 % interval {_interval(score, test)}"
+    if isinstance(fitted, LSTMAutoencoder):
+        result.metrics["test_r_squared"] = score
+    else:
+        result.spreads[name] = f"95% CI {_format_interval(score, test)}"
         result.metrics["test_accuracy"] = score
         result.metrics["test_r_squared"] = float(fitted["autoencoder"].score(test.X))
-    else:
-        result.metrics["test_r_squared"] = score
 
 
-def _add_folds(
-    result: Measurement,
-    name: str,
-    scores: np.ndarray[Any, Any],
-    options: argparse.Namespace,
-    *,
-    classifies: bool,
+def _add_fold_scores(
+    result: Evaluation, name: str, scores: NDArray[np.float64], metric: str
 ) -> None:
     result.scores[name] = float(scores.mean())
     result.spreads[name] = f"± {scores.std():.3f}"
-    quantity = "accuracy" if classifies else "r_squared"
-    result.metrics |= {
-        f"cv_{quantity}": float(scores.mean()),
-        f"cv_{quantity}_deviation": float(scores.std()),
-        "cv_folds": options.cv,
-    }
+    result.metrics[metric] = float(scores.mean())
+    result.metrics[f"{metric}_deviation"] = float(scores.std())
+    result.metrics["cv_folds"] = len(scores)
 
 
 def _add_baselines(
-    result: Measurement,
-    fitted: Any,
-    parts: Split,
-    score: Callable[[Any], np.ndarray[Any, Any]],
-    console: Console,
+    result: Evaluation, fitted: Any, split: Split, score: Score, console: Console
 ) -> None:
-    baselines = classifier_baselines(fitted, *parts.train)
-    n_series = len(parts.train.X)
-    if n_series > MOST_FOR_SVC:
-        del baselines[RAW]
-        console.note(f"({RAW}: left out, as {n_series:,} series would take it too long)")
-    console.note("Comparing with baselines ...")
+    baselines = classifier_baselines(fitted, *split.train)
+    n_series = len(split.train.X)
+    if n_series > MAX_SERIES_FOR_SVC:
+        del baselines[RAW_SVC]
+        console.status(f"(Skipping {RAW_SVC}, which is slow with {n_series:,} series)")
+    console.status("Evaluating baselines...")
     for name, baseline in baselines.items():
-        with _quietly():
+        with _suppress_warnings():
             scores = score(baseline)
         result.scores[name] = float(scores.mean())
         result.metrics[f"baseline: {name}"] = float(scores.mean())
-        if parts.test is None:
+        if split.test is None:
             result.spreads[name] = f"± {scores.std():.3f}"
         else:
-            result.spreads[name] = _interval(float(scores[0]), parts.test)
-
-
-def _interval(accuracy: float, test: LabelledSeries) -> str:
-    low, high = accuracy_interval(round(accuracy * len(test.X)), len(test.X))
-    return f"{low:.3f} to {high:.3f}"
+            result.spreads[name] = _format_interval(float(scores[0]), split.test)
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep to ourselves what scikit-learn says of estimators that nobody asked for."""
+def _suppress_warnings() -> Iterator[None]:
+    """Suppress scikit-learn's warnings about baselines, which users can do nothing about."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)
         yield
 
 
+RAW_SVC = "raw series + RBF SVC"
 C_GRID = {"svc__C": [0.1, 1, 10, 100]}
-"""Among which the SVC's regularisation is chosen: one left at its default is easily beaten."""
+"""The regularization of the SVC is tuned; left at its default, it would be beaten too easily."""
+MAX_SERIES_FOR_SVC = 5000
 
 
 def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, Any]:
-    """Return what a pipeline of `make_classifier` is compared with, each under its name.
+    """Return baselines for a pipeline from `seqfeat.make_classifier`.
 
     Parameters
     ----------
     pipeline : Pipeline
-        With the steps of `make_classifier`, fitted or not; it is not changed.
+        The pipeline, fitted or not; it is not changed.
     X : array-like
-        The training series, whose longest is the length that others are padded or cut to.
+        The training series. Baselines on raw values pad or cut series to the length of
+        the longest one.
     y : array-like of shape (n_samples,)
         Their labels.
 
     Returns
     -------
     baselines : dict of str to estimator
-        Unfitted, for series in any form and for folds of at least half of `X`.
+        Unfitted estimators by name. They take series in any form, and at least half as
+        many as `X` has.
 
     Notes
     -----
-    The SVC takes time quadratic in the number of series and memory of the padded set.
+    The SVC takes time quadratic in the number of series, and memory for all of them
+    padded.
 
     Examples
     --------
     >>> from seqfeat import make_classifier
-    >>> from seqfeat.baselines import classifier_baselines
+    >>> from seqfeat.cli.evaluation import classifier_baselines
     >>> from seqfeat.datasets import load_japanese_vowels
     >>> list(classifier_baselines(make_classifier(8), *load_japanese_vowels(return_X_y=True)))
     ['most frequent class', 'raw series + RBF SVC', 'PCA(8) + same classifier',
@@ -298,23 +299,33 @@ def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, 
     """
     autoencoder = pipeline["autoencoder"]
     series = as_series(X, missing=autoencoder.missing)
-    table = partial(padded, n_timesteps=series.n_timesteps, missing=autoencoder.missing)
+    as_table = partial(pad_to_table, n_timesteps=series.n_timesteps, missing=autoencoder.missing)
     n_columns = series.n_timesteps * series.n_channels
     pca = PCA(min(autoencoder.embedding_dim, n_columns, max(1, len(series) // 2)), random_state=0)
-    svc = _filled(table, SVC())
+    svc = _on_table(as_table, SVC())
+    # Three folds in each half of the series.
     if np.unique(np.asarray(y), return_counts=True)[1].min() >= 6:
         svc = GridSearchCV(svc, C_GRID, cv=3)
     same = clone(pipeline["classifier"])
+    untrained = clone(pipeline).set_params(autoencoder__max_iter=0)
     return {
-        "most frequent class": _filled(table, DummyClassifier()),
-        "raw series + RBF SVC": svc,
-        f"PCA({pca.n_components}) + same classifier": _filled(table, pca, StandardScaler(), same),
-        "untrained encoder + same classifier": clone(pipeline).set_params(autoencoder__max_iter=0),
+        "most frequent class": _on_table(as_table, DummyClassifier()),
+        RAW_SVC: svc,
+        f"PCA({pca.n_components}) + same classifier": _on_table(
+            as_table, pca, StandardScaler(), same
+        ),
+        "untrained encoder + same classifier": untrained,
     }
 
 
-def padded(X: Any, n_timesteps: int, missing: str = "error") -> NDArray[np.float64]:
-    """Return series as rows of one table, cut, or padded with NaN, to so many timesteps."""
+def _on_table(as_table: Any, *steps: Any) -> Pipeline:
+    """Return steps that follow a table of raw values with gaps filled by the column's mean."""
+    imputer = SimpleImputer(keep_empty_features=True)
+    return make_pipeline(FunctionTransformer(as_table), imputer, StandardScaler(), *steps)
+
+
+def pad_to_table(X: Any, n_timesteps: int, missing: str = "error") -> NDArray[np.float64]:
+    """Return series as rows of a table, padded with NaN or cut to a number of timesteps."""
     series = as_series(X, missing=missing)
     table = np.full((len(series), n_timesteps, series.n_channels), np.nan)
     n_kept = min(series.n_timesteps, n_timesteps)
@@ -322,41 +333,40 @@ def padded(X: Any, n_timesteps: int, missing: str = "error") -> NDArray[np.float
     return table.reshape(len(series), -1)
 
 
-def _filled(table: Any, *steps: Any) -> Pipeline:
-    """Return steps behind a table without gaps: the column's mean stands for what is not there."""
-    imputer = SimpleImputer(keep_empty_features=True)
-    return make_pipeline(FunctionTransformer(table), imputer, StandardScaler(), *steps)
+def _format_interval(accuracy: float, test: LabelledSeries) -> str:
+    low, high = accuracy_interval(round(accuracy * len(test.X)), len(test.X))
+    return f"{low:.3f} to {high:.3f}"
 
 
-NORMAL_95 = 1.959963984540054
-"""Standard deviations within which 95 % of a normal distribution lie."""
+Z_95 = 1.959963984540054
+"""The quantile of the normal distribution that leaves 2.5% in each tail."""
 
 
-def accuracy_interval(n_right: int, n_series: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share.
+def accuracy_interval(n_correct: int, n_series: int) -> tuple[float, float]:
+    """Return Wilson's 95% confidence interval of an accuracy.
 
     Examples
     --------
-    >>> from seqfeat.cli.scores import accuracy_interval
+    >>> from seqfeat.cli.evaluation import accuracy_interval
     >>> low, high = accuracy_interval(90, 100)
     >>> round(low, 3), round(high, 3)
     (0.826, 0.945)
     """
-    share, z = n_right / n_series, NORMAL_95
-    spread = z * math.sqrt(share * (1 - share) / n_series + (z / (2 * n_series)) ** 2)
-    centre = share + z**2 / (2 * n_series)
-    widening = 1 + z**2 / n_series
-    return max(0.0, (centre - spread) / widening), min(1.0, (centre + spread) / widening)
+    p, n, z = n_correct / n_series, n_series, Z_95
+    centre = p + z**2 / (2 * n)
+    margin = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+    scale = 1 + z**2 / n
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
 
 
 class RunningScore:
-    """`LSTMAutoencoder.score` of series that come in batches."""
+    """Computes `LSTMAutoencoder.score` of series that come in batches."""
 
     def __init__(self, autoencoder: LSTMAutoencoder) -> None:
         self.n_series = 0
         self._autoencoder = autoencoder
         self._squared_error = 0.0
-        self._spread = empty_statistics(autoencoder.n_channels_in_)
+        self._statistics = empty_statistics(autoencoder.n_channels_in_)
 
     def add(self, X: Any) -> None:
         """Add a batch of series."""
@@ -367,14 +377,15 @@ class RunningScore:
         else:
             n_values = observed.sum(axis=(1, 2))
         self._squared_error -= float(self._autoencoder.score_samples(X) @ n_values)
-        self._spread = self._spread.merge(channel_scaling(series))
+        self._statistics = self._statistics.merge(channel_scaling(series))
         self.n_series += len(series)
 
     @property
     def r_squared(self) -> float:
-        """The share of the variance that the reconstruction explains."""
+        """The fraction of the variance that the reconstruction explains."""
         scale = fitted_scaling(self._autoencoder).scale
-        total = float((self._spread.count * (self._spread.std / scale) ** 2).sum())
+        std = self._statistics.std / scale
+        total = float((self._statistics.count * std**2).sum())
         if total > 0.0:
             return 1.0 - self._squared_error / total
         return 1.0 if self._squared_error == 0.0 else 0.0

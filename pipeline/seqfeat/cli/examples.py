@@ -1,44 +1,45 @@
-"""What ``--help`` says beyond the options, with examples."""
+"""The descriptions and examples that ``--help`` shows."""
 
 from __future__ import annotations
 
-__all__ = ["DETAILS", "of"]
+__all__ = ["DESCRIPTIONS", "EXAMPLES", "examples_of"]
 
-DETAILS = {
+DESCRIPTIONS = {
     "train": """\
-Learns features without the labels, then a classifier of the features, and compares
-accuracy with what is simpler: the most frequent class, raw values, PCA, an untrained
-encoder. Without labels it learns the features alone.
+An LSTM autoencoder learns features without labels. If DATA has labels, a classifier is
+trained on these features and compared with simple baselines: the most frequent class, raw
+values, PCA, and an untrained encoder.
 
-The model that is saved is the one that was measured, unless --cv or --refit say
-otherwise. Ctrl-C ends the training and keeps what was trained.""",
+By default, a quarter of the series is held out as a test set, and the saved model is the
+one that was tested. With --cv or --refit, the saved model is trained on all series.
+Ctrl-C stops the training and keeps the best weights so far.""",
     "search": """\
-Cross-validates each size, shows score against size, time of a fit and bytes of the
-file, and with -o trains the best on all of DATA and saves it. Without labels the score
-is the share of the variance that the reconstruction explains.""",
+Cross-validates every embedding size and shows its score, the time of a fit and the size
+of the model file. With -o, also trains the best size on all of DATA and saves the model.
+The score is the accuracy or, without labels, R squared of the reconstruction.""",
     "embed": """\
-DATA may be larger than memory: tables and .npy are read in parts, and the output is
-written as they come and takes its place when it is whole. A long table has to be
-sorted by series for that; one that is not is read whole, which is said.""",
-    "predict": "DATA may be larger than memory, as for seqfeat embed.",
+DATA may be larger than memory: tables and .npy files are read and written in batches, and
+FILE appears once it is complete. In a long table, the rows of each series must be
+together; otherwise the table is read whole, with a warning.""",
+    "predict": "DATA may be larger than memory; see seqfeat embed --help.",
     "evaluate": """\
-Accuracy with its 95 % interval, each class's precision and recall, who is taken for
-whom, and how well the series are rebuilt. DATA may be larger than memory.""",
+Shows the accuracy with its 95% confidence interval, precision and recall of each class,
+the confusion matrix, and R squared of the reconstruction. DATA may be larger than memory.""",
     "anomalies": """\
-The series that the model rebuilds worst, from the worst on; errors are mean squares in
-units of each channel's standard deviation. DATA may be larger than memory.""",
+Ranks series by reconstruction error, the mean squared error in units of each channel's
+standard deviation. DATA may be larger than memory.""",
     "info": """\
-Prints the model's card after checking that the file is the one that was saved. Opens
-nothing, so it is safe for files from anybody.""",
+Verifies the checksum of the model file and prints its card. The model is not loaded, so
+this is safe with files from untrusted sources.""",
     "export": """\
-One file that runs wherever ONNX does, without Python: scaling, encoder and classifier.
-Compared with the model before it is written.""",
+Writes scaling, encoder and classifier as a single ONNX graph, which runs without Python.
+The output of the graph is checked against the model's before the file is written.""",
     "report": """\
-A single HTML file that asks no host for anything: scores, confusion matrix, learning
-curve, a map of the series to point at, the strangest series.""",
+Writes one HTML file that works offline: scores, confusion matrix, learning curve, an
+interactive map of the series, and the most anomalous series.""",
     "convert": """\
-The columns are those of the series' ids, time (0, 1, ...), channel_0, channel_1 and so
-on, and label if there are labels. DATA may be larger than memory.""",
+The table has a column for the series' id, then time (0, 1, ...), channel_0, channel_1, ...,
+and label if DATA has labels. DATA may be larger than memory.""",
 }
 
 EXAMPLES = {
@@ -85,6 +86,6 @@ EXAMPLES = {
 }
 
 
-def of(command: str | None) -> str:
-    """Return the examples of a command, or of the whole program."""
+def examples_of(command: str | None) -> str:
+    """Return the examples of a command, or with None those of the whole program."""
     return f"examples:\n{EXAMPLES[command]}"

@@ -1,4 +1,4 @@
-"""Ctrl-C, which ends a training early and anything else at once."""
+"""Ctrl-C: it stops a training early, and aborts anything else."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Interrupted", "Interrupts"]
+__all__ = ["Aborted", "InterruptHandler"]
 
 
-class Interrupted(BaseException):
-    """Ctrl-C where a training is only a means, and half of it of no use.
+class Aborted(BaseException):
+    """Ctrl-C during a search or an evaluation, which is useless when incomplete.
 
-    `LSTMAutoencoder.fit` takes a KeyboardInterrupt as its end and goes on with what it
-    has; a search or a cross-validation would go on with its next fold.
+    `LSTMAutoencoder.fit` handles a KeyboardInterrupt itself: it stops and keeps the
+    weights so far. A search or a cross-validation would then go on with its next fold.
     """
 
 
-class Interrupts:
-    """Takes note of ctrl-C while the block runs.
+class InterruptHandler:
+    """Records ctrl-C while its block runs.
 
-    Pressed again while what the first one began is being cleaned up, it is ignored.
+    Ctrl-C is ignored while an earlier one is still being handled, so that pressing it
+    repeatedly does not disturb the cleaning up.
 
     Parameters
     ----------
-    is_program : bool, default=False
-        Whether the process ends with the block, so that from then on ctrl-C would
-        only disturb that, and is ignored.
+    is_last : bool, default=False
+        Whether the process exits after the block; ctrl-C is then ignored from there on.
 
     Attributes
     ----------
-    came : bool
-        Whether there was one.
+    received : bool
+        Whether ctrl-C was pressed.
     """
 
-    def __init__(self, *, is_program: bool = False) -> None:
-        self.came = False
-        self._is_program = is_program
+    def __init__(self, *, is_last: bool = False) -> None:
+        self.received = False
+        self._is_last = is_last
         self._exception: type[BaseException] = KeyboardInterrupt
-        self._before: Any = None
+        self._previous: Any = None
 
-    def __enter__(self) -> Interrupts:
-        # Only there may a handler be set; elsewhere ctrl-C never arrives.
+    def __enter__(self) -> InterruptHandler:
+        # Python delivers signals to the main thread alone, and lets no other one set handlers.
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._handle)
+            self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(
@@ -56,20 +56,20 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN if self._is_program else self._before)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN if self._is_last else self._previous)
 
     @contextmanager
-    def ending_all(self) -> Iterator[None]:
-        """Let ctrl-C end the block, and not only the training within it."""
-        self._exception = Interrupted
+    def aborting(self) -> Iterator[None]:
+        """Make ctrl-C abort the whole block instead of only the training within it."""
+        self._exception = Aborted
         try:
             yield
         finally:
             self._exception = KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
-        # Within an except or finally of the code that was interrupted, this is its exception.
-        if not isinstance(sys.exception(), (KeyboardInterrupt, Interrupted)):
+        self.received = True
+        # Set only while an except or finally block handles an earlier ctrl-C.
+        if not isinstance(sys.exception(), (KeyboardInterrupt, Aborted)):
             raise self._exception

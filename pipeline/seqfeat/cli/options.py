@@ -1,4 +1,4 @@
-"""Options that several commands share, and what may stand behind them."""
+"""Options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -8,178 +8,215 @@ from typing import Any
 
 __all__ = [
     "CLASSIFIERS",
-    "add_common",
     "add_data",
+    "add_globals",
+    "add_jobs",
     "add_model",
+    "add_model_output",
     "add_output",
     "add_training",
     "comma_separated",
-    "cv_folds",
-    "processes",
-    "whole_numbers",
+    "n_folds",
+    "n_processes",
+    "parameter",
+    "positive_integers",
+    "step",
 ]
 
 CLASSIFIERS = ("lda", "logistic", "svc", "linear-svc", "forest", "boosting", "knn", "ridge")
 
 
-def add_common(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
-    """Add what every command knows, before its name as well as behind it."""
-    group = parser.add_argument_group("what it prints")
+def add_globals(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
+    """Add the options of every command; they may stand before or after its name."""
+    group = parser.add_argument_group("global options")
+    # A default of the subparser would overwrite what was given before the command.
     default: Any = False if is_top else argparse.SUPPRESS
     group.add_argument(
-        "--json", action="store_true", default=default, help="print one JSON object, for machines"
+        "--json", action="store_true", default=default, help="print one JSON object and no text"
     )
     group.add_argument(
-        "--quiet", "-q", action="store_true", default=default, help="print results and errors only"
+        "-q", "--quiet", action="store_true", default=default, help="print only results and errors"
     )
     group.add_argument(
-        "--debug", action="store_true", default=default, help="print an error's traceback as well"
+        "--debug", action="store_true", default=default, help="show the traceback of an error"
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add DATA and how it is read."""
+def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> None:
+    """Add DATA and the options for reading it, whose defaults a model may set."""
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="a file .csv, .parquet (or a folder of them), .npy, .npz or .ts; or "
-        "demo:japanese-vowels, real data that come along",
+        help="a .csv, .parquet, .npy, .npz or .ts file, a folder of Parquet files, or the built-in "
+        "data set demo:japanese-vowels",
     )
+    default = "\nOptions that are not given default to those used in training." if has_model else ""
+    all_others, auto = ("", "") if has_model else (" (default: all others)", " (default: auto)")
     group = parser.add_argument_group(
-        "reading DATA",
-        "A wide table has a row for each series. One with --time or --channels is long, with\n"
-        "a row for each series and time. What is not given is as in the training.",
+        "input options",
+        "A wide table has one row per series. With --time or --channels, DATA is a long table\n"
+        f"with one row per series and timestep.{default}",
     )
-    group.add_argument("--label", metavar="COLUMN", help="the column of the labels")
-    group.add_argument("--id", metavar="COLUMN", help="the column that names the series")
-    group.add_argument("--time", metavar="COLUMN", help="the column of the times, of a long table")
+    group.add_argument("--label", metavar="COLUMN", help="column with the class labels")
+    group.add_argument("--id", metavar="COLUMN", help="column that identifies the series")
+    group.add_argument("--time", metavar="COLUMN", help="column with the times of a long table")
     group.add_argument(
         "--channels",
-        metavar="A,B,...",
+        metavar="COLUMN,...",
         type=comma_separated,
         action="extend",
-        help="the columns of the values, of a long table (default: all others)",
+        help=f"columns with the values of a long table{all_others}",
     )
     group.add_argument(
         "--step",
         metavar="STEP",
-        type=step_length,
-        help="time between timesteps: auto, a number, a duration such as 15min, or none to take "
-        "rows as timesteps (default: auto)",
+        type=step,
+        help="time between timesteps: auto, a number, a duration such as 15min, or none to use "
+        f"the rows as they are{auto}",
     )
     group.add_argument(
         "--channels-first",
         action="store_true",
-        help="arrays are (series, channels, timesteps), as aeon and sktime have them",
+        help="arrays have shape (series, channels, timesteps), as in aeon and sktime",
     )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add MODEL and how it is opened."""
-    parser.add_argument(
-        "model", metavar="MODEL", help="a .joblib or .skops file from seqfeat train"
-    )
-    group = parser.add_argument_group("opening MODEL")
-    group.add_argument(
-        "--device", metavar="NAME", help="where to compute: auto, cpu, cuda, cuda:1, ..."
-    )
+    """Add MODEL and the options for loading it."""
+    parser.add_argument("model", metavar="MODEL", help="model file (.joblib or .skops)")
+    group = parser.add_argument_group("model options")
+    group.add_argument("--device", metavar="NAME", help="device to run on: auto, cpu, cuda, ...")
     group.add_argument(
         "--trusted",
         metavar="TYPE,...",
         type=comma_separated,
         default=[],
-        help="types that a .skops file may hold besides the usual ones",
+        help="further types to allow in a .skops file",
     )
 
 
 def add_output(
     parser: argparse.ArgumentParser, help: str, *, metavar: str = "FILE", required: bool = False
 ) -> None:
-    """Add where the result goes."""
-    parser.add_argument("--output", "-o", metavar=metavar, required=required, help=help)
+    """Add the file to write."""
+    parser.add_argument("-o", "--output", metavar=metavar, required=required, help=help)
+
+
+def add_model_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the model file to write."""
+    add_output(
+        parser,
+        "model file to write: .joblib, or .skops, which runs no code when loaded; a card with "
+        "metadata (.json) is written next to it",
+        metavar="MODEL",
+        required=required,
+    )
 
 
 def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> None:
-    """Add what is trained, and how."""
-    group = parser.add_argument_group("the model")
+    """Add the parameters of the model and of its training."""
+    group = parser.add_argument_group("training options")
     sizes = ",".join(map(str, embedding_dims))
     group.add_argument(
         "--embedding-dim",
         metavar="N,...",
-        type=whole_numbers,
+        type=positive_integers,
         default=embedding_dims,
-        help=f"features of a series; of several sizes the best is taken (default: {sizes})",
+        help="number of features per series; of several, the best by cross-validation is used "
+        f"(default: {sizes})",
     )
     group.add_argument(
         "--classifier",
         choices=CLASSIFIERS,
         default="lda",
-        help="what learns the labels from the features (default: lda)",
+        help="classifier to train on the features (default: lda)",
     )
-    group.add_argument("--max-iter", metavar="N", type=int, help="epochs, at most (default: 60)")
+    group.add_argument(
+        "--max-iter", metavar="N", type=int, help="maximum number of epochs (default: 60)"
+    )
     group.add_argument(
         "--target-weight",
-        metavar="SHARE",
+        metavar="WEIGHT",
         type=float,
-        help="0 to 1: how much labels shape the features (default: 0, not at all)",
+        help="influence of the labels on the features, from 0, none, to less than 1 (default: 0)",
     )
     group.add_argument(
         "--missing",
         choices=("error", "mask"),
-        help="what an empty cell is: an error, or a missing value (default: error)",
+        help="treat empty cells as errors, or mask them as missing values (default: error)",
     )
-    group.add_argument("--early-stopping", action="store_true", help="stop when it gets no better")
-    group.add_argument("--batch-size", metavar="N", type=int, help="series in a training step")
-    group.add_argument("--device", metavar="NAME", help="where to train: auto, cpu, cuda, ...")
     group.add_argument(
-        "--random-state", metavar="SEED", type=int, default=0, help="seed of it all (default: 0)"
+        "--early-stopping",
+        action="store_true",
+        help="stop when the loss on a validation set no longer improves",
+    )
+    group.add_argument("--batch-size", metavar="N", type=int, help="series per training step")
+    group.add_argument("--device", metavar="NAME", help="device to train on: auto, cpu, cuda, ...")
+    group.add_argument(
+        "--random-state", metavar="SEED", type=int, default=0, help="random seed (default: 0)"
     )
     group.add_argument(
         "--set",
         metavar="NAME=VALUE",
-        type=assignment,
+        type=parameter,
         action="append",
         default=[],
-        help="any other parameter of LSTMAutoencoder, such as pooling=max",
+        help="any other parameter of LSTMAutoencoder, e.g. pooling=max; may be repeated",
     )
-    group.add_argument("--notes", metavar="TEXT", help="anything to remember, for the card")
+    group.add_argument("--notes", metavar="TEXT", help="notes to keep in the model's card")
+
+
+def add_jobs(group: argparse._ArgumentGroup) -> None:
+    """Add the number of processes."""
+    group.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=n_processes,
+        default=1,
+        help="number of processes for cross-validation, or -1 for one per core (default: 1)",
+    )
 
 
 def comma_separated(text: str) -> list[str]:
-    """Read names between commas."""
+    """Parse names separated by commas."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise argparse.ArgumentTypeError(f"{text!r} holds no name; write a,b,...")
+        raise argparse.ArgumentTypeError(f"{text!r} contains no names; separate names by commas")
     return names
 
 
-def whole_numbers(text: str) -> list[int]:
-    """Read positive numbers between commas."""
+def positive_integers(text: str) -> list[int]:
+    """Parse positive integers separated by commas, sorted and without duplicates."""
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 1 up, as in 8,16,32")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of positive integers such as 8,16,32"
+        )
     return sorted(set(numbers))
 
 
-def cv_folds(text: str) -> int:
-    """Read the number of folds of a cross-validation."""
+def n_folds(text: str) -> int:
+    """Parse the number of folds of a cross-validation."""
     if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of folds; there are 2 at least")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 2")
     return int(text)
 
 
-def processes(text: str) -> int:
-    """Read a number of processes: joblib counts from -1, all cores, downwards as well."""
+def n_processes(text: str) -> int:
+    """Parse a number of processes; as in joblib, negative ones count down from all cores, -1."""
     if not text.removeprefix("-").isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: 1, 2, ... or -1")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of processes (1, 2, ..., or -1)"
+        )
     return int(text)
 
 
-def step_length(text: str) -> str | float | None:
-    """Read the time between two timesteps."""
+def step(text: str) -> str | float | None:
+    """Parse the time between two timesteps."""
     if text.lower() in ("auto", "none"):
         return "auto" if text.lower() == "auto" else None
     try:
@@ -188,14 +225,14 @@ def step_length(text: str) -> str | float | None:
         return text
 
 
-def assignment(text: str) -> tuple[str, Any]:
-    """Read a parameter and its value: a number, true, false, none or text."""
+def parameter(text: str) -> tuple[str, Any]:
+    """Parse a parameter's name and value: a Python literal, true, false, none or text."""
     name, sign, value = text.partition("=")
     if not (name.strip() and sign):
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
-    named = {"true": True, "false": False, "none": None}
-    if value.strip().lower() in named:
-        return name.strip(), named[value.strip().lower()]
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    constants = {"true": True, "false": False, "none": None}
+    if value.strip().lower() in constants:
+        return name.strip(), constants[value.strip().lower()]
     try:
         return name.strip(), ast.literal_eval(value.strip())
     except (ValueError, SyntaxError):

@@ -1,11 +1,15 @@
-"""Files that grow by a batch at a time and take their place when they are whole."""
+"""Files to write: checks before any work, and writers that append batch by batch.
+
+A file replaces an existing one only once it is complete.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -16,125 +20,130 @@ import pandas as pd
 from seqfeat.cli.errors import UserError
 from seqfeat.runtime.atomic_files import replacing
 
-__all__ = ["Writer", "check_extra", "check_picture", "check_suffix", "check_target", "writing"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "CSVWriter",
+    "Writer",
+    "check_extra",
+    "check_output",
+    "check_picture",
+    "check_suffix",
+    "format_size",
+    "open_writer",
+]
 
-NPY: Any = np.lib.format  # whose functions have no types
-
-PICTURES = (".png", ".svg", ".pdf")
-
-
-class Writer(Protocol):
-    """Takes frames whose index names the series."""
-
-    def write(self, frame: pd.DataFrame) -> None:
-        """Add a batch."""
-
-
-def check_suffix(path: str, allowed: tuple[str, ...], option: str = "--output") -> None:
-    """Refuse a file of another kind."""
-    if Path(path).suffix.lower() not in allowed:
-        raise UserError(
-            f"{option} {path}: the suffix is {Path(path).suffix!r}; use {' or '.join(allowed)}."
-        )
+TABLE_SUFFIXES = (".csv", ".parquet", ".npy")
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def check_target(path: str | None, *inputs: str, option: str = "--output") -> None:
-    """Refuse to write over what is read, or where nothing can be, before any work is done."""
-    if path is None:
-        return
+def check_output(
+    path: str, suffixes: tuple[str, ...], *inputs: str, option: str = "--output"
+) -> None:
+    """Check that a file can be written and would not overwrite one of the inputs."""
     if Path(path).is_dir():
-        raise UserError(f"{option} {path} is a folder; name a file in it.")
+        raise UserError(f"{option} {path} is a directory; pass the name of a file.")
+    check_suffix(path, suffixes, option)
     for other in inputs:
-        for target in _written(Path(path)):
+        for target in _files_of(Path(path)):
             if Path(other).exists() and target.exists() and target.samefile(other):
                 raise UserError(
-                    f"{option} {path} would replace {other}, which is what is read; "
-                    "choose another name."
+                    f"{option} {path} would overwrite the input {other}; choose another name."
                 )
     folder = Path(os.path.realpath(path)).parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "is a file and no folder", str(folder))
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, "nothing can be written there", str(folder))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def check_suffix(path: str, allowed: tuple[str, ...], option: str = "--output") -> None:
+    """Check the suffix of a file name."""
+    suffix = Path(path).suffix
+    if suffix.lower() not in allowed:
+        *others, last = allowed
+        choice = f"{', '.join(others)} or {last}" if others else last
+        problem = f"unsupported suffix {suffix!r}" if suffix else "the file name has no suffix"
+        raise UserError(f"{option} {path}: {problem}; use {choice}.")
 
 
 def check_extra(module: str, option: str, extra: str) -> None:
-    """Refuse an option whose library is missing, before any work is done."""
+    """Check that the library which an option needs is installed."""
     if find_spec(module) is None:
         raise ImportError(f"{option} needs {module}: pip install 'seqfeat[{extra}]'")
 
 
 def check_picture(option: str, path: str, *inputs: str) -> None:
-    """Refuse a picture that could not be drawn in the end."""
-    check_suffix(path, PICTURES, option)
-    check_target(path, *inputs, option=option)
+    """Check that a picture can be drawn and written."""
+    check_output(path, PICTURE_SUFFIXES, *inputs, option=option)
     check_extra("matplotlib", option, "plot")
 
 
-def _written(path: Path) -> list[Path]:
-    """Return all files that a result is written into."""
-    return [path, _ids_path(path)] if path.suffix.lower() == ".npy" else [path]
+def format_size(n_bytes: int) -> str:
+    """Return the size of a file with its unit.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.outputs import format_size
+    >>> format_size(42_000), format_size(42_000_000)
+    ('41 KiB', '40.1 MiB')
+    """
+    if n_bytes < 2**20:
+        return f"{n_bytes / 2**10:.0f} KiB"
+    return f"{n_bytes / 2**20:.1f} MiB"
 
 
-def _ids_path(path: Path) -> Path:
-    """Return where the names of the series go, which an array has no room for."""
-    return path.with_suffix(".ids.csv")
+class Writer(Protocol):
+    """Appends rows to a file."""
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append a frame whose index holds the ids of the series."""
 
 
 @contextmanager
-def writing(path: str) -> Iterator[Writer]:
-    """Open a file for rows of series; if the block fails, what was there before stays."""
-    check_suffix(path, tuple(WRITERS))
-    with ExitStack() as stack:
-        new = stack.enter_context(replacing(path))
-        writer = stack.enter_context(WRITERS[Path(path).suffix.lower()](new, Path(path)))
+def open_writer(path: str) -> Iterator[Writer]:
+    """Open a file for rows of series; if the block fails, the previous file stays."""
+    check_suffix(path, TABLE_SUFFIXES)
+    with replacing(path) as new, _WRITERS[Path(path).suffix.lower()](new, Path(path)) as writer:
         yield writer
 
 
 @contextmanager
-def _csv(new: Path, path: Path) -> Iterator[Writer]:
+def _open_csv(new: Path, path: Path) -> Iterator[Writer]:
     with new.open("w", encoding="utf-8", newline="") as file:
-        yield CsvRows(file)
+        yield CSVWriter(file)
 
 
-class CsvRows:
-    """Rows as text, the ids in the first column; also for stdout."""
+class CSVWriter:
+    """Writes rows as CSV with the ids in the first column."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._is_first = True
+        self._has_header = False
 
     def write(self, frame: pd.DataFrame) -> None:
-        """Add a batch, and before the first one the names of the columns."""
-        frame.to_csv(self._file, header=self._is_first, lineterminator="\n")
-        self._is_first = False
+        """Append rows, and before the first ones the header."""
+        frame.to_csv(self._file, header=not self._has_header, lineterminator="\n")
+        self._has_header = True
 
 
 @contextmanager
-def _parquet(new: Path, path: Path) -> Iterator[Writer]:
+def _open_parquet(new: Path, path: Path) -> Iterator[Writer]:
     try:
-        import_parquet()
+        writer = _ParquetWriter(new)
     except ImportError as error:
         raise ImportError("Parquet needs pyarrow: pip install 'seqfeat[parquet]'") from error
-    rows = _ParquetRows(new)
     try:
-        yield rows
+        yield writer
     finally:
-        rows.close()
+        writer.close()
 
 
-def import_parquet() -> Any:
-    """Return pyarrow and its module for Parquet."""
-    from importlib import import_module
-
-    return import_module("pyarrow"), import_module("pyarrow.parquet")
-
-
-class _ParquetRows:
+class _ParquetWriter:
     def __init__(self, path: Path) -> None:
-        self._pyarrow, self._parquet = import_parquet()
+        self._pyarrow = import_module("pyarrow")
+        self._parquet = import_module("pyarrow.parquet")
         self._path = path
         self._writer: Any = None
 
@@ -154,23 +163,23 @@ class _ParquetRows:
 
 
 @contextmanager
-def _npy(new: Path, path: Path) -> Iterator[Writer]:
-    """Write numbers alone, and the ids into a file beside them."""
+def _open_npy(new: Path, path: Path) -> Iterator[Writer]:
+    """Open a file for numbers and a second one for the ids."""
     with ExitStack() as stack:
         new_ids = stack.enter_context(replacing(_ids_path(path)))
         ids = stack.enter_context(new_ids.open("w", encoding="utf-8", newline=""))
         file = stack.enter_context(new.open("wb"))
-        rows = _NpyRows(file, CsvRows(ids))
-        yield rows
-        rows.close()
+        writer = _NpyWriter(file, CSVWriter(ids))
+        yield writer
+        writer.close()
 
 
-class _NpyRows:
-    """An array whose number of rows is known at the end only, when its header is written again."""
+class _NpyWriter:
+    """Writes one array; its header is rewritten when the number of rows is known."""
 
-    def __init__(self, file: IO[bytes], ids: CsvRows) -> None:
+    def __init__(self, file: IO[bytes], ids: CSVWriter) -> None:
         self._file, self._ids = file, ids
-        self._array: np.ndarray[Any, Any] | None = None
+        self._empty: np.ndarray[Any, Any] | None = None
         self._n_rows = 0
 
     def write(self, frame: pd.DataFrame) -> None:
@@ -179,30 +188,46 @@ class _NpyRows:
             array = array[:, 0]
         if array.dtype == object or array.dtype.kind in "UST":
             raise UserError(
-                "a .npy file holds numbers, and these are labels; use .csv or .parquet."
+                "labels that are text do not fit into a .npy file; use .csv or .parquet."
             )
-        if self._array is None:
-            self._array = array[:0]
-            self._write_header()
-        self._file.write(array.astype(self._array.dtype, copy=False).tobytes())
+        if self._empty is None:
+            self._empty = array[:0]
+            self._write_header(self._empty)
+        self._file.write(array.astype(self._empty.dtype, copy=False).tobytes())
         self._ids.write(frame[[]])
         self._n_rows += len(array)
 
     def close(self) -> None:
-        if self._array is not None:
+        if self._empty is not None:
             end = self._file.tell()
             self._file.seek(0)
-            start = self._write_header()
-            n_values = self._n_rows * int(np.prod(self._array.shape[1:], dtype=np.int64))
-            assert end - start == n_values * self._array.itemsize
+            start = self._write_header(self._empty)
+            n_values = self._n_rows * int(np.prod(self._empty.shape[1:], dtype=np.int64))
+            assert end - start == n_values * self._empty.itemsize
 
-    def _write_header(self) -> int:
-        assert self._array is not None
-        header: dict[str, Any] = NPY.header_data_from_array_1_0(self._array)
-        header["shape"] = (self._n_rows, *self._array.shape[1:])
-        # NumPy leaves room in a header for the number of rows to grow.
-        NPY.write_array_header_1_0(self._file, header)
+    def _write_header(self, empty: np.ndarray[Any, Any]) -> int:
+        """Write the header for the rows so far; NumPy reserves space for their number to grow."""
+        header: dict[str, Any] = _NPY.header_data_from_array_1_0(empty)
+        header["shape"] = (self._n_rows, *empty.shape[1:])
+        _NPY.write_array_header_1_0(self._file, header)
         return self._file.tell()
 
 
-WRITERS: dict[str, Any] = {".csv": _csv, ".parquet": _parquet, ".npy": _npy}
+_NPY: Any = np.lib.format  # its functions have no type annotations
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return all files that writing to a path creates."""
+    return [path, _ids_path(path)] if path.suffix.lower() == ".npy" else [path]
+
+
+def _ids_path(path: Path) -> Path:
+    """Return the file for the ids, which a ``.npy`` file cannot hold."""
+    return path.with_suffix(".ids.csv")
+
+
+_WRITERS: dict[str, Callable[[Path, Path], AbstractContextManager[Writer]]] = {
+    ".csv": _open_csv,
+    ".parquet": _open_parquet,
+    ".npy": _open_npy,
+}

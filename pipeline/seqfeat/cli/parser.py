@@ -1,19 +1,25 @@
-"""The commands and their options. Light: nothing here imports NumPy or PyTorch."""
+"""The argument parser: commands, their arguments and their help.
+
+Importing it must stay fast, so nothing here may import NumPy or PyTorch.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
-from seqfeat.cli import examples
+from seqfeat.cli.examples import DESCRIPTIONS, examples_of
 from seqfeat.cli.options import (
-    add_common,
     add_data,
+    add_globals,
+    add_jobs,
     add_model,
+    add_model_output,
     add_output,
     add_training,
-    cv_folds,
-    processes,
+    n_folds,
 )
 from seqfeat.version import __version__
 
@@ -21,32 +27,12 @@ __all__ = ["make_parser"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors say where to read on."""
+    """A parser whose errors point to the help."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(f"{message} (more: {self.prog} --help)")
-
-
-class _Commands:
-    """Adds one command after the other to a parser."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._parsers = parser.add_subparsers(
-            title="commands", dest="command", metavar="COMMAND", required=True
-        )
-
-    def add(self, name: str, what: str, summary: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = self._parsers.add_parser(
-            name,
-            help=summary,
-            prog=f"seqfeat {name}",
-            usage=f"seqfeat {name} {what} [options]",
-            description=f"{summary[0].upper()}{summary[1:]}.\n\n{examples.DETAILS[name]}",
-            epilog=examples.of(name),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        add_common(parser)
-        return parser
+        self.print_usage(sys.stderr)
+        advice = f"Try '{self.prog} --help' for more information."
+        self.exit(2, f"{self.prog}: error: {message}\n{advice}\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -54,161 +40,183 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="seqfeat",
         usage="seqfeat COMMAND ... [options]",
-        description="Features from time series: train on your file, embed, predict, look.",
-        epilog=examples.of(None),
+        description="Turn time series into feature vectors with an LSTM autoencoder, classify them "
+        "and find anomalies.",
+        epilog=examples_of(None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"seqfeat {__version__}")
-    add_common(parser, is_top=True)
-    commands = _Commands(parser)
-    _add_train(commands)
-    _add_search(commands)
-    _add_embed(commands)
-    _add_predict(commands)
-    _add_evaluate(commands)
-    _add_anomalies(commands)
-    _add_info(commands)
-    _add_export(commands)
-    _add_report(commands)
-    _add_convert(commands)
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    for name, (usage, summary, add_arguments) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            prog=f"seqfeat {name}",
+            usage=f"seqfeat {name} {usage} [options]",
+            description=f"{summary[0].upper()}{summary[1:]}.\n\n{DESCRIPTIONS[name]}",
+            epilog=examples_of(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_arguments(command)
+        add_globals(command)
+    add_globals(parser, is_top=True)
     return parser
 
 
-def _add_train(commands: _Commands) -> None:
-    parser = commands.add("train", "DATA -o MODEL", "train on a file and save the model")
+def _add_train(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
-    add_training(parser, [64])
-    group = parser.add_argument_group("how well it does")
-    held_out = group.add_mutually_exclusive_group()
-    held_out.add_argument("--test", metavar="DATA", help="other series to measure it on")
-    held_out.add_argument(
-        "--test-size",
-        metavar="SHARE",
-        type=float,
-        help="share of DATA that is held out to measure it on; 0 trains on all (default: 0.25)",
+    add_model_output(parser, required=True)
+    parser.add_argument("--report", metavar="FILE", help="also write an HTML report")
+    parser.add_argument(
+        "--picture", metavar="FILE", help="also plot the embeddings (.png, .svg or .pdf)"
     )
-    held_out.add_argument(
+    add_training(parser, [64])
+    group = parser.add_argument_group("evaluation options")
+    test_set = group.add_mutually_exclusive_group()
+    test_set.add_argument("--test", metavar="DATA", help="evaluate on the series of another file")
+    test_set.add_argument(
+        "--test-size",
+        metavar="FRACTION",
+        type=float,
+        help="fraction of DATA to hold out for testing; 0 trains on all of it (default: 0.25)",
+    )
+    test_set.add_argument(
         "--cv",
         metavar="FOLDS",
-        type=cv_folds,
-        help="cross-validate, and train the saved model on all of DATA",
+        type=n_folds,
+        help="evaluate by cross-validation, and train the saved model on all of DATA",
     )
     group.add_argument(
-        "--refit", action="store_true", help="once measured, train again on all of DATA"
+        "--refit", action="store_true", help="after the evaluation, train again on all of DATA"
     )
-    group.add_argument("--no-baselines", action="store_true", help="do not compare with others")
     group.add_argument(
-        "--jobs",
-        "-j",
-        metavar="N",
-        type=processes,
-        default=1,
-        help="processes, -1 for one a core (default: 1)",
+        "--no-baselines", action="store_true", help="skip the comparison with baselines"
     )
-    _add_model_file(parser)
-    parser.add_argument("--report", metavar="FILE", help="leave a report as well, .html")
-    parser.add_argument("--picture", metavar="FILE", help="draw the embeddings as well, .png")
+    add_jobs(group)
 
 
-def _add_search(commands: _Commands) -> None:
-    parser = commands.add("search", "DATA", "find the best size of the embedding")
+def _add_search(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
+    add_model_output(parser, required=False)
+    parser.add_argument(
+        "--plot", metavar="FILE", help="plot score against embedding size (.png, .svg or .pdf)"
+    )
     add_training(parser, [8, 16, 32, 64])
-    group = parser.add_argument_group("the search")
+    group = parser.add_argument_group("search options")
     group.add_argument(
         "--strategy",
         choices=("grid", "halving"),
         default="grid",
-        help="halving gives all sizes a few epochs and the better ones more (default: grid)",
-    )
-    group.add_argument("--cv", metavar="FOLDS", type=cv_folds, default=3, help="folds (default: 3)")
-    group.add_argument(
-        "--jobs",
-        "-j",
-        metavar="N",
-        type=processes,
-        default=1,
-        help="processes, -1 for one a core (default: 1)",
+        help="grid trains every size fully; halving trains every size for a few epochs and only "
+        "the better ones for longer (default: grid)",
     )
     group.add_argument(
-        "--cluster", metavar="ADDRESS", help="a Dask scheduler to run it on, tcp://HOST:8786"
+        "--cv",
+        metavar="FOLDS",
+        type=n_folds,
+        default=3,
+        help="number of cross-validation folds (default: 3)",
     )
-    parser.add_argument("--plot", metavar="FILE", help="draw score against size, .png or .svg")
-    _add_model_file(parser, required=False)
-
-
-def _add_model_file(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    add_output(
-        parser,
-        "the model, .joblib, or .skops which executes no code when opened; its card, .json, "
-        "goes beside it",
-        metavar="MODEL",
-        required=required,
+    add_jobs(group)
+    group.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run on a Dask cluster with this scheduler, e.g. tcp://HOST:8786",
     )
 
 
-def _add_embed(commands: _Commands) -> None:
-    parser = commands.add("embed", "MODEL DATA -o FILE", "write the features of each series")
+def _add_embed(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    add_data(parser)
+    add_data(parser, has_model=True)
     add_output(
         parser,
-        "a row for each series: .csv, .parquet, or .npy with the ids in NAME.ids.csv",
+        "file to write, one row per series: .csv, .parquet, or .npy with the ids in NAME.ids.csv",
         required=True,
     )
 
 
-def _add_predict(commands: _Commands) -> None:
-    parser = commands.add("predict", "MODEL DATA", "predict the label of each series")
+def _add_predict(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    add_data(parser)
-    parser.add_argument("--probabilities", action="store_true", help="a column for each class too")
-    add_output(parser, "a row for each series: .csv, .parquet or .npy (default: print CSV)")
-
-
-def _add_evaluate(commands: _Commands) -> None:
-    parser = commands.add("evaluate", "MODEL DATA", "measure a model on labelled series")
-    add_model(parser)
-    add_data(parser)
-
-
-def _add_anomalies(commands: _Commands) -> None:
-    parser = commands.add("anomalies", "MODEL DATA", "list the series unlike the rest")
-    add_model(parser)
-    add_data(parser)
-    parser.add_argument(
-        "--top", metavar="K", type=int, default=10, help="how many to list (default: 10)"
+    add_data(parser, has_model=True)
+    add_output(
+        parser,
+        "file to write, one row per series: .csv, .parquet or .npy (default: CSV to standard "
+        "output)",
     )
-    add_output(parser, "the errors of all series: .csv, .parquet or .npy")
-
-
-def _add_info(commands: _Commands) -> None:
-    parser = commands.add("info", "MODEL", "show what a model is")
-    parser.add_argument("model", metavar="MODEL", help="a .joblib or .skops file")
-
-
-def _add_export(commands: _Commands) -> None:
-    parser = commands.add("export", "MODEL -o FILE", "write a model as ONNX")
-    add_model(parser)
-    add_output(parser, "the graph, .onnx", required=True)
     parser.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="of what goes in"
+        "--probabilities", action="store_true", help="add a column with each class's probability"
     )
-    parser.add_argument("--opset", metavar="N", type=int, default=17, help="default: 17")
 
 
-def _add_convert(commands: _Commands) -> None:
-    parser = commands.add("convert", "DATA -o FILE", "write series of any form as a long table")
-    add_data(parser)
-    add_output(parser, "a row for each series and timestep: .csv or .parquet", required=True)
-
-
-def _add_report(commands: _Commands) -> None:
-    parser = commands.add("report", "MODEL DATA -o FILE", "show a model and its series on one page")
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    add_data(parser)
-    add_output(parser, "the page, .html", required=True)
-    parser.add_argument("--title", metavar="TEXT", help="headline (default: names of both files)")
+    add_data(parser, has_model=True)
+
+
+def _add_anomalies(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_data(parser, has_model=True)
+    add_output(parser, "file to write the errors of all series to: .csv, .parquet or .npy")
     parser.add_argument(
-        "--max-points", metavar="N", type=int, default=2000, help="series on the map, at most"
+        "--top", metavar="K", type=int, default=10, help="number of series to list (default: 10)"
     )
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="model file (.joblib or .skops)")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_output(parser, "file to write (.onnx)", required=True)
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="data type of the graph's input (default: float32)",
+    )
+    parser.add_argument(
+        "--opset", metavar="N", type=int, default=17, help="ONNX opset version (default: 17)"
+    )
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_data(parser, has_model=True)
+    add_output(parser, "file to write (.html)", required=True)
+    parser.add_argument(
+        "--title", metavar="TEXT", help="page title (default: the names of both files)"
+    )
+    parser.add_argument(
+        "--max-points",
+        metavar="N",
+        type=int,
+        default=2000,
+        help="maximum number of series on the map (default: 2000)",
+    )
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    add_output(
+        parser,
+        "file to write, one row per series and timestep: .csv or .parquet",
+        required=True,
+    )
+
+
+_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "train": ("DATA -o MODEL", "train a model and save it", _add_train),
+    "search": ("DATA", "find the best embedding size by cross-validation", _add_search),
+    "embed": ("MODEL DATA -o FILE", "write the embedding of each series to a file", _add_embed),
+    "predict": ("MODEL DATA", "predict the class of each series", _add_predict),
+    "evaluate": ("MODEL DATA", "evaluate a model on labelled series", _add_evaluate),
+    "anomalies": ("MODEL DATA", "list the most anomalous series", _add_anomalies),
+    "info": ("MODEL", "show the card of a model", _add_info),
+    "export": ("MODEL -o FILE", "export a model to ONNX", _add_export),
+    "report": ("MODEL DATA -o FILE", "write an HTML report on a model and its data", _add_report),
+    "convert": ("DATA -o FILE", "convert series in any format to a long table", _add_convert),
+}
+"""Usage, summary and arguments of each command, in the order in which the help lists them."""

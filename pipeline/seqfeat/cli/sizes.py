@@ -1,4 +1,4 @@
-"""Searching the size of the embedding by cross-validation."""
+"""The search over embedding sizes by cross-validation, on this machine or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -16,76 +16,85 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from seqfeat.cli.console import Console, progress_bars, table
+from seqfeat.cli.console import Console, format_table, progress_bars
 from seqfeat.cli.errors import UserError
-from seqfeat.cli.evaluation import folds
+from seqfeat.cli.evaluation import make_folds
 from seqfeat.cli.models import size_parameter
+from seqfeat.cli.outputs import format_size
 from seqfeat.cluster import searching
 from seqfeat.series import LabelledSeries
 
-__all__ = ["best_size", "distributed", "search_sizes", "size_rows", "size_table"]
+__all__ = ["best_size", "check_dask", "search_sizes", "size_rows", "size_table"]
 
-LEAST_EPOCHS = 5
-"""What halving gives every size at least."""
+MIN_EPOCHS = 5
+"""Epochs for which successive halving trains every size."""
+
+CLUSTER_TIMEOUT = 10
+"""Seconds to wait for the scheduler of a cluster."""
 
 Row = dict[str, Any]
+"""The results for one size."""
 
 
 def search_sizes(
     estimator: Any, labelled: LabelledSeries, options: argparse.Namespace, console: Console
 ) -> Any:
-    """Return a search, carried out, without a last fit on everything."""
-    X, y = labelled
-    search = _search(estimator, labelled, options)
+    """Run a search over the embedding sizes and return it; the best size is not refitted."""
+    search = _make_search(estimator, labelled, options)
     search.set_callbacks(*progress_bars(console, max_propagation_depth=0))
-    on_cluster = _on(options.cluster, labelled)
-    with warnings.catch_warnings(), on_cluster, options.interrupts.ending_all():
-        # A size that is too small is told by its score.
+    on_cluster = _on_cluster(options.cluster, labelled)
+    with warnings.catch_warnings(), on_cluster, console.interrupts.aborting():
+        # Its score shows that a size is too small.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        search.fit(X, y)
+        search.fit(*labelled)
     return search.set_callbacks()
 
 
-def _search(estimator: Any, labelled: LabelledSeries, options: argparse.Namespace) -> Any:
-    grid = {size_parameter(estimator): options.embedding_dim}
+def _make_search(estimator: Any, labelled: LabelledSeries, options: argparse.Namespace) -> Any:
+    size = size_parameter(estimator)
+    grid = {size: options.embedding_dim}
     parameters = {
-        "cv": folds(labelled, options),
+        "cv": make_folds(labelled, options),
         "n_jobs": options.jobs if options.cluster is None else -1,
         "error_score": "raise",
         "refit": False,
     }
     if options.strategy == "grid":
         return GridSearchCV(estimator, grid, scoring=score_and_bytes, **parameters)
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401  (its own condition)
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401  (enables the import)
     from sklearn.model_selection import HalvingGridSearchCV
 
-    epochs = size_parameter(estimator).replace("embedding_dim", "max_iter")
-    most = estimator.get_params()[epochs]
+    max_iter = _max_iter_parameter(size)
+    n_epochs = estimator.get_params()[max_iter]
     return HalvingGridSearchCV(
         estimator,
         grid,
-        resource=epochs,
-        max_resources=most,
-        min_resources=min(LEAST_EPOCHS, most),
+        resource=max_iter,
+        max_resources=n_epochs,
+        min_resources=min(MIN_EPOCHS, n_epochs),
         random_state=options.random_state,
         **parameters,
     )
 
 
+def _max_iter_parameter(size: str) -> str:
+    return size.replace("embedding_dim", "max_iter")
+
+
 def score_and_bytes(estimator: Any, X: Any, y: Any = None) -> dict[str, float]:
-    """Score an estimator and measure the file that it would make."""
+    """Return the score of an estimator and the size of its file."""
     return {"score": float(estimator.score(X, y)), "bytes": float(file_bytes(estimator))}
 
 
 def file_bytes(estimator: Any) -> int:
-    """Return the size of an estimator's file."""
+    """Return the number of bytes that an estimator takes as a joblib file."""
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
     return buffer.tell()
 
 
-def distributed(cluster: str) -> Any:
-    """Return the module of Dask that knows clusters."""
+def check_dask(cluster: str) -> Any:
+    """Return the module ``dask.distributed``, or raise an error if it is not installed."""
     try:
         return import_module("dask.distributed")
     except ImportError as error:
@@ -95,77 +104,76 @@ def distributed(cluster: str) -> Any:
 
 
 @contextmanager
-def _on(cluster: str | None, labelled: LabelledSeries) -> Iterator[None]:
-    """Run a search of these series on a Dask cluster, if one is named."""
+def _on_cluster(cluster: str | None, labelled: LabelledSeries) -> Iterator[None]:
+    """Run a search of these series on a Dask cluster, if there is one."""
     if cluster is None:
         yield
         return
     try:
-        client = distributed(cluster).Client(cluster, timeout=10)
+        client = check_dask(cluster).Client(cluster, timeout=CLUSTER_TIMEOUT)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--cluster {cluster}: no scheduler answers there ({error}). Start one with dask "
-            "scheduler, and name its address as it prints it."
+            f"--cluster {cluster}: cannot connect to a scheduler ({error}). Start one with "
+            "'dask scheduler' and pass the address that it prints."
         ) from error
     with client, searching(*labelled, client=client):
         yield
 
 
 def size_rows(search: Any, labelled: LabelledSeries) -> list[Row]:
-    """Return for each size its score, the seconds of a fit and the bytes of its file."""
+    """Return the score, the seconds of a fit and the bytes of the file of each size."""
     results = search.cv_results_
     name = size_parameter(search.estimator)
-    latest: dict[int, int] = {}
-    for place, parameters in enumerate(results["params"]):
-        latest[parameters[name]] = place  # of halving, the round with the most epochs
+    # After halving, the last round of a size is the one with the most epochs.
+    last_round = {parameters[name]: i for i, parameters in enumerate(results["params"])}
     rows = []
-    for size, place in sorted(latest.items()):
+    for size, i in sorted(last_round.items()):
         if "mean_test_bytes" in results:
-            n_bytes = int(results["mean_test_bytes"][place])
+            n_bytes = int(results["mean_test_bytes"][i])
         else:
-            n_bytes = _bytes_untrained(search.estimator, name, size, labelled)
+            n_bytes = _untrained_bytes(search.estimator, name, size, labelled)
         row = {
             "embedding_dim": size,
-            "score": float(results["mean_test_score"][place]),
-            "score_deviation": float(results["std_test_score"][place]),
-            "fit_seconds": float(results["mean_fit_time"][place]),
+            "score": float(results["mean_test_score"][i]),
+            "score_deviation": float(results["std_test_score"][i]),
+            "fit_seconds": float(results["mean_fit_time"][i]),
             "file_bytes": n_bytes,
         }
         if "n_resources" in results:
-            row["epochs"] = int(results["n_resources"][place])
+            row["epochs"] = int(results["n_resources"][i])
         rows.append(row)
     return rows
 
 
-def _bytes_untrained(estimator: Any, name: str, size: int, labelled: LabelledSeries) -> int:
-    """Return the size of a file whose network has not been trained, but has all its weights."""
-    epochs = name.replace("embedding_dim", "max_iter")
-    return file_bytes(clone(estimator).set_params(**{name: size, epochs: 0}).fit(*labelled))
+def _untrained_bytes(estimator: Any, name: str, size: int, labelled: LabelledSeries) -> int:
+    """Return the bytes of a file with untrained weights, which take as many as trained ones."""
+    untrained = clone(estimator).set_params(**{name: size, _max_iter_parameter(name): 0})
+    return file_bytes(untrained.fit(*labelled))
 
 
 def best_size(rows: list[Row]) -> int:
-    """Return the size with the best score, of those trained longest; of equal ones the smallest."""
-    most = max(row.get("epochs", 0) for row in rows)
-    finalists = [row for row in rows if row.get("epochs", 0) == most]
-    # Rounded, as sums of the same scores may differ in their last digits.
+    """Return the size with the best score of those trained longest; the smallest if several tie."""
+    max_epochs = max(row.get("epochs", 0) for row in rows)
+    finalists = [row for row in rows if row.get("epochs", 0) == max_epochs]
+    # Means of equal scores may differ in their last digits.
     scores = np.round([row["score"] for row in finalists], 9)
     return int(finalists[int(np.argmax(scores))]["embedding_dim"])
 
 
 def size_table(rows: list[Row], best: int) -> str:
-    """Return the sizes for people, the best one marked."""
+    """Return the sizes as a table for people, in which the best one is marked."""
     has_epochs = "epochs" in rows[0]
-    header = ("features", "score", "", "seconds of a fit", "file KiB")
-    lines = [
+    header = ("features", "score", "std", "fit time", "file size")
+    cells = [
         (
             f"{row['embedding_dim']}",
             f"{row['score']:.3f}",
-            f"± {row['score_deviation']:.3f}",
-            f"{row['fit_seconds']:.1f}",
-            f"{row['file_bytes'] / 1024:.0f}",
+            f"{row['score_deviation']:.3f}",
+            f"{row['fit_seconds']:.1f} s",
+            format_size(row["file_bytes"]),
             *((str(row["epochs"]),) if has_epochs else ()),
             "best" if row["embedding_dim"] == best else "",
         )
         for row in rows
     ]
-    return table(lines, (*header, *(("epochs",) if has_epochs else ()), ""))
+    return format_table(cells, (*header, *(("epochs",) if has_epochs else ()), ""))

@@ -1,4 +1,4 @@
-"""Series to train on and to test on, read and checked before any training."""
+"""Training and test series with their labels, checked before any training."""
 
 from __future__ import annotations
 
@@ -6,133 +6,167 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.multiclass import type_of_target
 
 from seqfeat.autoencoder import LSTMAutoencoder, input_attributes
-from seqfeat.cli.console import Console
-from seqfeat.cli.errors import UserError
-from seqfeat.cli.models import check_labels
-from seqfeat.cli.sources import Source, ids_of, naming_series
+from seqfeat.cli.console import Console, format_list
+from seqfeat.cli.errors import UserError, rewording_errors
+from seqfeat.cli.sources import DataSource, series_ids
 from seqfeat.inference.fitted import validate_series
 from seqfeat.series import LabelledSeries, as_series
 
-__all__ = ["as_classes", "comparable", "read_labelled", "read_test", "without_gaps"]
+__all__ = [
+    "check_all_labelled",
+    "like_classes",
+    "match_classes",
+    "read_test_set",
+    "read_training_set",
+]
+
+MIN_SERIES_PER_CLASS = 2
 
 
-def read_labelled(
-    source: Source, autoencoder: LSTMAutoencoder, console: Console
+def read_training_set(
+    source: DataSource, autoencoder: LSTMAutoencoder, console: Console
 ) -> tuple[LabelledSeries, LSTMAutoencoder]:
-    """Read series to train on, and refuse such as cannot be learned.
+    """Read series to train on, and check that a model can learn from them.
 
-    Returns them and an autoencoder that knows their form and nothing else, to check
-    others against.
+    Returns
+    -------
+    labelled : LabelledSeries
+        The series and their labels, if there are any.
+    template : LSTMAutoencoder
+        An autoencoder that knows the form of the series and nothing else, to check a
+        test set with.
     """
     labelled = source.read()
-    ids = ids_of(labelled.X, 0)
+    ids = series_ids(labelled.X)
     if len(ids) < 2:
-        raise UserError(f"{source.name} holds {len(ids)} series; training needs 2 at least.")
-    name = f"--label {source.reading.label}" if source.reading.label else f"labels of {source.name}"
+        raise UserError(f"{source.name} has {len(ids)} series; training needs at least 2.")
     if labelled.y is not None:
-        check_labels(labelled.y, ids, name)
-    with naming_series(ids, is_trained=False):
-        # Here, as what a training meets are parts of the whole, whose places are others.
+        label = source.reading.label
+        _check_labels(labelled.y, ids, f"--label {label}" if label else f"labels of {source.name}")
+    # The estimators see only parts of the set, in which a series has another position.
+    with rewording_errors(ids, has_model=False):
         series = as_series(labelled.X, missing=autoencoder.missing)
-    alike = clone(autoencoder)
-    vars(alike).update(input_attributes(labelled.X, series))
-    many = f"{source.name}: {len(ids):,} series{', one a row,' * source.is_wide}"
+    template = clone(autoencoder)
+    vars(template).update(input_attributes(labelled.X, series))
+    what = f"{len(ids):,} series{' (one per row)' if source.is_wide else ''}"
     if labelled.y is None:
-        console.note(f"{many} without labels, so features alone.")
+        console.status(f"Read {what} without labels from {source.name}; learning features only.")
     else:
-        console.note(f"{many} of {len(set(labelled.y))} classes.")
-    return labelled, alike
+        n_classes = len(set(labelled.y))
+        console.status(f"Read {what} of {n_classes} classes from {source.name}.")
+    return labelled, template
 
 
-def read_test(source: Source, labelled: LabelledSeries, alike: LSTMAutoencoder) -> LabelledSeries:
-    """Read series to test on, and refuse such as do not fit those of the training."""
+def _check_labels(y: Any, ids: pd.Index[Any], name: str) -> None:
+    """Check that a classifier can learn these labels."""
+    labels = np.asarray(y, dtype=object)
+    missing = np.asarray(pd.isna(labels))
+    if missing.any():
+        raise UserError(
+            f"{name}: {missing.sum():,} of {len(labels):,} series have no label, the first one "
+            f"being {ids[int(np.argmax(missing))]}. Add the labels, or drop these series."
+        )
+    if type_of_target(np.asarray(y)) not in ("binary", "multiclass"):
+        raise UserError(
+            f"{name}: the labels are continuous numbers such as {labels[0]!r}, not classes. Name "
+            "a column with classes, or omit --label to learn features only."
+        )
+    classes, counts = np.unique(np.asarray(y), return_counts=True)
+    if len(classes) < 2:
+        raise UserError(f"{name}: all series have the label {classes[0]}; need at least 2 classes.")
+    if counts.min() < MIN_SERIES_PER_CLASS:
+        rarest = classes[int(np.argmin(counts))]
+        raise UserError(
+            f"{name}: only 1 series has the label {rarest}; each class needs at least "
+            f"{MIN_SERIES_PER_CLASS}. Add series to it, or drop it."
+        )
+
+
+def read_test_set(
+    source: DataSource, labelled: LabelledSeries, template: LSTMAutoencoder
+) -> LabelledSeries:
+    """Read series to test on, and check that they match the training set and its template."""
     X, y = source.read()
-    ids = ids_of(X, 0)
+    ids = series_ids(X)
     try:
-        with naming_series(ids, is_trained=False):
-            validate_series(alike, X)
-        return LabelledSeries(X, _test_labels(y, labelled, ids))
+        with rewording_errors(ids, has_model=False):
+            validate_series(template, X)
+        return LabelledSeries(X, _read_test_labels(y, labelled, ids))
     except UserError as error:
         raise UserError(f"--test {source.name}: {error}") from error
 
 
-def _test_labels(y: Any, labelled: LabelledSeries, ids: Any) -> Any:
+def _read_test_labels(y: Any, labelled: LabelledSeries, ids: pd.Index[Any]) -> Any:
     if labelled.y is None:
         return None
     if y is None:
-        raise UserError("there are no labels to compare with.")
+        raise UserError("the series have no labels, but the training series do.")
     classes = np.unique(np.asarray(labelled.y))
-    return comparable(without_gaps(y, ids), classes, "the training")
+    return match_classes(check_all_labelled(y, ids), classes, "the training data")
 
 
-Labels = np.ndarray[Any, Any]
+def check_all_labelled(labels: Any, ids: pd.Index[Any]) -> NDArray[Any]:
+    """Return labels as an array after checking that none is missing."""
+    missing = np.asarray(pd.isna(np.asarray(labels, dtype=object)))
+    if missing.any():
+        first = ids[int(np.argmax(missing))]
+        raise UserError(f"series {first} has no label. Add it, or drop the series.")
+    return np.asarray(labels)
 
 
-def as_classes(labels: Labels, classes: Labels) -> Labels:
-    """Return labels as what the model's classes are, where they are written alike.
+def match_classes(labels: NDArray[Any], classes: NDArray[Any], owner: str) -> NDArray[Any]:
+    """Return labels as `like_classes` does, after checking that at least one is a class.
 
-    A table says 1 for the class that an archive calls '1', and the other way round.
-    Labels that are none of the classes stay, if they can be of the classes' kind;
-    otherwise all stay as they are.
+    `owner` says whose classes they are.
+    """
+    matched = like_classes(labels, classes)
+    if not np.isin(matched, classes).any():
+        raise UserError(
+            f"none of the labels ({format_list(np.unique(matched), head=5)}) is a class of "
+            f"{owner} ({format_list(classes, head=5)}). Check --label, and how both are spelled."
+        )
+    return matched
+
+
+def like_classes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in the type of the classes, if they then match.
+
+    A table says 1 for the class that a file of the archive calls '1', and vice versa.
+    Labels that are not among the classes are converted as well if their type allows it;
+    otherwise all labels stay as they are.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from seqfeat.cli.labels import as_classes
-    >>> as_classes(np.array([1, 2, 7]), np.array(["1", "2"])).tolist()
+    >>> from seqfeat.cli.training_sets import like_classes
+    >>> like_classes(np.array([1, 2, 7]), np.array(["1", "2"])).tolist()
     ['1', '2', '7']
-    >>> as_classes(np.array(["1", "2"]), np.array([1, 2])).tolist()
+    >>> like_classes(np.array(["1", "2"]), np.array([1, 2])).tolist()
     [1, 2]
     """
-    are_texts = _is_text(labels)
-    if are_texts == _is_text(classes):
+    is_text = _is_text(labels)
+    if is_text == _is_text(classes):
         return labels
-    if not are_texts:
-        texts = np.array([_written(label) for label in labels.tolist()])
+    if not is_text:
+        texts = np.array([_as_text(label) for label in labels.tolist()])
         return texts if np.isin(texts, classes).any() else labels
     try:
-        numbers = labels.astype(classes.dtype)
+        return labels.astype(classes.dtype)
     except ValueError:
         return labels
-    return numbers
 
 
-def without_gaps(labels: Any, ids: pd.Index[Any]) -> Labels:
-    """Return the labels of series to compare with, of which none may be missing."""
-    missing = np.asarray(pd.isna(np.asarray(labels, dtype=object)))
-    if missing.any():
-        raise UserError(f"series {ids[int(np.argmax(missing))]} has no label; drop it.")
-    return np.asarray(labels)
-
-
-def comparable(labels: Labels, classes: Labels, owner: str) -> Labels:
-    """Return labels as what the classes are, and refuse them if they are all foreign.
-
-    `owner` says whose classes they are.
-    """
-    found = as_classes(labels, classes)
-    if not np.isin(found, classes).any():
-        raise UserError(
-            f"none of the labels ({_some(np.unique(found))}) is among the classes of {owner} "
-            f"({_some(classes)}). Check --label, and that they are written alike."
-        )
-    return found
-
-
-def _some(names: Labels) -> str:
-    shown = list(map(str, names[:5]))
-    return ", ".join(shown if len(names) <= 5 else [*shown, "..."])
-
-
-def _is_text(values: Labels) -> bool:
+def _is_text(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "USOT"
 
 
-def _written(label: Any) -> str:
-    """Return a number as people write it: a whole one without a point."""
+def _as_text(label: Any) -> str:
+    """Write a label as people do: a whole number without a decimal point."""
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
     return str(label)

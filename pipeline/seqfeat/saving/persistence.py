@@ -29,7 +29,7 @@ from seqfeat.saving.cards import (
 )
 from seqfeat.version import release
 
-__all__ = ["check_can_save", "checked_card", "load", "load_card", "save"]
+__all__ = ["check_can_save", "load", "load_card", "save"]
 
 FORMATS = {".joblib": "joblib", ".skops": "skops"}
 VERSION_SENSITIVE = ("scikit-learn", "numpy")
@@ -201,9 +201,6 @@ def load_card(path: str | Path) -> Card:
     _, card = _read_pair(target)
     _check_versions(target, card)
     return card
-
-
-checked_card = load_card  # the name that the commands still import
 
 
 def check_can_save(path: str | Path) -> None:

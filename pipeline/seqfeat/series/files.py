@@ -255,5 +255,4 @@ _ARRAYS: dict[str, Callable[[Path], LabelledSeries]] = {
     ".ts": _read_ts,
 }
 
-kind_of = file_format
 """The former name, until every caller uses the new one."""

@@ -309,5 +309,4 @@ def _errors_after(n_rows: int) -> Iterator[None]:
         raise type(error)(message) from None
 
 
-slices = split_batches
 """The former name, until every caller uses the new one."""

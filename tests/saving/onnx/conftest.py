@@ -1,8 +1,8 @@
 import pytest
-from tests.saving.onnx.sessions import fit_quietly, open_session, small
 
 from seqfeat import ExportError, export_onnx
 from seqfeat.datasets import load_japanese_vowels
+from tests.saving.onnx.sessions import fit_quietly, open_session, small
 
 
 @pytest.fixture(scope="module")

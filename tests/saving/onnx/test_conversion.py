@@ -9,6 +9,9 @@ from onnxruntime import GraphOptimizationLevel
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+
+import seqfeat
+from seqfeat import export_onnx
 from tests.saving.onnx.sessions import (
     append,
     assert_equal_results,
@@ -16,9 +19,6 @@ from tests.saving.onnx.sessions import (
     pad,
     results_of,
 )
-
-import seqfeat
-from seqfeat import export_onnx
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

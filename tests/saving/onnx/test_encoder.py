@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from onnxruntime import GraphOptimizationLevel
+
+from seqfeat import InputError, export_onnx, make_classifier
 from tests.saving.onnx.sessions import (
     assert_equal_embeddings,
     assert_equal_results,
@@ -12,8 +14,6 @@ from tests.saving.onnx.sessions import (
     results_of,
     small,
 )
-
-from seqfeat import InputError, export_onnx, make_classifier
 
 # A single epoch shows whether the graph matches the encoder, not whether training converges.
 pytestmark = [

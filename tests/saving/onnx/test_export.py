@@ -13,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from seqfeat import ExportError, LSTMAutoencoder, export_onnx, make_classifier
 from tests.saving.onnx.sessions import (
     append,
     assert_equal_results,
@@ -22,8 +24,6 @@ from tests.saving.onnx.sessions import (
     results_of,
     small,
 )
-
-from seqfeat import ExportError, LSTMAutoencoder, export_onnx, make_classifier
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -18,9 +18,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
-from tests.saving.onnx.sessions import append, assert_equal_results, open_session
 
 from seqfeat import export_onnx
+from tests.saving.onnx.sessions import append, assert_equal_results, open_session
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

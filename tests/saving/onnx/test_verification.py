@@ -5,10 +5,10 @@ import pytest
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import Int64TensorType
 from sklearn.base import BaseEstimator, ClassifierMixin
-from tests.saving.onnx.sessions import append, assert_equal_results, open_session
 
 from seqfeat import export_onnx
 from seqfeat.saving.onnx.graph_writer import GraphWriter
+from tests.saving.onnx.sessions import append, assert_equal_results, open_session
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -1,4 +1,4 @@
-"""``seqfeat anomalies``: the series that a model rebuilds worst."""
+"""``seqfeat anomalies``: list the series with the largest reconstruction errors."""
 
 from __future__ import annotations
 
@@ -8,57 +8,59 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from seqfeat.cli.console import Console, table
-from seqfeat.cli.errors import UserError
+from seqfeat.cli.console import Console, format_table
+from seqfeat.cli.errors import UserError, rewording_errors
 from seqfeat.cli.models import open_model
-from seqfeat.cli.outputs import check_suffix, check_target, writing
-from seqfeat.cli.sources import naming_series, open_source, stream
+from seqfeat.cli.outputs import TABLE_SUFFIXES, check_output, open_writer
+from seqfeat.cli.sources import open_source
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
+    """Run the command and return its result."""
     if options.top < 1:
-        raise UserError(f"--top {options.top}: list at least 1.")
+        raise UserError(f"--top {options.top}: must be at least 1.")
     if options.output is not None:
-        check_target(options.output, options.data, options.model)
-        check_suffix(options.output, (".csv", ".parquet", ".npy"))
+        check_output(options.output, TABLE_SUFFIXES, options.data, options.model)
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
-    worst = pd.DataFrame({"error": []}, dtype=np.float64)
-    errors: list[Any] = []
-    with nullcontext() if options.output is None else writing(options.output) as rows:
-        for batch in stream(source, console):
-            with naming_series(batch.ids):
+    top = pd.DataFrame()
+    error_batches: list[NDArray[np.float64]] = []
+    with nullcontext() if options.output is None else open_writer(options.output) as writer:
+        for batch in source.batches(console):
+            with rewording_errors(batch.ids):
                 series = model.parts.series(batch.X)
                 batch_errors = -model.parts.autoencoder.score_samples(series)
+            error_batches.append(batch_errors)
             frame = pd.DataFrame({"error": batch_errors}, index=batch.ids)
-            errors.append(batch_errors)
-            worst = frame if not len(worst) else pd.concat([worst, frame])
-            worst = worst.nlargest(options.top, "error")
-            if rows is not None:
-                rows.write(frame)
-    everything = np.concatenate(errors)
-    _show(worst, everything, console)
+            candidates = frame if top.empty else pd.concat([top, frame])
+            top = candidates.nlargest(options.top, "error")
+            if writer is not None:
+                writer.write(frame)
+    errors = np.concatenate(error_batches)
+    _print_result(top, errors, console)
     if options.output is not None:
-        console.say(f"{options.output}: the errors of all {len(everything):,} series")
+        console.print(f"Wrote the errors of all {len(errors):,} series to {options.output}.")
     return {
         "command": "anomalies",
-        "n_series": len(everything),
-        "median_error": float(np.median(everything)),
-        "ids": worst.index.tolist(),
-        "errors": worst["error"].tolist(),
+        "n_series": len(errors),
+        "median_error": float(np.median(errors)),
+        "ids": top.index.tolist(),
+        "errors": top["error"].tolist(),
         **({} if options.output is None else {"output": options.output}),
     }
 
 
-def _show(worst: pd.DataFrame, everything: np.ndarray[Any, Any], console: Console) -> None:
-    median = float(np.median(everything))
+def _print_result(top: pd.DataFrame, errors: NDArray[np.float64], console: Console) -> None:
+    median = float(np.median(errors))
     rows = [
-        (str(name), f"{error:.4g}", f"{error / median:.1f}" if median else "-")
-        for name, error in worst["error"].items()
+        (str(name), f"{error:.4g}", f"{error / median:.1f}x" if median else "-")
+        for name, error in top["error"].items()
     ]
-    console.say(f"Worst rebuilt of {len(everything):,} series (median error {median:.4g}):")
-    console.say(table(rows, (str(worst.index.name), "error", "times the median")))
+    console.print(
+        f"Largest reconstruction errors of {len(errors):,} series (median error: {median:.4g}):"
+    )
+    console.print(format_table(rows, (str(top.index.name), "error", "vs. median")))

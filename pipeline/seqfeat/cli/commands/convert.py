@@ -1,4 +1,4 @@
-"""``seqfeat convert``: series of any form as one long table."""
+"""``seqfeat convert``: write series in any format as one long table."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqfeat.cli.console import Console
-from seqfeat.cli.outputs import check_suffix, check_target, writing
-from seqfeat.cli.sources import Batch, naming_series, open_source, stream
+from seqfeat.cli.console import Console, format_list
+from seqfeat.cli.errors import rewording_errors
+from seqfeat.cli.outputs import check_output, open_writer
+from seqfeat.cli.sources import SeriesBatch, open_source
 from seqfeat.series import as_series
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
-    check_target(options.output, options.data)
-    check_suffix(options.output, (".csv", ".parquet"))
+    """Run the command and return its result."""
+    check_output(options.output, (".csv", ".parquet"), options.data)
     source = open_source(options.data, options)
     n_series, n_rows = 0, 0
     columns: list[str] = []
-    with writing(options.output) as rows:
-        for batch in stream(source, console):
-            with naming_series(batch.ids):
-                frame = _long(batch)
-            rows.write(frame)
+    with open_writer(options.output) as writer:
+        for batch in source.batches(console):
+            with rewording_errors(batch.ids):
+                frame = _as_long_table(batch)
+            writer.write(frame)
             n_series, n_rows = n_series + len(batch), n_rows + len(frame)
             columns = [str(frame.index.name), *map(str, frame.columns)]
-    shown = ", ".join(columns if len(columns) <= 8 else [*columns[:4], "...", *columns[-2:]])
-    console.say(f"{options.output}: {n_series:,} series in {n_rows:,} rows of {shown}")
+    console.print(
+        f"Wrote {n_series:,} series in {n_rows:,} rows to {options.output} "
+        f"(columns: {format_list(columns, head=4, tail=2)})."
+    )
     return {
         "command": "convert",
         "output": options.output,
@@ -41,15 +43,15 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     }
 
 
-def _long(batch: Batch) -> pd.DataFrame:
-    """Return a row for each series and timestep; missing values are empty cells."""
+def _as_long_table(batch: SeriesBatch) -> pd.DataFrame:
+    """Return one row per series and timestep; missing values become empty cells."""
     series = as_series(batch.X, missing="mask")
-    is_step = np.arange(series.values.shape[1]) < series.lengths[:, None]
-    owners, steps = np.nonzero(is_step)
-    values = series.values[owners, steps]
-    columns: dict[str, Any] = {"time": steps}
+    is_valid = np.arange(series.values.shape[1]) < series.lengths[:, None]
+    rows, timesteps = np.nonzero(is_valid)
+    values = series.values[rows, timesteps]
+    columns: dict[str, Any] = {"time": timesteps}
     for channel in range(series.n_channels):
         columns[f"channel_{channel}"] = values[:, channel]
     if batch.y is not None:
-        columns["label"] = np.asarray(batch.y)[owners]
-    return pd.DataFrame(columns, index=batch.ids[owners])
+        columns["label"] = np.asarray(batch.y)[rows]
+    return pd.DataFrame(columns, index=batch.ids[rows])

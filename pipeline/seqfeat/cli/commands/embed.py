@@ -1,4 +1,4 @@
-"""``seqfeat embed``: the features of each series, into a file."""
+"""``seqfeat embed``: write the embedding of each series to a file."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 import pandas as pd
 
 from seqfeat.cli.console import Console
+from seqfeat.cli.errors import rewording_errors
 from seqfeat.cli.models import open_model
-from seqfeat.cli.outputs import check_suffix, check_target, writing
-from seqfeat.cli.sources import naming_series, open_source, stream
+from seqfeat.cli.outputs import TABLE_SUFFIXES, check_output, open_writer
+from seqfeat.cli.sources import open_source
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
-    check_target(options.output, options.data, options.model)
-    check_suffix(options.output, (".csv", ".parquet", ".npy"))
+    """Run the command and return its result."""
+    check_output(options.output, TABLE_SUFFIXES, options.data, options.model)
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
-    names = [f"feature_{place}" for place in range(model.parts.autoencoder.embedding_dim_)]
+    names = [f"feature_{i}" for i in range(model.parts.autoencoder.embedding_dim_)]
     started, n_series = time.perf_counter(), 0
-    with writing(options.output) as rows:
-        for batch in stream(source, console):
-            with naming_series(batch.ids):
+    with open_writer(options.output) as writer:
+        for batch in source.batches(console):
+            with rewording_errors(batch.ids):
                 features = model.embed(batch.X)
-            rows.write(pd.DataFrame(features, index=batch.ids, columns=names))
+            writer.write(pd.DataFrame(features, index=batch.ids, columns=names))
             n_series += len(batch)
     seconds = time.perf_counter() - started
-    console.say(
-        f"{options.output}: {n_series:,} series, {len(names)} features each ({seconds:.1f} s)"
+    console.print(
+        f"Wrote {len(names)} features of {n_series:,} series to {options.output} ({seconds:.1f} s)."
     )
     return {
         "command": "embed",

@@ -1,4 +1,4 @@
-"""``seqfeat export``: a model as one ONNX file."""
+"""``seqfeat export``: write a model as an ONNX file."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 from seqfeat.cli.console import Console
 from seqfeat.cli.models import open_model
-from seqfeat.cli.outputs import check_suffix, check_target
+from seqfeat.cli.outputs import check_output, format_size
 from seqfeat.saving.onnx import export_onnx
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
-    check_target(options.output, options.model)
-    check_suffix(options.output, (".onnx",))
+    """Run the command and return its result."""
+    check_output(options.output, (".onnx",), options.model)
     model = open_model(options)
     path = export_onnx(model.estimator, options.output, dtype=options.dtype, opset=options.opset)
-    size = path.stat().st_size
-    console.say(f"{options.output}: {size / 1024:.0f} KiB, gives what {options.model} gives")
-    return {"command": "export", "output": options.output, "bytes": size}
+    n_bytes = path.stat().st_size
+    console.print(
+        f"Wrote {options.output} ({format_size(n_bytes)}), whose output matches {options.model}."
+    )
+    return {"command": "export", "output": options.output, "bytes": n_bytes}

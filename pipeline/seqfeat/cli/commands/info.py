@@ -1,88 +1,91 @@
-"""``seqfeat info``: a model's card, checked."""
+"""``seqfeat info``: verify a model file and show its card."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from seqfeat.cli.console import Console
+from seqfeat.cli.console import Console, format_list
 from seqfeat.cli.errors import OPTIONS
-from seqfeat.cli.models import MODELS
-from seqfeat.cli.outputs import check_suffix
+from seqfeat.cli.models import MODEL_SUFFIXES
+from seqfeat.cli.outputs import check_suffix, format_size
 from seqfeat.saving.cards import Card
-from seqfeat.saving.persistence import checked_card
+from seqfeat.saving.persistence import load_card
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result, the card."""
-    check_suffix(options.model, MODELS, "MODEL")
-    card = checked_card(options.model)
-    for name, value in _lines(options.model, card):
-        console.say(f"{name:<12} {value}")
+    """Run the command and return the card."""
+    check_suffix(options.model, MODEL_SUFFIXES, "MODEL")
+    card = load_card(options.model)
+    for name, value in _describe(options.model, card):
+        console.print(f"{name:<12} {value}".rstrip())
     return card
 
 
-def _lines(path: str, card: Card) -> list[tuple[str, str]]:
-    """Return what a card says, a line each."""
+def _describe(path: str, card: Card) -> list[tuple[str, str]]:
+    """Return the lines that describe a card, each with its heading."""
+    versions = (f"{name} {version}" for name, version in card["versions"].items())
     lines = [
-        ("model", f"{path}, a {card['estimator']}, {card['bytes'] / 1024:.0f} KiB"),
-        ("checked", f"the file is the one that was saved (SHA-256 {card['sha256'][:16]}...)"),
+        ("model", f"{path} ({card['estimator']}, {format_size(card['bytes'])})"),
+        ("checksum", f"verified (SHA-256 {card['sha256'][:16]}...)"),
         ("saved", str(card["saved"])),
-        ("versions", ", ".join(f"{name} {it}" for name, it in card["versions"].items())),
+        ("versions", ", ".join(versions)),
     ]
     if card.get("input"):
-        lines += _input_lines(card["input"])
+        lines += _describe_input(card["input"])
     if card.get("reading"):
-        lines.append(("read with", _options(card["reading"])))
+        lines.append(("read with", _as_options(card["reading"])))
     if card.get("classes"):
-        lines.append(("classes", _shown(card["classes"])))
-    for name, value in (card.get("metrics") or {}).items():
-        lines.append(("measured", f"{name} {value:.6g}"))
+        lines.append(("classes", _describe_classes(card["classes"])))
+    for i, (name, value) in enumerate((card.get("metrics") or {}).items()):
+        lines.append(("" if i else "metrics", f"{name} = {value:.6g}"))
     if card.get("notes"):
         lines.append(("notes", str(card["notes"])))
-    lines.append(("parameters", _parameters(card)))
-    lines.append(("notice", card["notice"]))
+    lines.append(("parameters", _describe_parameters(card)))
+    lines.append(("warning", card["notice"]))
     return lines
 
 
-def _input_lines(asked: dict[str, Any]) -> list[tuple[str, str]]:
-    length, longest = asked["n_timesteps"], asked["longest_training_series"]
-    steps = f"any number of timesteps (up to {longest} in the training)"
-    text = (
-        f"series of {asked['n_channels']} channels and "
-        f"{steps if length == 'any' else f'{length} timesteps'}; missing values: {asked['missing']}"
-    )
-    return [("takes", text), ("gives", f"{asked['embedding_dim']} features for each series")]
-
-
-def _options(reading: dict[str, Any]) -> str:
-    """Return how series were read as one would type it."""
-    named = ("label", "series_id", "time", "channels", "step")
-    said = {name: reading.get(name) for name in named}
-    if reading.get("even_step") is not None:
-        said["step"] = reading["even_step"]
-    typed = [
-        f"{OPTIONS[name]} {','.join(it) if isinstance(it, list) else it}"
-        for name, it in said.items()
-        if it is not None and it != "auto"
+def _describe_input(expected: dict[str, Any]) -> list[tuple[str, str]]:
+    length, longest = expected["n_timesteps"], expected["longest_training_series"]
+    if length == "any":
+        timesteps = f"any number of timesteps (up to {longest} in training)"
+    else:
+        timesteps = f"{length} timesteps"
+    missing = "masked" if expected["missing"] == "mask" else "not allowed"
+    n_channels = expected["n_channels"]
+    channels = f"{n_channels} channel{'' if n_channels == 1 else 's'}"
+    return [
+        ("input", f"series with {channels} and {timesteps}; missing values: {missing}"),
+        ("output", f"{expected['embedding_dim']} features per series"),
     ]
-    return " ".join([*typed, *(["--channels-first"] if reading.get("channels_first") else [])])
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        names = list(map(str, value))
-        return ", ".join(names if len(names) <= 12 else [*names[:10], f"... ({len(names)})"])
-    return str(value)
+def _as_options(reading: dict[str, Any]) -> str:
+    """Return how the training data was read, as options of the command line."""
+    names = ("label", "series_id", "time", "channels", "step")
+    values = {name: reading.get(name) for name in names}
+    if reading.get("even_step") is not None:
+        values["step"] = reading["even_step"]
+    options = [
+        f"{OPTIONS[name]} {','.join(value) if isinstance(value, list) else value}"
+        for name, value in values.items()
+        if value is not None and value != "auto"
+    ]
+    return " ".join([*options, *(["--channels-first"] if reading.get("channels_first") else [])])
 
 
-def _parameters(card: Card) -> str:
-    """Return the autoencoder's parameters, and the other steps as they were written."""
-    parameters = {
-        name: value for name, value in card["parameters"].items() if name not in ("memory",)
-    }
+def _describe_classes(classes: Any) -> str:
+    if not isinstance(classes, list):
+        return str(classes)
+    return f"{len(classes)} ({format_list(classes, head=10, tail=1)})"
+
+
+def _describe_parameters(card: Card) -> str:
+    """Return the steps of a pipeline as they were written, or an autoencoder's parameters."""
+    parameters = {name: value for name, value in card["parameters"].items() if name != "memory"}
     steps = [name for name, value in parameters.items() if "(" in str(value) and "__" not in name]
     if steps:
         return "; ".join(str(parameters[name]) for name in steps)

@@ -1,4 +1,4 @@
-"""``seqfeat report``: a model and its series on one page."""
+"""``seqfeat report``: write an HTML report on a model and series."""
 
 from __future__ import annotations
 
@@ -12,48 +12,39 @@ import numpy as np
 import pandas as pd
 
 from seqfeat.cli.console import Console
+from seqfeat.cli.errors import rewording_errors
 from seqfeat.cli.models import open_model
-from seqfeat.cli.outputs import check_extra, check_suffix, check_target
-from seqfeat.cli.sources import ids_of, naming_series, open_source
-from seqfeat.cli.training_sets import as_classes
+from seqfeat.cli.outputs import check_extra, check_output, format_size
+from seqfeat.cli.sources import open_source, series_ids
+from seqfeat.cli.training_sets import like_classes
 
-__all__ = ["in_words", "run", "write_report"]
-
-QUANTITIES = {
-    "test_accuracy": "accuracy",
-    "cv_accuracy": "accuracy",
-    "test_r_squared": "R squared of the reconstruction",
-    "cv_r_squared": "R squared of the reconstruction",
-}
-BASELINE = "baseline: "
-MOST_FREQUENT = "most frequent class"
+__all__ = ["describe_metrics", "run", "write_report"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
-    check_target(options.output, options.data, options.model)
-    check_suffix(options.output, (".html",))
+    """Run the command and return its result."""
+    check_output(options.output, (".html",), options.data, options.model)
     check_extra("bokeh", "a report", "report")
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
     X, y = source.read()
-    if y is not None and model.predicts:
-        y = as_classes(np.asarray(y), np.asarray(model.estimator.classes_))
+    if y is not None and model.is_classifier:
+        y = like_classes(np.asarray(y), np.asarray(model.estimator.classes_))
     notes = model.card.get("notes")
     write_report(
         model.estimator,
         X,
         y,
         options.output,
-        title=options.title or f"{Path(options.model).stem} on {Path(source.name).name}",
-        notes=f"{Path(options.model).name}: {notes}" if notes else None,
+        title=options.title or f"{model.path.stem} on {Path(source.name).name}",
+        notes=f"{model.path.name}: {notes}" if notes else None,
         metrics=model.card.get("metrics") or {},
         channel_names=source.reading.channels,
         max_points=options.max_points,
     )
-    size = Path(options.output).stat().st_size
-    console.say(f"{options.output}: {len(X):,} series, {size / 2**20:.1f} MiB")
-    return {"command": "report", "output": options.output, "n_series": len(X), "bytes": size}
+    n_bytes = Path(options.output).stat().st_size
+    console.print(f"Wrote {options.output} ({len(X):,} series, {format_size(n_bytes)}).")
+    return {"command": "report", "output": options.output, "n_series": len(X), "bytes": n_bytes}
 
 
 def write_report(
@@ -71,22 +62,22 @@ def write_report(
     max_points: int = 2000,
     random_state: int = 0,
 ) -> None:
-    """Write a model's report; `metrics` are those of its card, `baselines` were tried on `X`."""
+    """Write a report with the metrics of the model's card and the baselines' scores on `X`."""
     save_report = import_module("seqfeat.report").save_report
-    ids = ids_of(X, 0)
-    # The page has a line of its own for what is most frequent.
-    tried = {name: it for name, it in (baselines or {}).items() if name != MOST_FREQUENT}
-    with naming_series(ids):
+    ids = series_ids(X)
+    # The report has its own line for the most frequent class.
+    others = {name: it for name, it in (baselines or {}).items() if name != "most frequent class"}
+    with rewording_errors(ids):
         save_report(
             estimator,
             X,
             y,
             target=path,
-            ids=_telling(ids),
+            ids=_with_prefix(ids),
             title=title,
             notes=notes,
-            metrics=in_words(metrics),
-            baselines=tried,
+            metrics=describe_metrics(metrics),
+            baselines=others,
             timings={"training": metrics["fit_seconds"]} if "fit_seconds" in metrics else None,
             channel_names=channel_names,
             was_trained_on=was_trained_on,
@@ -95,35 +86,45 @@ def write_report(
         )
 
 
-def _telling(ids: pd.Index[Any]) -> pd.Index[Any]:
-    """Return what series are called, with the name of the column where they are mere numbers."""
+def _with_prefix(ids: pd.Index[Any]) -> pd.Index[Any]:
+    """Prefix ids that are numbers with the name of their column."""
     return ids.map(lambda it: f"{ids.name} {it}") if pd.api.types.is_numeric_dtype(ids) else ids
 
 
-def in_words(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics that `seqfeat train` puts on a card as people call them.
+QUANTITIES = {
+    "test_accuracy": "accuracy",
+    "cv_accuracy": "accuracy",
+    "test_r_squared": "R squared of the reconstruction",
+    "cv_r_squared": "R squared of the reconstruction",
+}
+BASELINE = "baseline: "
+
+
+def describe_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Replace the names that `seqfeat train` gives metrics on a card by descriptions.
 
     Examples
     --------
-    >>> from seqfeat.cli.report import in_words
-    >>> in_words({"test_series": 68, "test_accuracy": 0.9, "fit_seconds": 3.1, "mine": 5})
-    {'accuracy on 68 series held out of the training': 0.9, 'mine': 5}
-    >>> in_words({"cv_accuracy": 0.9, "cv_folds": 3, "baseline: raw series": 0.8})
+    >>> from seqfeat.cli.commands.report import describe_metrics
+    >>> describe_metrics({"test_series": 68, "test_accuracy": 0.9, "fit_seconds": 3.1, "mine": 5})
+    {'accuracy on 68 test series': 0.9, 'mine': 5}
+    >>> describe_metrics({"cv_accuracy": 0.9, "cv_folds": 3, "baseline: raw series": 0.8})
     {'accuracy, mean of 3 folds': 0.9, 'accuracy of raw series, mean of 3 folds': 0.8}
     """
     if "cv_folds" in metrics:
         where = f", mean of {metrics['cv_folds']:g} folds"
     else:
-        where = f" on {metrics.get('test_series', 0):,.0f} series held out of the training"
-    named = {}
+        where = f" on {metrics.get('test_series', 0):,.0f} test series"
+    described = {}
     for name, value in metrics.items():
         if name in ("test_series", "cv_folds", "fit_seconds"):
             continue
+        quantity = QUANTITIES.get(name.removesuffix("_deviation"))
         if name.startswith(BASELINE):
             name = f"accuracy of {name.removeprefix(BASELINE)}{where}"
-        elif name.removesuffix("_deviation") in QUANTITIES:
-            is_spread = name.endswith("_deviation")
-            quantity = QUANTITIES[name.removesuffix("_deviation")]
-            name = f"{quantity}, standard deviation of the folds" if is_spread else quantity + where
-        named[name] = value
-    return named
+        elif quantity is not None and name.endswith("_deviation"):
+            name = f"{quantity}, std of the folds"
+        elif quantity is not None:
+            name = quantity + where
+        described[name] = value
+    return described

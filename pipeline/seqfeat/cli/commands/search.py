@@ -1,4 +1,4 @@
-"""``seqfeat search``: the best size of the embedding."""
+"""``seqfeat search``: find the best embedding size."""
 
 from __future__ import annotations
 
@@ -7,65 +7,68 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from seqfeat.cli.commands.train import fit
 from seqfeat.cli.console import Console
-from seqfeat.cli.models import MODELS, make_estimator, size_parameter
-from seqfeat.cli.outputs import check_picture, check_suffix, check_target
-from seqfeat.cli.sizes import best_size, distributed, search_sizes, size_rows, size_table
+from seqfeat.cli.models import MODEL_SUFFIXES, fit, make_estimator, size_parameter
+from seqfeat.cli.outputs import check_output, check_picture, format_size
+from seqfeat.cli.sizes import best_size, check_dask, search_sizes, size_rows, size_table
 from seqfeat.cli.sources import open_source
-from seqfeat.cli.training_sets import read_labelled
+from seqfeat.cli.training_sets import read_training_set
 from seqfeat.saving.persistence import check_can_save, save
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
+    """Run the command and return its result."""
     if options.output is not None:
-        check_target(options.output, options.data)
-        check_suffix(options.output, MODELS)
+        check_output(options.output, MODEL_SUFFIXES, options.data)
         check_can_save(options.output)
     if options.plot is not None:
         check_picture("--plot", options.plot, options.data)
     if options.cluster is not None:
-        distributed(options.cluster)
-    # To refuse wrong parameters before reading.
+        check_dask(options.cluster)
+    # Wrong parameters are found before the data is read.
     autoencoder = make_estimator(options, with_labels=True)["autoencoder"]
     source = open_source(options.data, options, demo_split="train")
-    labelled, _ = read_labelled(source, autoencoder, console)
+    labelled, _ = read_training_set(source, autoencoder, console)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
-    console.note(f"Comparing {len(options.embedding_dim)} sizes, {options.cv} folds ...")
+    n_sizes = len(options.embedding_dim)
+    console.status(
+        f"Cross-validating {n_sizes} embedding size{'' if n_sizes == 1 else 's'} with "
+        f"{options.cv} folds..."
+    )
     search = search_sizes(estimator, labelled, options, console)
     rows = size_rows(search, labelled)
     best = best_size(rows)
-    score = "accuracy" if labelled.y is not None else "R squared of the reconstruction"
-    console.say(f"Score: {score}, mean of {options.cv} folds\n{size_table(rows, best)}")
+    quantity = "Accuracy" if labelled.y is not None else "R squared of the reconstruction"
+    console.print(f"{quantity}, mean and std of {options.cv} folds:\n{size_table(rows, best)}")
     if options.plot is not None:
         _plot(search, rows, options.plot)
-        console.say(f"Drew {options.plot}.")
+        console.print(f"Wrote {options.plot}.")
     result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
     if options.output is None:
         return result
     estimator.set_params(**{size_parameter(estimator): best})
     fitted, seconds = fit(estimator, labelled, console)
     chosen = next(row for row in rows if row["embedding_dim"] == best)
-    quantity = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
+    metric = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
     metrics = {
-        quantity: chosen["score"],
-        f"{quantity}_deviation": chosen["score_deviation"],
+        metric: chosen["score"],
+        f"{metric}_deviation": chosen["score_deviation"],
         "cv_folds": options.cv,
         "fit_seconds": round(seconds, 2),
     }
-    notes = options.notes or f"best of the sizes {options.embedding_dim}, trained on {source.name}"
-    save(fitted, options.output, metrics=metrics, notes=notes, reading=source.for_card())
-    size = Path(options.output).stat().st_size
-    cut_short = " (cut short by ctrl-C)" if options.interrupts.came else ""
-    console.say(f"Saved {options.output}, {best} features ({size / 1024:.0f} KiB){cut_short}.")
+    sizes = ", ".join(map(str, options.embedding_dim))
+    notes = options.notes or f"best of the embedding sizes {sizes}, trained on {source.name}"
+    save(fitted, options.output, metrics=metrics, notes=notes, reading=source.card_entry())
+    n_bytes = Path(options.output).stat().st_size
+    interrupted = ", training interrupted" if console.interrupts.received else ""
+    console.print(f"Saved {options.output} ({best} features, {format_size(n_bytes)}{interrupted}).")
     return {
         **result,
-        "interrupted": options.interrupts.came,
+        "interrupted": console.interrupts.received,
         "output": options.output,
-        "bytes": size,
+        "bytes": n_bytes,
     }
 
 

@@ -1,88 +1,83 @@
-"""``seqfeat train``: from a file to a model that was measured."""
+"""``seqfeat train``: train a model, evaluate it and save it."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 from sklearn.base import clone
 
-from seqfeat.cli.console import Console, progress_bars
-from seqfeat.cli.evaluation import Measurement, Split, measure, split
-from seqfeat.cli.interrupts import Interrupted
-from seqfeat.cli.models import MODELS, make_estimator, size_parameter
-from seqfeat.cli.outputs import check_extra, check_picture, check_suffix, check_target
+from seqfeat.cli.commands.report import write_report
+from seqfeat.cli.console import Console
+from seqfeat.cli.evaluation import Evaluation, Split, evaluate, split_series
+from seqfeat.cli.interrupts import Aborted
+from seqfeat.cli.models import MODEL_SUFFIXES, fit, make_estimator, size_parameter
+from seqfeat.cli.outputs import check_extra, check_output, check_picture, format_size
 from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
-from seqfeat.cli.sources import DEMO, Source, open_source
-from seqfeat.cli.training_sets import read_labelled, read_test
+from seqfeat.cli.sources import DEMO, DataSource, open_source
+from seqfeat.cli.training_sets import read_test_set, read_training_set
 from seqfeat.saving.persistence import check_can_save, save
-from seqfeat.series import LabelledSeries
 
-__all__ = ["fit", "run"]
+__all__ = ["run"]
 
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Carry the command out and return its result."""
-    _check_targets(options)
-    # To refuse wrong parameters before reading.
+    """Run the command and return its result."""
+    _check_outputs(options)
+    # Wrong parameters are found before the data is read.
     autoencoder = make_estimator(options, with_labels=True)["autoencoder"]
-    source, test_source = _sources(options)
-    labelled, alike = read_labelled(source, autoencoder, console)
-    test = None if test_source is None else read_test(test_source, labelled, alike)
-    parts = split(labelled, test, test_source.name if test_source else "", options)
+    source, test_source = _open_sources(options)
+    labelled, template = read_training_set(source, autoencoder, console)
+    test = None if test_source is None else read_test_set(test_source, labelled, template)
+    split = split_series(labelled, test, test_source.name if test_source else "", options)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
     result: dict[str, Any] = {"command": "train", "output": options.output}
     if len(options.embedding_dim) > 1:
-        result["sizes"] = _choose_size(estimator, parts, options, console)
-    fitted, seconds = fit(estimator, parts.train, console)
-    measured = _measured(fitted, parts, options, console)
-    was_measured = fitted
-    if options.refit and parts.test is not None and test is None and not options.interrupts.came:
-        console.note("Training again on all series ...")
-        fitted, seconds = fit(clone(estimator), labelled, console)
-    metrics = {**measured.metrics, "fit_seconds": round(seconds, 2)}
+        result["sizes"] = _choose_size(estimator, split, options, console)
+    evaluated, seconds = fit(estimator, split.train, console)
+    evaluation = _evaluate(evaluated, split, options, console)
+    final = evaluated
+    holds_out = split.test is not None and test is None
+    if options.refit and holds_out and not console.interrupts.received:
+        final, seconds = fit(clone(estimator), labelled, console)
+    metrics = {**evaluation.metrics, "fit_seconds": round(seconds, 2)}
     notes = options.notes or f"trained on {source.name}"
-    reading = source.for_card()
-    save(fitted, options.output, metrics=metrics, notes=notes, reading=reading)
-    _tell(measured, fitted, options, console)
-    _leave_pictures(
-        was_measured,
-        parts,
-        options,
-        console,
-        notes=_story(parts, source, options, was_retrained=fitted is not was_measured),
-        metrics=metrics if parts.test is None else {"fit_seconds": metrics["fit_seconds"]},
-        baselines={} if parts.test is None else dict(list(measured.scores.items())[1:]),
-        channel_names=(reading or {}).get("channels"),
-    )
+    reading = source.card_entry()
+    save(final, options.output, metrics=metrics, notes=notes, reading=reading)
+    _print_result(evaluation, options, console)
+    if options.picture is not None:
+        _draw(evaluated, split, options.picture)
+        console.print(f"Wrote {options.picture}.")
+    if options.report is not None:
+        channel_names = (reading or {}).get("channels")
+        story = _tell_story(split, source, options, is_refitted=final is not evaluated)
+        _write_report(evaluated, split, evaluation, metrics, story, channel_names, options)
+        console.print(f"Wrote {options.report}.")
     return {
         **result,
-        "interrupted": options.interrupts.came,
-        "n_series": len(parts.train.X),
-        "embedding_dim": int(fitted.get_params()[size_parameter(fitted)]),
-        "scores": measured.scores,
+        "interrupted": console.interrupts.received,
+        "n_series": len(split.train.X),
+        "embedding_dim": int(final.get_params()[size_parameter(final)]),
+        "scores": evaluation.scores,
         "metrics": metrics,
         "bytes": Path(options.output).stat().st_size,
     }
 
 
-def _check_targets(options: argparse.Namespace) -> None:
-    """Refuse what could not be written after the training."""
-    check_target(options.output, options.data)
-    check_suffix(options.output, MODELS)
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Check before the training that its results can be written."""
+    check_output(options.output, MODEL_SUFFIXES, options.data)
     check_can_save(options.output)
     if options.report is not None:
-        check_suffix(options.report, (".html",), "--report")
-        check_target(options.report, options.data, option="--report")
+        check_output(options.report, (".html",), options.data, option="--report")
         check_extra("bokeh", "--report", "report")
     if options.picture is not None:
         check_picture("--picture", options.picture, options.data)
 
 
-def _sources(options: argparse.Namespace) -> tuple[Source, Source | None]:
-    """Return where to train and where to test; the demo comes with a test set of its own."""
+def _open_sources(options: argparse.Namespace) -> tuple[DataSource, DataSource | None]:
+    """Return where to train and where to test; the demo has a test set of its own."""
     source = open_source(options.data, options, demo_split="train")
     test = options.test
     if test is None and options.cv is None and options.test_size is None:
@@ -91,107 +86,103 @@ def _sources(options: argparse.Namespace) -> tuple[Source, Source | None]:
 
 
 def _choose_size(
-    estimator: Any, parts: Split, options: argparse.Namespace, console: Console
+    estimator: Any, split: Split, options: argparse.Namespace, console: Console
 ) -> list[dict[str, Any]]:
-    """Set the best of several sizes, and return what all of them reached."""
-    of = argparse.Namespace(**{**vars(options), "cv": options.cv or 3, "cluster": None})
-    of.strategy = "grid"
+    """Set the best embedding size, and return the scores of all of them."""
+    search_options = argparse.Namespace(
+        **{**vars(options), "cv": options.cv or 3, "cluster": None, "strategy": "grid"}
+    )
     sizes = ", ".join(map(str, options.embedding_dim))
-    console.note(f"Searching the size among {sizes}, {of.cv} folds of the training series ...")
-    rows = size_rows(search_sizes(estimator, parts.train, of, console), parts.train)
+    console.status(
+        f"Searching embedding sizes {sizes} with {search_options.cv} folds of the training set..."
+    )
+    search = search_sizes(estimator, split.train, search_options, console)
+    rows = size_rows(search, split.train)
     best = best_size(rows)
-    console.note(size_table(rows, best))
+    console.status(size_table(rows, best))
     estimator.set_params(**{size_parameter(estimator): best})
     return rows
 
 
-def fit(estimator: Any, labelled: LabelledSeries, console: Console) -> tuple[Any, float]:
-    """Fit an estimator, with progress; return it and the seconds it took."""
-    console.note(f"Training on {len(labelled.X):,} series ...")
-    started = time.perf_counter()
-    estimator.set_callbacks(*progress_bars(console)).fit(*labelled).set_callbacks()
-    seconds = time.perf_counter() - started
-    autoencoder = estimator if hasattr(estimator, "n_iter_") else estimator["autoencoder"]
-    epochs = f"{autoencoder.n_iter_} epoch{'' if autoencoder.n_iter_ == 1 else 's'}"
-    console.note(f"Trained {epochs} in {seconds:.1f} s.")
-    return estimator, seconds
+def _evaluate(
+    fitted: Any, split: Split, options: argparse.Namespace, console: Console
+) -> Evaluation:
+    """Evaluate the model unless ctrl-C ends the evaluation.
+
+    After ctrl-C in the training, only a test set is worth the time.
+    """
+    interrupts = console.interrupts
+    if not interrupts.received or split.test is not None:
+        with_baselines = not (options.no_baselines or interrupts.received)
+        try:
+            with interrupts.aborting():
+                return evaluate(fitted, split, options, console, with_baselines=with_baselines)
+        except Aborted:
+            pass
+    console.status("Interrupted: saving the model without an evaluation.")
+    return Evaluation()
 
 
-def _measured(
-    fitted: Any, parts: Split, options: argparse.Namespace, console: Console
-) -> Measurement:
-    """Measure what was trained, unless ctrl-C came in the meantime."""
-    interrupts = options.interrupts
-    if interrupts.came and parts.test is None:
-        console.note("Interrupted: the model is saved unmeasured.")
-        return Measurement()
-    with_baselines = not (options.no_baselines or interrupts.came)
-    try:
-        with interrupts.ending_all():
-            return measure(fitted, parts, options, console, with_baselines=with_baselines)
-    except Interrupted:
-        console.note("Interrupted: the model is saved unmeasured.")
-        return Measurement()
-
-
-def _tell(
-    measured: Measurement, fitted: Any, options: argparse.Namespace, console: Console
-) -> None:
-    if measured.scores:
-        console.say(f"{measured.title}\n{measured.table()}")
-    if "test_accuracy" in measured.metrics:
-        r_squared = measured.metrics["test_r_squared"]
-        console.say(f"Reconstruction: R squared {r_squared:.3f} (0 predicts the mean)")
-    cut_short = " (cut short by ctrl-C)" if options.interrupts.came else ""
-    size = Path(options.output).stat().st_size / 1024
+def _print_result(evaluation: Evaluation, options: argparse.Namespace, console: Console) -> None:
+    if evaluation.scores:
+        console.print(f"{evaluation.title}\n{evaluation.table()}")
+    if "test_accuracy" in evaluation.metrics:
+        r_squared = evaluation.metrics["test_r_squared"]
+        console.print(f"R squared of the reconstruction: {r_squared:.3f} (the mean scores 0)")
+    size = format_size(Path(options.output).stat().st_size)
+    interrupted = ", training interrupted" if console.interrupts.received else ""
     card = Path(options.output).with_suffix(".json")
-    console.say(f"Saved {options.output} ({size:.0f} KiB){cut_short} and its card, {card}.")
+    console.print(f"Saved {options.output} ({size}{interrupted}) and its card {card}.")
 
 
-def _leave_pictures(
-    was_measured: Any, parts: Split, options: argparse.Namespace, console: Console, **findings: Any
+def _draw(fitted: Any, split: Split, path: str) -> None:
+    from seqfeat.display import EmbeddingDisplay
+
+    X, y = split.train if split.test is None else split.test
+    autoencoder = fitted if y is None else fitted["autoencoder"]
+    display = EmbeddingDisplay.from_estimator(autoencoder, X, y)
+    unsupervised = "" if autoencoder.target_weight else ", learned without labels"
+    colour = "" if y is None else "; colour: label"
+    display.ax_.set_title(f"Embeddings of {len(X):,} series{unsupervised}{colour}")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    display.figure_.savefig(path, dpi=130)
+
+
+def _write_report(
+    fitted: Any,
+    split: Split,
+    evaluation: Evaluation,
+    metrics: dict[str, float],
+    story: str,
+    channel_names: list[str] | None,
+    options: argparse.Namespace,
 ) -> None:
-    """Draw what was asked for, of the series held out or else of all."""
-    X, y = parts.train if parts.test is None else parts.test
-    if options.picture is not None:
-        _draw(was_measured, X, y, options.picture)
-        console.say(f"Drew {options.picture}.")
-    if options.report is None:
-        return
-    from seqfeat.cli.commands.report import write_report
-
+    """Report on the test set, or without one on the training set."""
+    is_tested = split.test is not None
+    X, y = split.train if split.test is None else split.test
     write_report(
-        was_measured,
+        fitted,
         X,
         y,
         options.report,
         title=Path(options.output).stem,
-        was_trained_on=parts.test is None,
+        notes=story,
+        # The report measures a test set itself.
+        metrics={"fit_seconds": metrics["fit_seconds"]} if is_tested else metrics,
+        baselines=evaluation.baselines if is_tested else {},
+        channel_names=channel_names,
+        was_trained_on=not is_tested,
         random_state=options.random_state,
-        **findings,
     )
-    console.say(f"Wrote {options.report}.")
 
 
-def _story(
-    parts: Split, source: Source, options: argparse.Namespace, *, was_retrained: bool
+def _tell_story(
+    split: Split, source: DataSource, options: argparse.Namespace, *, is_refitted: bool
 ) -> str:
-    """Return what was trained on what, in words."""
-    said = f"Trained on {len(parts.train.X):,} series of {source.name}."
-    if parts.test is not None:
-        said += f" This page is on {parts.description}."
-    if was_retrained:
-        said += " The model that was saved was then trained once more, on all of them."
-    return f"{said}\n{options.notes}" if options.notes else said
-
-
-def _draw(fitted: Any, X: Any, y: Any, path: str) -> None:
-    from seqfeat.display import EmbeddingDisplay
-
-    autoencoder = fitted if y is None else fitted["autoencoder"]
-    display = EmbeddingDisplay.from_estimator(autoencoder, X, y)
-    without = "" if autoencoder.target_weight else " without their labels"
-    colour = "" if y is None else "; colour: label"
-    display.ax_.set_title(f"{len(X):,} series, embedded{without}{colour}")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    display.figure_.savefig(path, dpi=130)
+    """Say what the model was trained and evaluated on."""
+    story = f"Trained on {len(split.train.X):,} series of {source.name}."
+    if split.test is not None:
+        story += f" This report is on {split.description}."
+    if is_refitted:
+        story += " The saved model was trained again, on all of them."
+    return f"{story}\n{options.notes}" if options.notes else story
