@@ -254,5 +254,3 @@ _ARRAYS: dict[str, Callable[[Path], LabelledSeries]] = {
     ".npz": _read_npz,
     ".ts": _read_ts,
 }
-
-"""The former name, until every caller uses the new one."""

@@ -307,6 +307,3 @@ def _errors_after(n_rows: int) -> Iterator[None]:
             raise
         message = f"in the part of the table after its first {n_rows} rows: {error}"
         raise type(error)(message) from None
-
-
-"""The former name, until every caller uses the new one."""

@@ -356,10 +356,10 @@ class Trainer:
         n_samples: int | None = None,
     ) -> Tensor | float:
         """Find the gradients of a batch, and return its loss."""
-        n_values = batch.n_values if n_values is None else n_values
-        n_samples = len(batch) if n_samples is None else n_samples
+        if n_values is None or n_samples is None:
+            n_values, n_samples = batch.n_values, len(batch)
+        slices = self.micro_batches(*batch.values.shape[:2])
         parts = [(batch, corruption)]
-        slices = self.micro_batches(batch)
         if len(slices) != 1:
             parts = [(batch.rows(rows), corruption.rows(rows)) for rows in slices]
         return self.backend.backward(parts, self._loss_weights(n_values, n_samples), self.pool)
@@ -369,19 +369,16 @@ class Trainer:
         share = self.target_weight
         return LossWeights((1 - share) / n_values, share / n_samples)
 
-    def micro_batches(self, batch: Batch) -> list[slice]:
+    def micro_batches(self, n_samples: int, n_timesteps: int) -> list[slice]:
         """Cut a batch into parts of about equal size; an empty one into none."""
-        n_samples = len(batch)
         n_parts = -(-n_samples // self.micro_batch)
-        if self.device.type == "cpu" and self._work(batch) >= MIN_SPLIT_WORK:
-            n_parts = max(min(2, n_samples), n_parts)
+        if self.device.type == "cpu":
+            a = self.network.architecture
+            n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
+            if n_samples * n_steps * a.hidden_dim**2 >= MIN_SPLIT_WORK:
+                n_parts = max(min(2, n_samples), n_parts)
         edges = [n_samples * part // max(1, n_parts) for part in range(n_parts + 1)]
         return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
-
-    def _work(self, batch: Batch) -> int:
-        a, n_timesteps = self.network.architecture, batch.values.shape[1]
-        n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
-        return len(batch) * n_steps * a.hidden_dim**2
 
     def _halve_micro_batch(self) -> bool:
         """Halve the micro-batch; raise an error if it is a single series already."""

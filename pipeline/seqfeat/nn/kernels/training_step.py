@@ -42,7 +42,7 @@ class PartShape(NamedTuple):
         return cls(
             n_series,
             n_timesteps,
-            not part.is_dense,
+            part.observed is not None,
             corruption.encoder_units is not None,
             corruption.decoder_units is not None,
             is_first,
