@@ -1,7 +1,7 @@
-"""What it takes to run a network, and one way to do so: PyTorch's modules and autograd.
+"""The interface of what runs a network, and its implementation by PyTorch. Torch only.
 
-The other way, on a CPU, are compiled kernels; `seqfeat.nn.kernels.make_backend` chooses. Each way
-is complete, and a fit never mixes them. Torch only.
+The other implementation, for CPUs, is compiled: see `seqfeat.nn.kernels`, whose `make_backend`
+chooses between them. Each is complete, and a fit never mixes them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = ["Backend", "TorchBackend"]
 
 
 class Backend(Protocol):
-    """Runs one network, on one device.
+    """Runs one network on one device.
 
-    Inputs are on the CPU, or where `embed` left them; results are on the device. Shapes use B
-    series, T timesteps, C channels and E embedding dimensions.
+    Inputs are on the CPU, embeddings also on the device; results are on the device. Shapes use B
+    series, T timesteps, C channels, D pooled values and E embedding dimensions.
     """
 
     network: RecurrentAutoencoder
@@ -41,40 +41,41 @@ class Backend(Protocol):
     def scale_and_embed(
         self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
     ) -> tuple[Tensor, np.float32]:
-        """Scale and embed series, in which NaN means not observed.
+        """Scale and embed series in which NaN marks missing values.
 
-        Shape: (B, T, C) float64, (B,) int64, (2, C) float64 -> (B, E) float32, and the largest
-        magnitude of a scaled value.
+        Also returns the largest magnitude of the scaled values.
+
+        Shape: (B, T, C) float64, (B,) int64, (2, C) float64 -> (B, E) float32.
         """
 
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Pool scaled series, without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
+        """Encode scaled series without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
 
     def error_sums(self, part: Batch) -> Tensor:
-        """Return a part's errors and counts, as `with_counts` does. Shape: (4,) float64."""
+        """Return the totals of a part of a batch; see `with_counts`. Shape: (4,) float64."""
 
     def backward(
         self, parts: Sequence[tuple[Batch, Corruption]], weights: LossWeights, pool: WorkerPool
     ) -> Tensor | float:
-        """Find the gradients of all parts of a batch, added up, and return their loss."""
+        """Compute the gradients of all parts of a batch together, and return their loss."""
 
     def add_up(self, add: Callable[[Tensor], Tensor], loss: Tensor | float) -> Tensor | float:
-        """Replace the gradients by their sum over processes; return the sum of the losses.
+        """Replace the gradients with their sum over all processes; return the sum of the losses.
 
-        `add` returns the sum of a tensor over all processes.
+        `add` sums a tensor over all processes.
         """
 
     def update(
         self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool
     ) -> Tensor | float:
-        """Take a step of an optimizer with clipped gradients; return their norm before clipping."""
+        """Take a step with clipped gradients; return their norm before clipping."""
 
 
 class TorchBackend:
-    """Runs a network by PyTorch's modules and autograd; see `Backend`."""
+    """Runs a network with PyTorch's modules and autograd; see `Backend`."""
 
     is_compiled = False
 
@@ -83,7 +84,10 @@ class TorchBackend:
         self.weights = list(network.parameters())
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Embed scaled series; a single one twice, as PyTorch rounds it otherwise."""
+        """Embed scaled series; a single one twice, because PyTorch rounds a batch of 1 otherwise.
+
+        If there is no memory for two, rounding does not matter.
+        """
         values, lengths = to_device(values, self.device), to_device(lengths, self.device)
         if len(values) == 1:
             try:
@@ -96,14 +100,14 @@ class TorchBackend:
     def scale_and_embed(
         self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
     ) -> tuple[Tensor, np.float32]:
-        """Scale and embed series, in which NaN means not observed."""
+        """Scale and embed series in which NaN marks missing values."""
         mean, scale = mean_and_scale
         scaled = ((values - mean) / scale).float()
         scaled = torch.where(scaled.isnan(), torch.zeros_like(scaled), scaled)
         return self.embed(scaled, lengths), np.float32(scaled.abs().max().item())
 
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Pool scaled series, without the projection."""
+        """Encode scaled series without the projection."""
         values, lengths = to_device(values, self.device), to_device(lengths, self.device)
         windows, n_steps = self.network.encoder_inputs(values, lengths)
         return self.network.encoder.summarize(windows, n_steps)
@@ -113,16 +117,17 @@ class TorchBackend:
         return self.network.decode(to_device(embeddings, self.device), n_timesteps)
 
     def error_sums(self, part: Batch) -> Tensor:
-        """Return what adds up to the loss."""
+        """Return the totals of a part of a batch."""
         with torch.no_grad():
             return with_counts(part, *self._errors(part, NO_CORRUPTION))
 
     def backward(
         self, parts: Sequence[tuple[Batch, Corruption]], weights: LossWeights, pool: WorkerPool
     ) -> Tensor:
-        """Find the gradients of all parts, added up, and return their loss."""
+        """Compute the gradients of all parts together, and return their loss."""
         for weight in self.weights:
-            weight.grad = None  # The optimizer's zero_grad takes a twentieth of a small update.
+            # zero_grad would take a twentieth of the time of a small update.
+            weight.grad = None
         loss = torch.zeros((), dtype=torch.float32, device=self.device)
         for found, gradients in pool.map(partial(self._gradients, weights), parts):
             loss += found
@@ -140,7 +145,7 @@ class TorchBackend:
         return loss.detach(), gradients
 
     def _errors(self, part: Batch, corruption: Corruption) -> tuple[Tensor, Tensor]:
-        """Return squared error and cross-entropy, both summed."""
+        """Return the total squared error and the total cross-entropy."""
         part, corruption = part.on(self.device), corruption.on(self.device)
         with mixed_precision(self.device):
             embeddings = self.network.encode(
@@ -152,7 +157,7 @@ class TorchBackend:
         return error_sums(part, embeddings, reconstruction, self.network.head)
 
     def _add_gradients(self, gradients: Sequence[Tensor | None]) -> None:
-        """Add gradients to those that the weights have, in few calls, as weights may be small."""
+        """Add gradients to those of the weights, in one call because there are many small ones."""
         sums, parts = [], []
         for weight, gradient in zip(self.weights, gradients, strict=True):
             if weight.grad is None:
@@ -164,7 +169,7 @@ class TorchBackend:
             torch._foreach_add_(sums, parts)
 
     def add_up(self, add: Callable[[Tensor], Tensor], loss: Tensor | float) -> Tensor:
-        """Replace the gradients by their sum over processes, in one message."""
+        """Replace the gradients with their sum over all processes, in one message."""
         gradients = [
             torch.zeros_like(weight) if weight.grad is None else weight.grad
             for weight in self.weights
@@ -178,7 +183,7 @@ class TorchBackend:
         return totals[-1][0]
 
     def update(self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool) -> Tensor:
-        """Take a step with clipped gradients, as `torch.nn.utils.clip_grad_norm_` clips them."""
+        """Take a step with gradients clipped as by `torch.nn.utils.clip_grad_norm_`."""
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))

@@ -1,4 +1,4 @@
-"""Series as tensors: a batch, the chunk of a data set that is in memory, a process's shard of it.
+"""Series as tensors: a batch, a chunk of a data set in memory, and a process's shard of a batch.
 
 Torch only.
 """
@@ -59,15 +59,15 @@ class Batch:
 
     @cached_property
     def _common_length(self) -> int | None:
-        """Computed once, as every batch needs it."""
+        """The length of all series, or None; computed once, because every batch needs it."""
         return common_length(self.lengths)
 
     def load(self, rows: Tensor) -> Chunk:
-        """Return the chunk that holds the given rows: all of it, as it is in memory."""
+        """Return the chunk that holds the given rows: everything, because it is in memory."""
         return Chunk(self)
 
     def take(self, rows: Tensor) -> Batch:
-        """Return the given rows, cut to their longest series."""
+        """Return the given rows, cut to the length of their longest series."""
         # Indexing takes three times as long as index_select.
         n_timesteps = self._common_length
         if n_timesteps is not None:
@@ -83,7 +83,7 @@ class Batch:
         )
 
     def rows(self, rows: slice) -> Batch:
-        """Return a slice of the rows, as views and without cutting."""
+        """Return a slice of the rows, as views, without cutting."""
         return self._map(lambda tensor: tensor[rows])
 
     def on(self, device: torch.device) -> Batch:
@@ -97,7 +97,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """The part of a data set that is in memory, found by row numbers in the whole set.
+    """The part of a data set that is in memory, addressed by row numbers of the whole set.
 
     Attributes
     ----------
@@ -113,9 +113,9 @@ class Chunk:
     is_sharded: bool = False
 
     def take(self, rows: Tensor) -> tuple[Batch, Tensor | None]:
-        """Return those of the rows that are in this process, and their positions in `rows`.
+        """Return those of the rows that this process holds, and their positions in `rows`.
 
-        The positions are None if all rows are here.
+        The positions are None if this process holds all of them.
         """
         if self.rows is None:
             return self.series.take(rows), None
@@ -127,16 +127,16 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class BatchShard:
-    """A process's series of a batch that several processes share.
+    """Where a process's series are in a batch that several processes share.
 
     Attributes
     ----------
     positions : Tensor of shape (n,), int64
-        Where they stand in the whole batch.
+        Their positions in the whole batch.
     n_samples, n_timesteps : int
-        Series of the whole batch, and timesteps of the longest.
+        Number of series in the whole batch, and timesteps of the longest.
     n_values : int or None
-        Observed values of the whole batch, if that is known without communication.
+        Number of observed values in the whole batch, if known without communication.
     """
 
     positions: Tensor

@@ -1,4 +1,4 @@
-"""What training hides from the network: masked and noisy inputs, dropped units. Torch only."""
+"""Corruption of the inputs and units in training: masking, noise and dropout. Torch only."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["NO_CORRUPTION", "Corruption", "draw_corruption"]
 
 @dataclass(frozen=True, eq=False)
 class Corruption:
-    """Masks and noise for one batch; None leaves that part alone.
+    """Masks and noise for one batch; what is None leaves the batch as it is.
 
     Attributes
     ----------
     inputs : Tensor of shape (B, T, 1) or None
-        1 where the encoder sees the inputs, 0 where they are masked.
+        1 where the encoder sees its inputs, 0 where they are masked.
     noise : Tensor of shape (B, T, C) or None
         Added to the encoder's inputs.
     encoder_units, decoder_units : Tensor of shape (B, H) and (B, E), or None
-        Factors of the units between two layers, 0 for a dropped one.
+        Factors of the units between the two layers, 0 for dropped units.
     """
 
     inputs: Tensor | None = None
@@ -35,7 +35,7 @@ class Corruption:
     decoder_units: Tensor | None = None
 
     def apply(self, values: Tensor) -> Tensor:
-        """Return the inputs as the encoder sees them."""
+        """Return the corrupted inputs of the encoder."""
         values = values if self.inputs is None else values * self.inputs
         return values if self.noise is None else values + self.noise
 
@@ -44,14 +44,14 @@ class Corruption:
         return self._map(lambda tensor: tensor[rows])
 
     def shard(self, shard: BatchShard, n_timesteps: int) -> Corruption:
-        """Return those of a process's own series, the longest of which has `n_timesteps`."""
+        """Return the rows of a process's shard, whose longest series has `n_timesteps`."""
         own = self._map(lambda tensor: tensor[shard.positions])
         inputs = None if own.inputs is None else own.inputs[:, :n_timesteps]
         noise = None if own.noise is None else own.noise[:, :n_timesteps]
         return Corruption(inputs, noise, own.encoder_units, own.decoder_units)
 
     def where(self, observed: Tensor | None) -> Corruption:
-        """Return it without noise on what was not observed."""
+        """Return the corruption without noise where nothing was observed."""
         if self.noise is None or observed is None:
             return self
         return replace(self, noise=self.noise * observed)

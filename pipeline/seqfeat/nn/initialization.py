@@ -1,4 +1,4 @@
-"""Initial weights: drawn at random, then fitted to the data where that helps. Torch only."""
+"""Initial weights: random, and partly fitted to the data if that helps. Torch only."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["fit_encoder", "initialize"]
 
 BATCH_SERIES = 64
 BATCH_VALUES = 2**18
-"""Maximum number of values in a batch's windows, so that long series come in smaller batches."""
+"""Maximum number of values in the windows of a batch: the longer the series, the fewer."""
 MIN_VARIANCE_SHARE = 0.1
-"""Share of the mean variance that whitening adds to each, so that noise is not amplified."""
+"""Share of the mean variance that whitening adds to every variance, so as not to amplify noise."""
 
 
 @torch.no_grad()
 def initialize(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights from `generator`.
 
-    Orthogonal recurrent matrices, gate by gate (Saxe et al., 2014), preserve a
-    state's norm over many steps; a forget bias of 1 lets gradients through
-    from the start (Jozefowicz et al., 2015); all others are Glorot uniform.
+    Recurrent matrices are orthogonal, gate by gate, which preserves the norm of a state over many
+    steps (Saxe et al., 2014). The forget gates' biases are 1, so that gradients pass from the start
+    (Jozefowicz et al., 2015), and all others 0. The other weights are Glorot uniform.
     """
     for name, parameter in network.named_parameters():
         if "weight_hh" in name:
@@ -44,16 +44,16 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def fit_encoder(backend: Backend, data: Batch, generator: torch.Generator) -> None:
-    """Fit the first and the last map of an encoder with statistics pooling to the series in `data`.
+    """Fit the input weights and the projection of an encoder with statistics pooling to data.
 
-    The gates then see slow and fast movements of a series alike, and the embedding starts as the
-    principal components of the statistics, the linear map that keeps most of their variance.
-    (Krähenbühl et al., 2016, derive a network's initial weights from its data in the same way.)
+    The gates then see slow and fast movements of a series equally well, and the embedding starts as
+    the principal components of the statistics, the projection that preserves most of their
+    variance. Krähenbühl et al. (2016) describe data-dependent initialization.
     """
     network = backend.network
     projection = network.encoder.projection
     if not isinstance(projection, nn.Linear):
-        raise TypeError(f"a pooling without a linear map: {network.encoder.pooling!r}")
+        raise TypeError(f"pooling={network.encoder.pooling!r} has no projection to fit")
     _whiten_inputs(network, data, generator)
     summaries = torch.empty(len(data), projection.in_features, dtype=torch.float64, device="cpu")
     n_done = 0
@@ -65,7 +65,7 @@ def fit_encoder(backend: Backend, data: Batch, generator: torch.Generator) -> No
 
 
 def _batches(network: RecurrentAutoencoder, data: Batch) -> Iterator[Batch]:
-    """Yield the series in batches that are small enough."""
+    """Yield the series in batches of limited size."""
     a, (_, n_timesteps, n_channels) = network.architecture, data.values.shape
     values_per_series = max(1, n_timesteps // a.window_stride) * a.window_len * n_channels
     batch_size = max(1, min(BATCH_SERIES, BATCH_VALUES // values_per_series))
@@ -74,9 +74,9 @@ def _batches(network: RecurrentAutoencoder, data: Batch) -> Iterator[Batch]:
 
 
 def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.Generator) -> None:
-    """Draw input weights that see each direction in a window about equally.
+    """Draw input weights that respond to all directions in a window about equally.
 
-    Consecutive values are much alike: weights drawn independently see little
+    Consecutive values are highly correlated, so that independent weights would respond to little
     but a window's mean.
     """
     length, n_channels = network.architecture.window_len, network.architecture.n_channels
@@ -91,7 +91,7 @@ def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.
 
 
 def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
-    """Return the mean product of any two timesteps in a window. Shape: (W, W)."""
+    """Return the mean product of every two timesteps in a window. Shape: (W, W)."""
     length, count = network.architecture.window_len, 0
     total = torch.zeros(length, length, dtype=torch.float64, device="cpu")
     for part in _batches(network, data):
@@ -105,7 +105,7 @@ def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
 
 
 def _whitening_matrix(covariance: Tensor) -> Tensor:
-    """Return the symmetric matrix that gives all directions like variances, 1 on average."""
+    """Return the symmetric matrix that equalizes the variances of all directions, 1 on average."""
     variances, directions = torch.linalg.eigh(covariance)
     floor = MIN_VARIANCE_SHARE * variances.mean()
     if not floor > 0:
@@ -119,12 +119,11 @@ def _whitening_matrix(covariance: Tensor) -> Tensor:
 def _project_on_components(
     projection: nn.Linear, summaries: Tensor, generator: torch.Generator
 ) -> None:
-    """Set a linear map to the first principal components of its inputs, which are overwritten.
+    """Set a projection to the first principal components of its inputs, which are overwritten.
 
-    A random rotation gives each dimension of the embedding a similar share of all components:
-    by themselves the last ones would be little but noise, which scaling features to unit
-    variance would amplify. Where there are fewer components than dimensions, random directions
-    take their place.
+    A random rotation gives each dimension of the embedding a similar share of all components. On
+    their own the last ones would be mostly noise, which scaling features to unit variance would
+    amplify. If there are fewer components than dimensions, random directions complete them.
     """
     mean = summaries.mean(dim=0)
     summaries -= mean
@@ -147,14 +146,14 @@ def _project_on_components(
 def _principal_directions(centred: Tensor, n_directions: int) -> Tensor:
     """Return the directions of largest variance, orthonormal. Shape: (N, D) -> (n_directions, D).
 
-    They come from the eigenvectors of the products of all columns, or of all rows where these are
-    fewer: a singular value decomposition takes twice the memory and time, and for short series
-    more memory than training.
+    They are computed from the eigenvectors of the products of all columns, or of all rows if there
+    are fewer. A singular value decomposition takes twice the time and memory, for short series more
+    memory than training.
     """
     is_wide = centred.shape[0] < centred.shape[1]
     _, vectors = torch.linalg.eigh(centred @ centred.T if is_wide else centred.T @ centred)
     first: Tensor = vectors.flip(1)[:, :n_directions].T
     if is_wide:
-        # Without variance any direction will do; 0 leaves the choice to the caller.
+        # A direction without variance becomes 0, and the caller completes the basis.
         first = nn.functional.normalize(first @ centred, dim=1)
     return first

@@ -1,7 +1,7 @@
 """The training loss: reconstruction error and, with labels, cross-entropy. Torch only.
 
-The loss is the squared error per observed value; with labels and a classification head also the
-cross-entropy per series, of which `target_weight` is the share.
+The loss is the mean squared error of the observed values. With labels and a classification head, it
+is the weighted mean of that and the cross-entropy per series, whose weight is `target_weight`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["LossWeights", "error_sums", "with_counts"]
 
 
 class LossWeights(NamedTuple):
-    """Factors of the summed squared error and of the summed cross-entropy in a loss."""
+    """Factors of the total squared error and of the total cross-entropy in a loss."""
 
     squared_error: float
     entropy: float
@@ -27,9 +27,9 @@ class LossWeights(NamedTuple):
 def error_sums(
     part: Batch, embeddings: Tensor, reconstruction: Tensor, head: nn.Linear | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the squared error over a part's observed values, and its cross-entropy, both summed.
+    """Return the total squared error of a part's observed values, and its total cross-entropy.
 
-    All tensors are on one device. Without targets or a head the cross-entropy is 0.
+    All tensors are on one device. Without targets or a head, the cross-entropy is 0.
     """
     reconstruction, values = reconstruction.float(), part.values
     if part.observed is not None:
@@ -42,7 +42,7 @@ def error_sums(
 
 
 def with_counts(part: Batch, squared_error: Tensor, entropy: Tensor) -> Tensor:
-    """Return both sums with the numbers of values and of series, to be added up. Shape: (4,)."""
+    """Return both totals and the numbers of values and series, to be added up. Shape: (4,)."""
     counts = torch.tensor(
         [part.n_values, len(part)], dtype=torch.float64, device=squared_error.device
     )

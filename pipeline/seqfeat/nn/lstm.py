@@ -1,8 +1,6 @@
-"""One LSTM layer, as PyTorch runs it.
+"""One LSTM layer, run by PyTorch; the compiled kernels run whole networks instead.
 
-The compiled kernels do not run layers: they run whole networks, see `seqfeat.nn.kernels`.
-Shapes use B series, L steps, D values a step, E values that are the same at every step and H
-hidden units.
+Shapes use B series, L steps, D inputs, E of which are the same at every step, and H hidden units.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ class LSTMLayer(nn.LSTM):
     def outputs(self, sequences: Tensor, constant: Tensor | None = None) -> Tensor:
         """Return the outputs at all steps.
 
-        `constant`, if given, precedes the sequences' own values at every step.
+        `constant` holds inputs that are the same at every step; they precede the others.
 
         Shape: (B, L, D - E), (B, E) -> (B, L, H).
         """

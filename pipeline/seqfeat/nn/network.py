@@ -1,7 +1,6 @@
-"""The recurrent autoencoder: windows in, one embedding per series, patches out.
+"""The recurrent autoencoder: it reads windows, embeds each series, and writes patches.
 
-Modules in reading order, dependencies above users: `Encoder`, `Decoder`,
-`RecurrentAutoencoder`. Torch only; nothing here knows scikit-learn or pandas.
+Classes in reading order: `Architecture`, `Encoder`, `Decoder`, `RecurrentAutoencoder`. Torch only.
 
 Shapes use B series in a batch, T timesteps, C channels, W timesteps in a window and
 P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
@@ -12,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -32,13 +31,15 @@ __all__ = [
     "weights_of",
 ]
 
+M = TypeVar("M", bound=nn.Module)
+
 Weights = Mapping[str, NDArray[np.float32]]
 """A network's weights by name, as NumPy arrays."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The dimensions that rebuild a network from its weights.
+    """The dimensions of a network; with its weights, all that it takes to build it again.
 
     Parameters
     ----------
@@ -49,20 +50,20 @@ class Architecture:
     hidden_dim : int
         Width H of the first encoder layer and the last decoder layer.
     patch_len : int
-        Consecutive timesteps P that one recurrent step of the decoder rebuilds.
+        Consecutive timesteps P that one recurrent step of the decoder reconstructs.
     bidirectional : bool
         Whether the encoder also reads each series backwards.
     pooling : {"last", "mean", "max", "statistics"}
-        How the encoder's outputs over the steps become one vector.
+        How the encoder's outputs at all steps become one vector.
     n_time_features : int
-        Cosine features of the position beside the decoder's input.
+        Number of cosines of the position that the decoder reads in addition to the embedding.
     time_period : int
         Number of recurrent steps in half a period of the slowest time feature.
     n_classes : int
-        Outputs of the classification head; 0 builds no head.
+        Outputs of the classification head; with 0 there is no head.
     window_len, window_stride : int
-        Consecutive timesteps W that one recurrent step of the encoder reads, and
-        how far apart two steps begin. 0 becomes `patch_len`.
+        Consecutive timesteps W that one recurrent step of the encoder reads, and the distance
+        between the starts of two windows. 0 stands for `patch_len`.
     """
 
     n_channels: int
@@ -87,27 +88,38 @@ class Architecture:
 
 
 def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
-    """Return a linear layer with uninitialized weights.
-
-    On "meta", nothing is drawn from torch's global generator.
-    """
-    layer = nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32)
-    return layer.to_empty(device="cpu")
+    """Return a linear layer with uninitialized weights."""
+    return _allocate(nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32))
 
 
 def make_lstm(input_dim: int, hidden_dim: int) -> LSTMLayer:
     """Return an LSTM layer with uninitialized weights."""
     layer = LSTMLayer(input_dim, hidden_dim, batch_first=True, device="meta", dtype=torch.float32)
-    return layer.to_empty(device="cpu")
+    return _allocate(layer)
+
+
+def _allocate(layer: M) -> M:
+    """Give a layer that was made on "meta" weights on the CPU.
+
+    On "meta" nothing is drawn from torch's global generator. `torch.nn.Module.to_empty` does the
+    same as this, but imports hundreds of torch's modules first, which takes the better part of a
+    second.
+    """
+    weights = {
+        name: torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+        for name, weight in layer.state_dict().items()
+    }
+    layer.load_state_dict(weights, assign=True)
+    return layer
 
 
 def n_windows(n_timesteps: int, length: int, stride: int) -> int:
-    """Return how many windows cover so many timesteps."""
+    """Return the number of windows that cover a number of timesteps."""
     return -(-max(n_timesteps - length, 0) // stride) + 1
 
 
 def windows(values: Tensor, length: int, stride: int) -> Tensor:
-    """Stack windows of consecutive timesteps, with zeros behind the end of the last.
+    """Stack windows of consecutive timesteps; the last one is filled with zeros.
 
     Shape: (B, T, C) -> (B, L, W * C).
     """
@@ -122,17 +134,17 @@ def windows(values: Tensor, length: int, stride: int) -> Tensor:
 
 
 def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
-    """Return how many windows cover each series. Shape: (B,) -> (B,)."""
+    """Return the number of windows that cover each series. Shape: (B,) -> (B,)."""
     return ((lengths + (stride - 1 - length)) // stride).clamp_(min=0).add_(1)
 
 
 def from_patches(patches: Tensor, n_timesteps: int, n_channels: int) -> Tensor:
-    """Return the timesteps of patches that follow each other. Shape: (B, L, P * C) -> (B, T, C)."""
+    """Join consecutive patches into series. Shape: (B, L, P * C) -> (B, T, C)."""
     return patches.reshape(patches.shape[0], -1, n_channels)[:, :n_timesteps]
 
 
 def reverse_within_length(sequences: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse each series' own steps and leave its padding at the end.
+    """Reverse each series' valid steps; its padding stays at the end.
 
     Shape: (B, L, D), (B,) -> (B, L, D).
     """
@@ -145,9 +157,9 @@ def reverse_within_length(sequences: Tensor, lengths: Tensor) -> Tensor:
 def drop_units(sequences: Tensor, keep: Tensor | None) -> Tensor:
     """Drop the same units at every step of a series (Gal & Ghahramani, 2016).
 
-    `keep` holds 0 for a dropped unit and 1 / (1 - rate) for a kept one; None
-    drops nothing. The caller draws it, so that the network itself is a
-    function and a seed gives the same masks on every device.
+    `keep` holds 0 for a dropped unit and 1 / (1 - rate) for any other; None drops nothing. The
+    caller draws it, so that the network is a pure function and a seed gives the same masks on every
+    device.
 
     Shape: (B, L, D), (B, D) -> (B, L, D).
     """
@@ -155,12 +167,11 @@ def drop_units(sequences: Tensor, keep: Tensor | None) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Two LSTM layers, a pooling and, where widths differ, a linear map: a vector per series.
+    """Two LSTM layers, a pooling and, where widths differ, a projection to the embedding.
 
-    No packed sequences: with padding on the right, a forward LSTM's state at a
-    series' last step cannot depend on the padding, so the padded batch runs
-    through the fused kernel and the state is gathered. The backward direction
-    is a second forward LSTM over each series reversed within its length.
+    Sequences are padded rather than packed: with the padding at the end, the state of a forward
+    LSTM at a series' last step does not depend on it. The backward direction is a second forward
+    LSTM over each series reversed within its length.
 
     Shape: (B, L, W * C), (B,) -> (B, E).
     """
@@ -188,16 +199,16 @@ class Encoder(nn.Module):
             self.projection = make_linear(pooled_dim, a.embedding_dim)
 
     def forward(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Embed windows; `keep` (B, H) drops units between the layers."""
+        """Embed series, given as windows; `keep` (B, H) drops units between the layers."""
         pooled = self.summarize(inputs, n_steps, keep)
         if not isinstance(self.projection, nn.Linear):
             return pooled
-        # In float64, so that the last bit of float32 is the same in a batch of any size.
+        # In float64, so that the result in float32 is the same in a batch of any size.
         weight, bias = self.projection.weight.double(), self.projection.bias.double()
         return nn.functional.linear(pooled.double(), weight, bias).float()
 
     def summarize(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Return what the projection gets to see of each series. Shape: (B, L, W * C) -> (B, D)."""
+        """Pool each series, without the projection. Shape: (B, L, W * C) -> (B, D)."""
         hidden = drop_units(self._layer(0, inputs, n_steps), keep)
         outputs = self._layer(1, hidden, n_steps)
         if self.pooling == "last":
@@ -225,7 +236,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The embedding repeated over the steps, two LSTM layers and a linear map.
+    """The embedding, repeated at every step, two LSTM layers and a linear map to patches.
 
     Shape: (B, E), L -> (B, L, P * C).
     """
@@ -244,7 +255,7 @@ class Decoder(nn.Module):
         self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels)
 
     def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
-        """Rebuild patches; `keep` (B, E) drops units between the layers."""
+        """Reconstruct patches; `keep` (B, E) drops units between the layers."""
         times = self.time_features(n_steps, embeddings).expand(len(embeddings), -1, -1)
         first, second = (cast(LSTMLayer, layer) for layer in self.layers)
         hidden = drop_units(first.outputs(times, embeddings), keep)
@@ -252,10 +263,10 @@ class Decoder(nn.Module):
         return patches
 
     def time_features(self, n_steps: int, like: Tensor) -> Tensor:
-        """Return cosines of the position with 1, 2, ... half periods. Shape: (L, F).
+        """Return cosines of the position, on the device of `like`. Shape: (L, F).
 
-        These are the first waves of a discrete cosine transform over
-        `time_period` steps; behind that many steps they go on.
+        These are the first waves of a discrete cosine transform over `time_period` steps, with 1,
+        2, ... half periods; in longer series they continue.
         """
         steps = torch.arange(n_steps, device=like.device, dtype=torch.float32)
         waves = torch.arange(1, self.n_time_features + 1, device=like.device, dtype=torch.float32)
@@ -280,36 +291,37 @@ class RecurrentAutoencoder(nn.Module):
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.
 
-        Shape: (B, T, C), (B,) in timesteps -> (B, E). Values behind a series'
-        length have to be 0, as the last window may reach over its end.
+        Values after the end of a series must be 0, because its last window may extend beyond it.
+
+        Shape: (B, T, C), (B,) in timesteps -> (B, E).
         """
         embeddings: Tensor = self.encoder(*self.encoder_inputs(values, lengths), keep)
         return embeddings
 
     def encoder_inputs(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return windows and their number. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""
+        """Return windows and how many are valid. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""
         a = self.architecture
         return windows(values, a.window_len, a.window_stride), self.n_steps(lengths)
 
     def n_steps(self, lengths: Tensor) -> Tensor:
-        """Return how many recurrent steps the encoder takes over series. Shape: (B,) -> (B,)."""
+        """Return the number of the encoder's recurrent steps. Shape: (B,) -> (B,)."""
         return count_windows(lengths, self.architecture.window_len, self.architecture.window_stride)
 
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
-        """Rebuild series of `n_timesteps`. Shape: (B, E) -> (B, T, C)."""
+        """Reconstruct series of `n_timesteps` timesteps. Shape: (B, E) -> (B, T, C)."""
         patch_len = self.architecture.patch_len
         patches = self.decoder(embeddings, -(-n_timesteps // patch_len), keep)
         return from_patches(patches, n_timesteps, self.architecture.n_channels)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Reconstruct. Shape: (B, T, C), (B,) -> (B, T, C)."""
+        """Encode and decode series. Shape: (B, T, C), (B,) -> (B, T, C)."""
         return self.decode(self.encode(values, lengths), values.shape[1])
 
 
 def build_network(
     architecture: Architecture, weights: Weights | None = None
 ) -> RecurrentAutoencoder:
-    """Return a network on the CPU, with the given weights or with undefined ones."""
+    """Return a network on the CPU, with the given weights or with uninitialized ones."""
     network = RecurrentAutoencoder(architecture).requires_grad_(True)
     if weights is not None:
         network.load_state_dict(_as_tensors(weights))

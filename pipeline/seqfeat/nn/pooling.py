@@ -1,6 +1,6 @@
-"""Pooling a sequence over its valid steps, with a gradient as cheap as the pooling itself.
+"""Pooling sequences over their valid steps. Torch only.
 
-Torch only. Shapes use B series, L steps and D values a step.
+Shapes use B series, L steps and D units.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 STATISTICS = {"statistics": ("mean", "std", "max", "min"), "mean": ("mean",), "max": ("max",)}
-"""What each pooling that is no single step computes of every unit, in this order."""
+"""The statistics of every unit that each pooling but "last" computes, in order."""
 
 MIN_VARIANCE = 1e-6
-"""Added to a variance over the steps, whose root has no gradient at 0."""
+"""Added to a variance before its square root, which has no gradient at 0."""
 
 
 def valid_steps(sequences: Tensor, n_steps: Tensor) -> Tensor:
-    """Return whether each step is no padding. Shape: (B, L, D), (B,) -> (B, L, 1), bool."""
+    """Return whether each step is valid. Shape: (B, L, D), (B,) -> (B, L, 1), bool."""
     steps = torch.arange(sequences.shape[1], device=sequences.device, dtype=torch.int64)
     return (steps < n_steps[:, None])[:, :, None]
 
@@ -50,12 +50,13 @@ def pool_max(sequences: Tensor, n_steps: Tensor) -> Tensor:
 def pool_statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
     """Return mean, standard deviation, maximum and minimum over each series' valid steps.
 
-    Statistics pooling (Snyder et al., 2018), in float32, of several sequences as
-    if they were one. Shape: (B, L, D), (B, L, E), ..., (B,) -> (B, 4 * (D + E + ...)).
+    This is statistics pooling (Snyder et al., 2018), in float32, of several sequences side by side.
+
+    Shape: (B, L, D), (B, L, E), ..., (B,) -> (B, 4 * (D + E + ...)).
     """
     mask = _mask(sequences[0], n_steps)
     apply: Any = Statistics.apply
-    # Contiguous series, because then the order of a sum does not depend on their number.
+    # Contiguous, because otherwise the order of summation depends on the number of series.
     each = [apply(one.float().contiguous(), n_steps, mask) for one in sequences]
     return torch.cat([value for values in zip(*each, strict=True) for value in values], dim=1)
 
@@ -63,14 +64,14 @@ def pool_statistics(sequences: Sequence[Tensor], n_steps: Tensor) -> Tensor:
 def _mask(sequences: Tensor, n_steps: Tensor) -> Tensor | None:
     """Return 1 at valid steps and 0 at padding, (B, L, 1), or None if there is no padding."""
     valid = valid_steps(sequences, n_steps)
-    # Masking costs a few percent of a training step's time; asking CUDA would cost as much.
+    # Masking takes a few percent of a training step. So would waiting for CUDA's answer.
     return valid.float() if valid.is_cuda or not bool(valid.all()) else None
 
 
 class Summary(NamedTuple):
     """Four statistics (B, D) of sequences (B, L, D), and what their gradient needs.
 
-    Over the steps where `mask`, (B, L, 1), is 1; None means all.
+    They are taken over the steps at which `mask`, (B, L, 1), is 1, or over all if it is None.
     """
 
     sequences: Tensor
@@ -88,7 +89,7 @@ class Summary(NamedTuple):
         mean = _masked(sequences, mask).sum(dim=1) / counts
         centred = _masked(sequences - mean[:, None], mask)
         std = (centred.square().sum(dim=1) / counts + MIN_VARIANCE).sqrt()
-        # 0 or -inf: adding it is several times faster than masking, and changes no valid bit.
+        # 0 or -inf. Adding it is several times faster than masking, and leaves valid steps as is.
         penalty = None if mask is None else mask.log()
         maximum = (sequences if penalty is None else sequences + penalty).amax(dim=1)
         minimum = (sequences if penalty is None else sequences - penalty).amin(dim=1)
@@ -102,7 +103,7 @@ class Summary(NamedTuple):
     def gradient(self, d_mean: Tensor, d_std: Tensor, d_max: Tensor, d_min: Tensor) -> Tensor:
         """Return the gradient of the sequences, given that of the statistics.
 
-        Autograd's own gradient of a maximum alone takes ten times as long as all of this.
+        Autograd takes ten times as long for the gradient of the maximum alone.
         """
         slope = d_std / (self.counts * self.std)
         # d_mean / n + slope * (x - mean), in as few passes over the sequences as possible.
@@ -111,7 +112,7 @@ class Summary(NamedTuple):
         for extreme, d_extreme in ((self.max, d_max), (self.min, d_min)):
             is_extreme = torch.empty_like(self.sequences)
             torch.eq(self.sequences, extreme[:, None], out=is_extreme)
-            # Steps that share an extreme share its gradient.
+            # Steps with the same extreme value share its gradient.
             n_shared = _masked(is_extreme, self.mask).sum(dim=1).clamp(min=1)
             gradient.addcmul_(is_extreme, (d_extreme / n_shared)[:, None])
         return _masked(gradient, self.mask)

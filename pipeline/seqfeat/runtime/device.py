@@ -1,9 +1,8 @@
-"""Where tensors live: one code path for the CPU and for CUDA. Torch only."""
+"""Devices, their memory and precision, and torch's threads on a CPU. Torch only."""
 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqfeat.exceptions import DeviceError, DeviceWarning
+from seqfeat.runtime.user_warnings import warn_user
 
 __all__ = [
     "full_precision",
@@ -24,39 +24,30 @@ __all__ = [
     "resolve_device",
     "single_threaded",
     "to_device",
+    "usable_threads",
     "use_one_thread",
 ]
 
 _lock = threading.Lock()
-_full_precision: dict[str, Any] = {"users": 0, "flags": None}
-_single_threaded = {"users": 0, "restore": 0}
 
-
-class _OwnThread(threading.local):
-    depth = 0
-    """How often this thread is inside `single_threaded`."""
-
-
-_own_thread = _OwnThread()
+# Devices
 
 DEVICE_NAMES = "use 'auto', 'cpu', 'cuda' or 'cuda:N'"
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
-"""What the CPU's allocator, cuBLAS and pinning say, in a RuntimeError, when memory runs out."""
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device that a name stands for, on this machine and now.
+    """Return the device with a given name, if this machine has it.
 
     Parameters
     ----------
     device : str
-        ``"auto"`` is CUDA where there is one and else the CPU; any other value
-        is torch's own name, such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        ``"auto"`` is CUDA if available and otherwise the CPU. Any other value is
+        a device name of torch, such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
 
     Raises
     ------
     DeviceError
-        If there is no such device.
+        If the name is not valid, or the device not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -67,61 +58,67 @@ def resolve_device(device: str) -> torch.device:
     if resolved.type == "cuda":
         _require_cuda(device, resolved)
     elif resolved.type != "cpu":
-        raise DeviceError(
-            f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'."
-        )
+        raise DeviceError(f"device={device!r} is not supported; {DEVICE_NAMES}.")
     return resolved
-
-
-def inference_device(device: str) -> torch.device:
-    """Return the device that a fitted network runs on: the CPU where the named one is missing.
-
-    A model that was fitted on CUDA has to open and predict anywhere.
-    """
-    try:
-        return resolve_device(device)
-    except DeviceError as error:
-        if not device.startswith("cuda"):
-            raise
-        warnings.warn(f"{error} Until then the CPU does the work.", DeviceWarning, stacklevel=5)
-        return torch.device("cpu")
 
 
 def _require_cuda(name: str, device: torch.device) -> None:
     n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if n_devices == 0:
         raise DeviceError(
-            f"device={name!r}, but torch {torch.__version__} finds no CUDA device here. "
+            f"device={name!r}, but torch {torch.__version__} finds no CUDA device on this machine. "
             "Use device='auto' or device='cpu'."
         )
     if device.index is not None and device.index >= n_devices:
-        raise DeviceError(f"device={name!r}, but the {n_devices} CUDA devices are numbered from 0.")
+        raise DeviceError(
+            f"device={name!r}, but there are only {n_devices} CUDA devices, numbered from 0."
+        )
+
+
+def inference_device(device: str) -> torch.device:
+    """Return the device to run a fitted network on.
+
+    A model that was fitted on CUDA can be used anywhere: without CUDA it runs on the CPU, with a
+    warning.
+    """
+    try:
+        return resolve_device(device)
+    except DeviceError as error:
+        if not device.startswith("cuda"):
+            raise
+        warn_user(f"{error} Until then, the model runs on the CPU.", DeviceWarning)
+        return torch.device("cpu")
 
 
 def to_device(array: NDArray[np.generic] | Tensor, device: torch.device) -> Tensor:
-    """Return `array` as a tensor on `device`; towards CUDA through pinned memory."""
+    """Return an array as a tensor on a device; it is copied to CUDA from pinned memory."""
     tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context of a training step: bfloat16 products where CUDA has them.
+# Precision
 
-    bfloat16 keeps float32's range, so that the loss needs no scaling.
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context for training: matrix products in bfloat16, where CUDA supports it.
+
+    bfloat16 has the range of float32, so the loss need not be scaled.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
 
 
+_full_precision: dict[str, Any] = {"users": 0, "flags": None}
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Run inference on CUDA without TF32 in cuDNN, so that devices agree.
+    """Run inference on CUDA without TF32 in cuDNN, so that its results agree with the CPU's.
 
-    The flag is the process's own: the first of several threads sets it and the
-    last one restores it.
+    The setting is global. The first of several threads changes it, and the last one restores it.
     """
     if device.type != "cuda":
         yield
@@ -142,19 +139,25 @@ def full_precision(device: torch.device) -> Iterator[None]:
                 _full_precision["flags"].__exit__(None, None, None)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether a device ran out of memory, rather than something being wrong.
+# Memory
 
-    CUDA's allocator has an error of its own; others raise a plain RuntimeError.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""Parts of the RuntimeErrors that the CPU's allocator, cuBLAS and pinning raise."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that a device ran out of memory.
+
+    Only CUDA's allocator raises `torch.OutOfMemoryError`; the others raise a RuntimeError.
     """
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in OUT_OF_MEMORY)
 
 
 @contextmanager
 def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) -> Iterator[None]:
-    """Swallow an out-of-memory error if `halve` could make the batch smaller."""
+    """Suppress an out-of-memory error if `halve` could make the batch smaller."""
     try:
         yield
     except RuntimeError as error:
@@ -164,40 +167,62 @@ def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) ->
             torch.cuda.empty_cache()
 
 
-def use_one_thread() -> None:
-    """Run torch's CPU operations of the calling thread, made for this, on itself.
+# Threads
 
-    A new thread takes over the process's setting, which another fit that ends may
-    have put back, so that it has to be made within `single_threaded` and call this.
-    """
-    torch.set_num_threads(1)
+
+class _OwnThread(threading.local):
+    n_usable: int | None = None
+    """Threads that torch used before `single_threaded`; None outside of it."""
+
+
+_own_thread = _OwnThread()
+_single_threaded = {"users": 0, "restore": 0}
 
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Run torch's CPU operations on one thread each.
+    """Run torch's CPU operations on the calling thread alone.
 
-    How a sum is divided among threads changes its last bits, and training
-    amplifies them: with one thread, a seed gives the same weights in the main
-    process and in a joblib worker, on any number of cores. Side by side, fits
-    then share the cores without over-subscribing them. The setting is partly the
-    process's own and partly each thread's, so every thread brings back what the
-    first one found.
+    The number of threads among which a sum is divided changes its last bits, and training
+    amplifies them. On one thread, a seed gives the same weights in the main process and in a joblib
+    worker, on any number of cores, and fits that run in parallel share the cores without
+    oversubscribing them. A forked process needs it, too: it has none of OpenMP's threads, and
+    would wait for them forever.
+
+    torch's setting is partly global and partly a thread's own. Therefore every thread restores the
+    number that the first one found. Within another `single_threaded`, nothing changes.
     """
-    # Asked for first in any case: a new thread takes over the process's setting when
-    # it first looks, and would do so in the middle of its fit.
+    if _own_thread.n_usable is not None:
+        yield
+        return
+    # Always asked for first: a new thread takes over the global setting when it first looks at it,
+    # which could otherwise happen in the middle of a fit.
     found = torch.get_num_threads()
     with _lock:
         if _single_threaded["users"] == 0:
             _single_threaded["restore"] = found
         _single_threaded["users"] += 1
-    _own_thread.depth += 1
+    _own_thread.n_usable = found
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        _own_thread.depth -= 1
+        _own_thread.n_usable = None
         with _lock:
             _single_threaded["users"] -= 1
-            if _own_thread.depth == 0:
-                torch.set_num_threads(_single_threaded["restore"])
+            torch.set_num_threads(_single_threaded["restore"])
+
+
+def usable_threads() -> int:
+    """Return the number of threads that torch may use; `single_threaded` does not change it."""
+    n_usable = _own_thread.n_usable
+    return torch.get_num_threads() if n_usable is None else n_usable
+
+
+def use_one_thread() -> None:
+    """Make a new worker thread run torch's CPU operations on itself, from now on.
+
+    A new thread takes over the global setting, which another fit that ends may just have restored.
+    """
+    _own_thread.n_usable = 1
+    torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""The processes that train one network together, as `torch.distributed` numbers them.
+"""The processes that share a fit, numbered by `torch.distributed`. Torch only.
 
-`Ranks` is what the rest of the package knows of them: who this process is, and how
-it adds and exchanges with the others. Alone, all of it is free. Torch only.
+The rest of the package only knows `Ranks`: the rank of this process, and how it communicates with
+the others. A process that is alone has nothing to communicate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Ranks:
 
     @property
     def is_alone(self) -> bool:
-        """Whether there are no others."""
+        """Whether there are no other processes."""
         return self.world_size == 1
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -45,14 +45,14 @@ class Ranks:
         return value
 
     def exchange(self, function: Callable[[], T]) -> list[T]:
-        """Return what `function` returns in every process; if it raises anywhere, raise everywhere.
+        """Call `function` in every process and return all results, in the order of ranks.
 
-        Otherwise the others would wait for a process that has given up.
+        If it raises an error in one process, all raise one; otherwise they would wait in vain.
         """
         return [function()]
 
     def attempt(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns here; if it raises anywhere, raise everywhere."""
+        """Call `function` in every process, return the own result, and raise as `exchange` does."""
         return function()
 
 
@@ -60,7 +60,7 @@ ALONE = Ranks()
 
 
 class GroupRanks(Ranks):
-    """The processes of torch's default process group."""
+    """The processes of torch's default group."""
 
     def __init__(self) -> None:
         self.rank = dist.get_rank()
@@ -69,28 +69,28 @@ class GroupRanks(Ranks):
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each of them."""
         total = tensor.clone()
-        with self._naming_loss():
+        with self._explaining_errors():
             dist.all_reduce(total)
         return total
 
     def gather(self, value: T) -> list[T]:
         """Return every process's value, in the order of ranks. Values are pickled."""
         values: list[T | None] = [None] * self.world_size
-        with self._naming_loss():
+        with self._explaining_errors():
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
     def first(self, value: T) -> T:
         """Return the value of rank 0. It is pickled."""
         values = [value if self.rank == 0 else None]
-        with self._naming_loss():
+        with self._explaining_errors():
             dist.broadcast_object_list(values, src=0)
         return values[0]  # type: ignore[return-value]
 
     def exchange(self, function: Callable[[], T]) -> list[T]:
-        """Return what `function` returns in every process, in one message of each.
+        """Call `function` in every process and return all results, in one exchange of messages.
 
-        If it raises anywhere, raise everywhere.
+        If it raises an error in one process, all raise one.
         """
         result, error = None, None
         try:
@@ -110,14 +110,14 @@ class GroupRanks(Ranks):
         return [result for result, _ in answers]  # type: ignore[misc]
 
     def attempt(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns here; if it raises anywhere, raise everywhere."""
+        """Call `function` in every process, return the own result, and raise as `exchange` does."""
         results: list[T] = []
         self.exchange(lambda: results.append(function()))
         return results[0]
 
     @contextmanager
-    def _naming_loss(self) -> Iterator[None]:
-        """Say what it means when torch finds a connection closed or silent."""
+    def _explaining_errors(self) -> Iterator[None]:
+        """Explain the error that torch raises if a connection is closed or silent."""
         try:
             yield
         except RuntimeError as error:
@@ -130,7 +130,7 @@ class GroupRanks(Ranks):
 
 
 def first_words(error: Exception) -> str:
-    """Return what torch says without its guesses at the cause."""
+    """Return the beginning of torch's message, without its guesses at the cause."""
     return str(error).splitlines()[0].split(" This is typically")[0]
 
 
@@ -138,13 +138,13 @@ _current: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
 
 
 def current_ranks() -> Ranks:
-    """Return the processes that a fit, here and now, is shared among."""
+    """Return the processes that share the fits of the current context."""
     return _current.get()
 
 
 @contextmanager
 def working_as(ranks: Ranks) -> Iterator[None]:
-    """Share fits within this context among processes."""
+    """Share the fits in this context among processes."""
     token = _current.set(ranks)
     try:
         yield

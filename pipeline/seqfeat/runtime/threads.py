@@ -1,4 +1,4 @@
-"""Parts of a batch side by side on threads. Nothing but the standard library."""
+"""A pool of worker threads that wake up quickly. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 Answers = SimpleQueue[tuple[int, Any, BaseException | None]]
-"""Which input, its result, and what the call raised."""
+"""Results with the number of their input, or the error that was raised instead."""
 Task = tuple[Callable[[Any], Any], int, Any, Answers]
 
 
 class Worker(Thread):
-    """A thread that answers tasks until it gets None.
+    """A thread that works on tasks until it receives None.
 
-    A `ThreadPoolExecutor` takes twice as long to hand over a task and its result,
-    a twentieth of a small training step.
+    A `ThreadPoolExecutor` takes twice as long to pass a task and its result on, a twentieth of a
+    small training step.
     """
 
     def __init__(self, number: int, prepare: Callable[[], object]) -> None:
@@ -33,7 +33,7 @@ class Worker(Thread):
         self.start()
 
     def run(self) -> None:
-        """Work."""
+        """Work on tasks."""
         self.prepare()
         while (task := self.tasks.get()) is not None:
             function, number, one, answers = task
@@ -41,7 +41,7 @@ class Worker(Thread):
                 answers.put((number, function(one), None))
             except BaseException as error:
                 answers.put((number, None, error))
-            # Nothing of it is to live on until the next task.
+            # Otherwise they would stay alive until the next task.
             del task, function, one, answers
 
 
@@ -52,17 +52,17 @@ def _end(workers: list[Worker]) -> None:
 
 
 class WorkerPool:
-    """Runs a function on several inputs at once and keeps their order.
+    """Runs a function on several inputs at a time, and returns the results in order.
 
-    A context manager: its threads start with the first call that needs them and
-    end with the context. The calling thread works as well.
+    It is a context manager: threads start when they are first needed, and end with the context.
+    The calling thread works as well.
 
     Parameters
     ----------
     n_threads : int
-        How many inputs are worked on at once, at least 1.
+        Number of inputs to work on at a time, at least 1.
     prepare_thread : callable, optional
-        Called first on each thread but the calling one.
+        Called once on each new thread.
     """
 
     def __init__(self, n_threads: int, prepare_thread: Callable[[], object] = lambda: None) -> None:
@@ -90,10 +90,10 @@ class WorkerPool:
         inputs: Sequence[Any],
         prepare: Callable[[Any], S] = lambda one: one,
     ) -> Iterator[T]:
-        """Yield the results, as many at a time as there are threads.
+        """Yield the results; as many inputs at a time as there are threads.
 
-        The calling thread makes what `function` gets of an input, with `prepare`, right before.
-        If a call raises, the error comes when those beside it have ended.
+        `prepare` is called on the calling thread, right before `function` gets its result. An error
+        is raised after all calls that ran at the same time have ended.
         """
         for start in range(0, len(inputs), self.n_threads):
             yield from self._at_once(function, inputs[start : start + self.n_threads], prepare)
@@ -105,15 +105,15 @@ class WorkerPool:
             return [function(prepare(inputs[0]))]
         n_others = len(inputs) - 1
         if not self.workers:
-            # Whoever forgets the context leaves no threads behind either.
+            # Threads end also if nobody enters the context.
             finalize(self, _end, self.workers)
         while len(self.workers) < n_others:
             self.workers.append(Worker(len(self.workers), self.prepare_thread))
-        # Of this call alone, so that after an interrupt nobody takes its answers for others'.
+        # A queue of this call alone: after an interrupt, its answers must not reach another call.
         answers: Answers = SimpleQueue()
         n_begun, others = 0, []
         try:
-            # The others first, whose threads take a while to wake up.
+            # Start the others first, because threads take a while to wake up.
             for worker, one in zip(self.workers, inputs[1:], strict=False):
                 worker.tasks.put((function, n_begun, prepare(one), answers))
                 n_begun += 1

@@ -1,4 +1,4 @@
-"""Warnings that point to the user's own line of code. Standard library only."""
+"""Warnings that point to the user's code. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIBRARIES = tuple(f"{os.sep}{name}{os.sep}" for name in ("sklearn", "joblib"))
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Issue a warning at the innermost line outside seqfeat, scikit-learn and joblib."""
+    """Issue a warning that points to the innermost line outside seqfeat, sklearn and joblib."""
     stacklevel, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_library(frame.f_code.co_filename):
         frame, stacklevel = frame.f_back, stacklevel + 1
