@@ -2,7 +2,7 @@
 
 - `data_parallel`: `fit`, which trains one model on all workers together
 - `search`: `searching`, which runs scikit-learn's searches on the workers, even if some are killed
-- `joblib_backend`: the joblib backend behind it
+- `joblib_backend`: the joblib backend that it uses
 - `lazy_transform`: `transform`, which applies a fitted model to a Dask array or dataframe
 - `arrays`, `frames`: the two kinds of Dask collections that it takes
 - `model_task`: a fitted model as a Dask task
