@@ -9,7 +9,7 @@ import torch
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 
 SETUP = """
-import json, multiprocessing, warnings
+import json, multiprocessing, pickle, warnings
 import joblib
 import numpy as np
 import torch
@@ -25,17 +25,21 @@ X = np.sin(np.linspace(0, 5, 24) + phase)[:, :, None]
 """
 
 ON_CPU = """
+# Wide enough for PyTorch to share a matrix of weights among threads.
 def new():
-    return LSTMAutoencoder(4, max_iter=2, random_state=0, device="cpu")
+    return LSTMAutoencoder(80, max_iter=1, random_state=0, device="cpu")
 
 model = new().fit(X)
+saved = pickle.dumps(model)
 Z = model.transform(X)
 
 def embed(task):
-    return (model if task == "transform" else new().fit(X)).transform(X)
+    if task == "transform":
+        return model.transform(X)
+    return (new().fit(X) if task == "fit" else pickle.loads(saved)).transform(X)
 
 with multiprocessing.get_context("fork").Pool(2) as pool:
-    results = pool.map(embed, ["transform", "fit", "transform", "fit"])
+    results = pool.map(embed, ["transform", "fit", "load", "transform", "fit", "load"])
 print(all(np.array_equal(result, Z) for result in results))
 
 classifier = make_classifier(2, max_iter=2, random_state=0, device="cpu")

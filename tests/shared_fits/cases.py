@@ -67,12 +67,12 @@ CASES = {
 @contextmanager
 def memory_of(name):
     """Let the case "chunked" hold only a few of its series in memory at a time."""
-    before = sampler.REGION_BYTES
-    sampler.REGION_BYTES = 2**13 if name == "chunked" else before
+    before = sampler.CHUNK_BYTES
+    sampler.CHUNK_BYTES = 2**13 if name == "chunked" else before
     try:
         yield
     finally:
-        sampler.REGION_BYTES = before
+        sampler.CHUNK_BYTES = before
 
 
 def own_rows(n_samples, rank, world_size):

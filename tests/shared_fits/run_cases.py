@@ -59,17 +59,17 @@ def error_of(work):
 def evaluated_series(work):
     """Return how many held-out series this process evaluated, in each epoch."""
     counts = []
-    evaluate = Trainer._sums
+    evaluate = Trainer._error_sums
 
     def counting(self, data):
         counts.append(len(data))
         return evaluate(self, data)
 
-    Trainer._sums = counting
+    Trainer._error_sums = counting
     try:
         work()
     finally:
-        Trainer._sums = evaluate
+        Trainer._error_sums = evaluate
     return counts
 
 
