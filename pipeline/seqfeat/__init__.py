@@ -3,33 +3,22 @@
 `LSTMAutoencoder` turns each series into one vector; `make_classifier` puts it in
 front of a classifier, in an ordinary Pipeline.
 
-The modules, in the order in which data flows through them:
+The packages and modules, from the bottom to the top; each imports only what comes before it:
 
-- `series`: whatever the user has, as one canonical form
-- `scaling`: masked standardisation, channel by channel
-- `device`: where tensors live
-- `pooling`, `recurrence`, `network`: the recurrent autoencoder, and the compiled LSTM in it
-- `ranks`, `shards`: the processes that share a fit, and which series each of them holds
-- `regions`, `batches`, `scaled`, `corruption`: what a training step is fed
-- `sampling`, `initialization`: the weights that training begins with
-- `threads`, `schedule`, `objective`, `gradients`, `history`, `training`: the training loop
-- `compiled`: its steps, and the encoder, as programs of the compiled kernels
-- `resuming`, `checkpoints`, `fingerprints`: going on after a kill
-- `inference`: running a trained network over any number of series
-- `labels`, `fitting`: one fit from beginning to end
-- `input_contract`, `network_cache`, `autoencoder`: the transformer
-- `distributed`: one fit on several processes
-- `classifier`: the two-stage classifier
-- `pickling`, `atomic`, `cards`, `persistence`: saving and loading
-- `adapters`: the transformer for aeon and for sktime
-- `onnx`: the whole pipeline as one ONNX file
+- `runtime`: devices, threads, processes that share a fit, files
+- `series`: anything that users have, as one canonical form, and its scaling
+- `nn`: the network, and its compiled kernels
+- `inference`: a trained network applied to any number of series
+- `training`: from parameters and series to a plan, and from the plan to weights
+- `autoencoder`: the transformer
+- `pipeline`: the two-stage classifier, and the parts of a fitted pipeline
 - `datasets`: a small real data set
-- `stages`, `rebuilding`: a model's parts, and what it makes of series
-- `storing`, `writing`: tables larger than memory as arrays, and features written where they belong
+- `distributed`: one fit on several processes
+- `saving`: model files, their cards, and ONNX
+- `adapters`: the transformer for aeon and for sktime
 - `cluster`: fit, search and transform on a Dask cluster
-- `display`: pictures
-- `report`: a page about a model
-- `baselines`: what features have to beat
+- `display`: plots
+- `report`: a report on a model as one HTML file
 - `cli`: all of it as commands
 """
 
@@ -101,7 +90,7 @@ _MODULES = {
     "save_report": "report",
     "transform_into": "inference.transform_into",
 }
-"""Where the names are that need PyTorch, whose import takes seconds: it waits for their use."""
+"""Modules of the names that need PyTorch, whose import takes seconds; imported when first used."""
 
 if not TYPE_CHECKING:  # for type checkers a misspelt name stays an error
 

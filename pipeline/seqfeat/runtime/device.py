@@ -21,10 +21,10 @@ __all__ = [
     "inference_device",
     "is_out_of_memory",
     "mixed_precision",
+    "n_cpu_threads",
     "resolve_device",
     "single_threaded",
     "to_device",
-    "usable_threads",
     "use_one_thread",
 ]
 
@@ -213,7 +213,7 @@ def single_threaded() -> Iterator[None]:
             torch.set_num_threads(_single_threaded["restore"])
 
 
-def usable_threads() -> int:
+def n_cpu_threads() -> int:
     """Return the number of threads that torch may use; `single_threaded` does not change it."""
     n_usable = _own_thread.n_usable
     return torch.get_num_threads() if n_usable is None else n_usable

@@ -1,7 +1,7 @@
-"""How fast to equal quality: seconds until little of the variance is unexplained.
+"""Time to equal quality: seconds until little of the variance is unexplained.
 
-Each with its own defaults: ours as it comes; the others the plain network with Adam at
-1e-3, and batches of the size that ours chooses. They get ten times our time.
+Everyone uses their own defaults: ours are those of the library; the others train the plain
+network with Adam at 1e-3, and with the batch size that ours chooses. They get ten times our time.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.benchmarks.archive import load, scaled
+from tests.benchmarks.datasets import load_split, standardize
 from tests.benchmarks.measure import OURS, Row
 from tests.benchmarks.ours import QualityClock
 from tests.benchmarks.peers import Keras, Sequitur, Skorch
@@ -19,17 +19,17 @@ from seqfeat import LSTMAutoencoder
 
 ENOUGH = 0.05
 PATIENCE = 10
-"""How many times as long as ours, the slowest seed, the others may take."""
+"""Time limit of the others, as a multiple of our slowest seed's time."""
 EMBEDDING_DIM = 64
 BATCH_SIZE = 8
-"""What ``batch_size="auto"`` makes of sets of this size."""
+"""What ``batch_size="auto"`` chooses for sets of this size."""
 
 
 def equal_quality(quick: bool) -> Iterator[Row]:
-    """Yield seconds and, for who does not get there, what was left unexplained."""
+    """Yield the seconds to enough quality, and the variance that was unexplained at the end."""
     patience = 2 if quick else PATIENCE
     for case in ["GunPoint"] if quick else ["GunPoint", "ArrowHead"]:
-        X = np.stack(scaled(load(case).X))
+        X = np.stack(standardize(load_split(case).X))
         limit = 0.0
         for seed in range(1 if quick else 5):
             clock = QualityClock(X, ENOUGH)
@@ -38,7 +38,7 @@ def equal_quality(quick: bool) -> Iterator[Row]:
             yield from rows(case, OURS, seed, clock.seconds, clock.unexplained)
             limit = max(limit, patience * clock.seconds)
         for name, peer in peers(X).items():
-            yield from rows(case, name, 0, *until_good(peer, limit))
+            yield from rows(case, name, 0, *train_until_good(peer, limit))
 
 
 def peers(X: np.ndarray) -> dict[str, Any]:
@@ -51,28 +51,28 @@ def peers(X: np.ndarray) -> dict[str, Any]:
     }
 
 
-def until_good(peer: Any, limit: float) -> tuple[float, float]:
-    """Train until enough is explained or the time is over; return seconds and the rest.
+def train_until_good(peer: Any, limit: float) -> tuple[float, float]:
+    """Train until enough is explained or the time is up; return seconds and unexplained variance.
 
-    Looking at the reconstruction, every now and then, does not count, nor does Keras'
-    compiling, which is its first epoch.
+    Evaluating the reconstruction from time to time does not count, and neither does compiling,
+    which Keras does in its first epoch.
     """
     first = peer.train(1)[0]
     seconds = peer.train(1)[0]
     first = min(first, seconds)
     seconds += first
     while True:
-        left = peer.unexplained()
-        if left <= ENOUGH or seconds >= limit:
-            return seconds, left
-        # A twentieth of the limit between two looks; an optimizer made anew by each
-        # call, as sequitur's, then has time to freeze.
+        unexplained = peer.unexplained()
+        if unexplained <= ENOUGH or seconds >= limit:
+            return seconds, unexplained
+        # Evaluate after every twentieth of the limit. That is rare enough for sequitur, where
+        # every call starts with a new optimizer.
         time_left = min(limit / 20, limit - seconds)
         seconds += sum(peer.train(max(1, round(time_left / first))))
 
 
-def rows(case: str, name: str, turn: int, seconds: float, left: float) -> Iterator[Row]:
-    note = "reached" if left <= ENOUGH else "not reached"
+def rows(case: str, name: str, number: int, seconds: float, unexplained: float) -> Iterator[Row]:
+    note = "reached" if unexplained <= ENOUGH else "not reached"
     fields = ("equal quality", case, EMBEDDING_DIM, name)
-    yield Row(*fields, "seconds", turn, seconds, note)
-    yield Row(*fields, "unexplained", turn, left, note)
+    yield Row(*fields, "seconds", number, seconds, note)
+    yield Row(*fields, "unexplained", number, unexplained, note)

@@ -1,6 +1,6 @@
-"""What the workers of the tests are."""
+"""Options of the local Dask clusters that the tests start."""
 
-WORKERS = {
+LOCAL_CLUSTER = {
     "n_workers": 2,
     "threads_per_worker": 1,
     "processes": True,

@@ -1,4 +1,4 @@
-"""The real data sets of the UCR and UEA archives that aeon bundles, with their official splits."""
+"""Real data sets from the UCR and UEA archives, as bundled by aeon, with their official splits."""
 
 import warnings
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ LOADERS = {
 
 
 class Split(NamedTuple):
-    """A training set and a test set, in seqfeat's layout."""
+    """A training set and a test set, with series in seqfeat's layout."""
 
     name: str
     X: NDArray[np.generic]
@@ -34,17 +34,17 @@ class Split(NamedTuple):
     y_test: NDArray[np.str_]
 
 
-def load(name: str) -> Split:
+def load_split(name: str) -> Split:
     with warnings.catch_warnings():
-        # aeon will stop bundling some of them.
+        # aeon announces that it will stop bundling some of them.
         warnings.simplefilter("ignore", FutureWarning)
         loader = getattr(aeon.datasets, LOADERS[name])
         (X, y), (X_test, y_test) = loader(split="train"), loader(split="test")
     return Split(name, from_channels_first(X), y, from_channels_first(X_test), y_test)
 
 
-def padded(X: NDArray[np.generic], n_timesteps: int) -> NDArray[np.float64]:
-    """Return series as (N, T, C), zeros behind each one's end, cut to `n_timesteps`."""
+def pad(X: NDArray[np.generic], n_timesteps: int) -> NDArray[np.float64]:
+    """Return series as an array (N, T, C) of `n_timesteps`, truncated or padded with zeros."""
     series = as_series(X)
     array = np.zeros((len(series), n_timesteps, series.n_channels))
     values = np.nan_to_num(series.values[:, :n_timesteps])
@@ -52,10 +52,10 @@ def padded(X: NDArray[np.generic], n_timesteps: int) -> NDArray[np.float64]:
     return array
 
 
-def scaled(X: Iterable[Floats], like: Iterable[Floats] | None = None) -> list[Floats]:
-    """Return series whose channels have mean 0 and deviation 1 over all of `like`, or of `X`."""
+def standardize(X: Iterable[Floats], like: Iterable[Floats] | None = None) -> list[Floats]:
+    """Scale every channel to mean 0 and standard deviation 1, over all of `like` or else of `X`."""
     values = np.concatenate(
         [np.asarray(series, dtype=float) for series in (X if like is None else like)]
     )
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    return [((series - mean) / deviation).astype(np.float32) for series in X]
+    mean, std = values.mean(axis=0), values.std(axis=0)
+    return [((series - mean) / std).astype(np.float32) for series in X]
