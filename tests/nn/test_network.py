@@ -1,4 +1,7 @@
-"""The network against plain torch models that hold the same weights."""
+"""The network against plain models in PyTorch with the same weights."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,46 +13,37 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from seqfeat.nn.initialization import initialize
 from seqfeat.nn.network import (
     Architecture,
-    RecurrentAutoencoder,
+    build_network,
     count_windows,
     from_patches,
     reverse_within_length,
+    weights_of,
     windows,
 )
 from seqfeat.nn.pooling import MIN_VARIANCE
+from tests.nn.kernels.arrays import generator, numbers
 
 N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
 LENGTHS = torch.tensor([7, 1, 4, 10, 2])
 POOLINGS = ["last", "mean", "max", "statistics"]
 
 
-def generator(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=generator(seed))
-
-
 def initialized(architecture, seed=0):
-    network = RecurrentAutoencoder(architecture)
+    network = build_network(architecture)
     initialize(network, generator(seed))
     return network
 
 
-def zero_behind(values, lengths):
-    return values * (torch.arange(values.shape[1]) < lengths[:, None])[:, :, None]
-
-
 def ragged_values():
-    return zero_behind(normal(len(LENGTHS), N_TIMESTEPS, N_CHANNELS, seed=1), LENGTHS)
+    values = numbers(len(LENGTHS), N_TIMESTEPS, N_CHANNELS)
+    return values * (torch.arange(N_TIMESTEPS) < LENGTHS[:, None])[:, :, None]
 
 
-# The seed network
+# The plain model
 
 
-class SeedNetwork(nn.Module):
-    """The plain model that the architecture generalises."""
+class PlainNetwork(nn.Module):
+    """The plain model that our architecture generalizes."""
 
     def __init__(self):
         super().__init__()
@@ -67,7 +61,7 @@ class SeedNetwork(nn.Module):
         return self.output(self.decoder_2(self.decoder_1(steps)[0])[0])
 
 
-SEED_NETWORK_NAMES = {
+LAYER_NAMES = {
     "encoder_1": "encoder.forward_layers.0",
     "encoder_2": "encoder.forward_layers.1",
     "decoder_1": "decoder.layers.0",
@@ -78,24 +72,24 @@ SEED_NETWORK_NAMES = {
 
 def our_name(plain_name):
     layer, weight = plain_name.split(".")
-    return f"{SEED_NETWORK_NAMES[layer]}.{weight}"
+    return f"{LAYER_NAMES[layer]}.{weight}"
 
 
-def seed_networks():
-    ours = RecurrentAutoencoder(Architecture(N_CHANNELS, WIDTH, 2 * WIDTH, pooling="last"))
-    plain = SeedNetwork()
+def networks():
+    ours = build_network(Architecture(N_CHANNELS, WIDTH, 2 * WIDTH, pooling="last"))
+    plain = PlainNetwork()
     return plain, ours
 
 
 def plain_to_ours():
-    plain, ours = seed_networks()
+    plain, ours = networks()
     initialize(plain, generator(2))
     ours.load_state_dict({our_name(name): value for name, value in plain.state_dict().items()})
     return plain, ours
 
 
 def ours_to_plain():
-    plain, ours = seed_networks()
+    plain, ours = networks()
     initialize(ours, generator(3))
     weights = ours.state_dict()
     plain.load_state_dict({name: weights[our_name(name)] for name in plain.state_dict()})
@@ -103,17 +97,17 @@ def ours_to_plain():
 
 
 @pytest.mark.parametrize("moved", [plain_to_ours, ours_to_plain])
-def test_the_plainest_architecture_is_the_seed_network(moved):
+def test_the_plainest_architecture_is_the_plain_model(moved):
     plain, ours = moved()
-    values, lengths = normal(6, N_TIMESTEPS, N_CHANNELS), torch.full((6,), N_TIMESTEPS)
+    values, lengths = numbers(6, N_TIMESTEPS, N_CHANNELS), torch.full((6,), N_TIMESTEPS)
     torch.testing.assert_close(ours.encode(values, lengths), plain.encode(values))
     torch.testing.assert_close(ours(values, lengths), plain(values))
 
 
 @pytest.mark.parametrize("moved", [plain_to_ours, ours_to_plain])
-def test_the_seed_network_has_the_same_gradients(moved):
+def test_the_plain_model_has_the_same_gradients(moved):
     plain, ours = moved()
-    values, lengths = normal(6, N_TIMESTEPS, N_CHANNELS), torch.full((6,), N_TIMESTEPS)
+    values, lengths = numbers(6, N_TIMESTEPS, N_CHANNELS), torch.full((6,), N_TIMESTEPS)
     nn.functional.mse_loss(ours(values, lengths), values).backward()
     nn.functional.mse_loss(plain(values), values).backward()
     for name, weight in plain.named_parameters():
@@ -121,7 +115,7 @@ def test_the_seed_network_has_the_same_gradients(moved):
         torch.testing.assert_close(ours.get_parameter(our_name(name)).grad, weight.grad)
 
 
-# Packed sequences as oracle
+# Packed sequences
 
 
 def stacked_lstm(encoder, n_layers):
@@ -165,13 +159,13 @@ def packed_embeddings(encoder, values, lengths, pooling):
 
 
 def statistics_of_one(steps):
-    deviation = torch.sqrt(steps.var(0, correction=0) + MIN_VARIANCE)
-    return torch.cat([steps.mean(0), deviation, steps.max(0).values, steps.min(0).values])
+    std = torch.sqrt(steps.var(0, correction=0) + MIN_VARIANCE)
+    return torch.cat([steps.mean(0), std, steps.max(0).values, steps.min(0).values])
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_unequal_lengths_embed_as_packed_sequences_do(pooling, bidirectional):
+def test_series_of_unequal_lengths_have_the_embeddings_of_packed_sequences(pooling, bidirectional):
     network = initialized(
         Architecture(N_CHANNELS, WIDTH, WIDTH, bidirectional=bidirectional, pooling=pooling)
     )
@@ -180,7 +174,7 @@ def test_unequal_lengths_embed_as_packed_sequences_do(pooling, bidirectional):
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_gradients_reach_the_input_as_through_packed_sequences(bidirectional):
+def test_input_gradients_are_those_of_packed_sequences(bidirectional):
     network = initialized(
         Architecture(N_CHANNELS, WIDTH, WIDTH, bidirectional=bidirectional, pooling="mean")
     )
@@ -191,7 +185,7 @@ def test_gradients_reach_the_input_as_through_packed_sequences(bidirectional):
     assert (ours.grad[0, 7:] == 0).all()
 
 
-def test_reversing_keeps_each_series_in_its_place():
+def test_reversing_leaves_the_padding_at_the_end():
     sequences = torch.tensor([[[1], [2], [3], [0]], [[4], [5], [6], [7]], [[8], [0], [0], [0]]])
     lengths = torch.tensor([3, 4, 1])
     reversed_once = reverse_within_length(sequences, lengths)
@@ -199,7 +193,7 @@ def test_reversing_keeps_each_series_in_its_place():
     assert torch.equal(reverse_within_length(reversed_once, lengths), sequences)
 
 
-# One series, one vector
+# A series' embedding depends on nothing else
 
 
 @pytest.fixture(params=[(pooling, two) for pooling in POOLINGS for two in (False, True)], ids=str)
@@ -216,7 +210,7 @@ def assert_equal_within_rounding(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
-def test_a_series_embeds_alone_as_in_company(any_network):
+def test_a_series_has_the_same_embedding_alone_and_in_a_batch(any_network):
     values = ragged_values()
     together = any_network.encode(values, LENGTHS)
     assert together.std(dim=0).max() > 1e-3
@@ -231,36 +225,37 @@ def test_the_order_of_series_does_not_matter(any_network):
     assert_equal_within_rounding(shuffled, any_network.encode(values, LENGTHS)[order])
 
 
-@pytest.mark.parametrize("n_more", [1, 2, 29])
-def test_more_padding_does_not_matter(any_network, n_more):
+def test_additional_padding_does_not_matter(any_network):
     values = ragged_values()
-    padded = nn.functional.pad(values, (0, 0, 0, n_more))
     expected = any_network.encode(values, LENGTHS)
-    assert_equal_within_rounding(any_network.encode(padded, LENGTHS), expected)
+    for n_more in (1, 2, 29):
+        padded = nn.functional.pad(values, (0, 0, 0, n_more))
+        assert_equal_within_rounding(any_network.encode(padded, LENGTHS), expected)
 
 
-def test_what_stands_in_whole_padding_steps_does_not_matter(any_network):
-    values, padding = ragged_values(), normal(len(LENGTHS), 6, N_CHANNELS, seed=5)
-    # Twelve timesteps end a patch of three; everything behind them is padding.
+def test_the_values_of_padding_do_not_matter(any_network):
+    values, padding = ragged_values(), numbers(len(LENGTHS), 6, N_CHANNELS, seed=5)
+    # Twelve timesteps end a patch of three; everything after them is padding.
     followed = torch.cat([nn.functional.pad(values, (0, 0, 0, 2)), 100 * padding], dim=1)
     expected = any_network.encode(values, LENGTHS)
     assert_equal_within_rounding(any_network.encode(followed, LENGTHS), expected)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_batch_size_does_not_matter(any_network, size):
+def test_the_batch_size_does_not_matter(any_network):
     values = ragged_values()
-    batches = zip(values.split(size), LENGTHS.split(size), strict=True)
-    parts = torch.cat([any_network.encode(*batch) for batch in batches])
-    assert_equal_within_rounding(parts, any_network.encode(values, LENGTHS))
+    expected = any_network.encode(values, LENGTHS)
+    for size in (2, 3):
+        batches = zip(values.split(size), LENGTHS.split(size), strict=True)
+        parts = torch.cat([any_network.encode(*batch) for batch in batches])
+        assert_equal_within_rounding(parts, expected)
 
 
 # Patches
 
 
 @pytest.mark.parametrize("n_timesteps", [1, 2, 3, 4, 6, 7])
-def test_patches_there_and_back(n_timesteps):
-    values = normal(2, n_timesteps, N_CHANNELS)
+def test_series_are_cut_into_patches_and_joined_again(n_timesteps):
+    values = numbers(2, n_timesteps, N_CHANNELS)
     patches = windows(values, 3, 3)
     assert patches.shape == (2, -(-n_timesteps // 3), 3 * N_CHANNELS)
     assert torch.equal(from_patches(patches, n_timesteps, N_CHANNELS), values)
@@ -280,7 +275,7 @@ def test_overlapping_windows_are_slices_of_each_series(length, stride):
     assert stacked.shape[1] == counts.max()
     longer = np.pad(values.numpy(), ((0, 0), (0, length + stride), (0, 0)))
     for series, (n_timesteps, count) in enumerate(zip(LENGTHS, counts, strict=True)):
-        # As many as cover the series, and no window more.
+        # No more windows than it takes to cover the series.
         assert (count - 1) * stride + length >= n_timesteps
         assert count == 1 or (count - 2) * stride + length < n_timesteps
         for step in range(count):
@@ -288,7 +283,7 @@ def test_overlapping_windows_are_slices_of_each_series(length, stride):
             assert stacked[series, step].tolist() == window.ravel().tolist()
 
 
-def test_windows_that_follow_each_other_are_patches():
+def test_windows_are_patches_by_default():
     architecture = Architecture(N_CHANNELS, WIDTH, 6, patch_len=3)
     assert (architecture.window_len, architecture.window_stride) == (3, 3)
     explicit = Architecture(N_CHANNELS, WIDTH, 6, patch_len=3, window_len=3, window_stride=3)
@@ -301,82 +296,23 @@ def stack_by_hand(values, patch_len):
     stacked = np.zeros((len(values), n_steps, patch_len * N_CHANNELS), dtype=np.float32)
     for series in range(len(values)):
         for step in range(values.shape[1]):
-            place = (step % patch_len) * N_CHANNELS
+            start = (step % patch_len) * N_CHANNELS
             row = values[series, step].numpy()
-            stacked[series, step // patch_len, place : place + N_CHANNELS] = row
+            stacked[series, step // patch_len, start : start + N_CHANNELS] = row
     return torch.from_numpy(stacked)
 
 
 @pytest.mark.parametrize("patch_len", [2, 3, 10, 16])
-def test_patches_are_channels_of_fewer_steps(patch_len):
+def test_a_patch_is_one_step_with_more_channels(patch_len):
     patched = Architecture(N_CHANNELS, WIDTH, 6, patch_len=patch_len, n_time_features=2)
     network = initialized(patched)
-    stacked = RecurrentAutoencoder(
-        Architecture(patch_len * N_CHANNELS, WIDTH, 6, n_time_features=2)
-    )
+    stacked = build_network(Architecture(patch_len * N_CHANNELS, WIDTH, 6, n_time_features=2))
     stacked.load_state_dict(network.state_dict())
     values = ragged_values()
     by_hand, steps = stack_by_hand(values, patch_len), torch.ceil(LENGTHS / patch_len).long()
     torch.testing.assert_close(network.encode(values, LENGTHS), stacked.encode(by_hand, steps))
-    rebuilt = stacked(by_hand, steps).reshape(len(values), -1, N_CHANNELS)[:, :N_TIMESTEPS]
-    torch.testing.assert_close(network(values, LENGTHS), rebuilt)
-
-
-# Initialisation
-
-
-@pytest.fixture
-def every_layer():
-    return Architecture(
-        N_CHANNELS, WIDTH, 6, patch_len=2, bidirectional=True, n_time_features=3, n_classes=5
-    )
-
-
-def test_recurrent_matrices_are_orthogonal_gate_by_gate(every_layer):
-    weights = initialized(every_layer).state_dict()
-    recurrent = [value for name, value in weights.items() if "weight_hh" in name]
-    assert len(recurrent) == 6
-    for matrix in recurrent:
-        for gate in matrix.chunk(4):
-            torch.testing.assert_close(gate @ gate.T, torch.eye(len(gate)), rtol=0, atol=1e-5)
-
-
-def test_the_forget_gate_starts_open_and_other_biases_at_zero(every_layer):
-    network = initialized(every_layer)
-    lstms = [module for module in network.modules() if isinstance(module, nn.LSTM)]
-    assert len(lstms) == 6
-    for lstm in lstms:
-        both = lstm.bias_ih_l0 + lstm.bias_hh_l0
-        expected = torch.zeros(4, lstm.hidden_size)
-        expected[1] = 1.0  # torch's order of gates: input, forget, cell, output
-        assert torch.equal(both, expected.flatten())
-    assert (network.decoder.output.bias == 0).all()
-    assert (network.head.bias == 0).all()
-
-
-def test_input_matrices_are_glorot_uniform(every_layer):
-    for name, value in initialized(every_layer).state_dict().items():
-        if "weight" in name and "weight_hh" not in name:
-            bound = (6 / sum(value.shape)) ** 0.5
-            assert 0.8 * bound < value.abs().max() <= bound
-
-
-def test_the_generator_decides_all_weights(every_layer):
-    first, second = (initialized(every_layer, seed=1).state_dict() for _ in range(2))
-    other = initialized(every_layer, seed=2).state_dict()
-    for name, value in first.items():
-        assert torch.equal(value, second[name])
-        assert "weight" not in name or not torch.equal(value, other[name])
-
-
-def test_building_and_initialising_leave_the_global_generator_alone(every_layer):
-    before = torch.get_rng_state()
-    initialized(every_layer)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_an_architecture_is_rebuilt_from_its_fields(every_layer):
-    assert Architecture(**every_layer.as_dict()) == every_layer
+    joined = stacked(by_hand, steps).reshape(len(values), -1, N_CHANNELS)[:, :N_TIMESTEPS]
+    torch.testing.assert_close(network(values, LENGTHS), joined)
 
 
 # Time features
@@ -392,7 +328,7 @@ def test_time_features_are_waves_of_the_discrete_cosine_transform():
     np.testing.assert_allclose(time_features(5, 12, 12), basis[:, 1:6], atol=1e-6)
 
 
-def test_time_features_go_on_behind_their_period():
+def test_time_features_continue_after_their_period():
     steps, waves = np.arange(30)[:, None] + 0.5, np.arange(1, 6)
     expected = np.cos(np.pi / 12 * steps * waves)
     features = time_features(5, 12, 30)
@@ -404,16 +340,16 @@ def test_a_longer_series_begins_as_the_shorter_one():
     network = initialized(
         Architecture(N_CHANNELS, WIDTH, 6, patch_len=2, n_time_features=4, time_period=5)
     )
-    embeddings = normal(3, WIDTH)
+    embeddings = numbers(3, WIDTH)
     longer = network.decode(embeddings, 37)
     assert longer.shape == (3, 37, N_CHANNELS)
     assert longer.isfinite().all()
     torch.testing.assert_close(longer[:, :9], network.decode(embeddings, 9))
 
 
-def test_the_decoder_sees_the_time_features_beside_the_embedding():
+def test_the_decoder_reads_the_embedding_and_the_time_features():
     network = initialized(Architecture(N_CHANNELS, WIDTH, 6, n_time_features=4, time_period=5))
-    decoder, embeddings = network.decoder, normal(3, WIDTH)
+    decoder, embeddings = network.decoder, numbers(3, WIDTH)
     times = torch.from_numpy(time_features(4, 5, 7))
     inputs = torch.cat([embeddings[:, None].repeat(1, 7, 1), times[None].repeat(3, 1, 1)], dim=2)
     expected = decoder.output(decoder.layers[1](decoder.layers[0](inputs)[0])[0])
@@ -428,7 +364,7 @@ KEEP = torch.tensor([2.0, 0.0, 2.0, 2.0, 0.0, 2.0])
 
 def scaled_inputs(network, layer, factors):
     """Return a copy of the network whose `layer` reads its inputs times `factors`."""
-    copy = RecurrentAutoencoder(network.architecture)
+    copy = build_network(network.architecture)
     copy.load_state_dict(network.state_dict())
     with torch.no_grad():
         copy.get_parameter(f"{layer}.weight_ih_l0").mul_(factors)
@@ -446,7 +382,7 @@ def test_the_encoder_drops_the_same_units_at_every_step():
 
 def test_the_decoder_drops_the_same_units_at_every_step():
     network = initialized(Architecture(N_CHANNELS, 6, 8))
-    embeddings = normal(3, 6)
+    embeddings = numbers(3, 6)
     dropped = network.decode(embeddings, 5, KEEP.expand(3, -1))
     expected = scaled_inputs(network, "decoder.layers.1", KEEP).decode(embeddings, 5)
     torch.testing.assert_close(dropped, expected)
@@ -462,3 +398,72 @@ def test_each_series_has_its_own_mask():
     others = torch.tensor([0, 1, 3, 4])
     assert_equal_within_rounding(dropped[others], whole[others])
     assert not torch.allclose(dropped[2], whole[2])
+
+
+# Building networks
+
+
+@pytest.fixture
+def every_layer():
+    return Architecture(
+        N_CHANNELS, WIDTH, 6, patch_len=2, bidirectional=True, n_time_features=3, n_classes=5
+    )
+
+
+def test_an_architecture_is_built_again_from_its_fields(every_layer):
+    assert Architecture(**every_layer.as_dict()) == every_layer
+
+
+def test_weights_are_copied_out_of_a_network_and_into_another(every_layer):
+    network = initialized(every_layer)
+    weights = weights_of(network)
+    copy = build_network(every_layer, weights)
+    assert weights.keys() == network.state_dict().keys()
+    for name, weight in copy.state_dict().items():
+        assert weight.dtype is torch.float32
+        assert torch.equal(weight, network.state_dict()[name])
+    next(copy.parameters()).data.fill_(7.0)
+    next(network.parameters()).data.fill_(8.0)
+    assert all(7.0 not in weight and 8.0 not in weight for weight in weights.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: weights.popitem(), "Missing key"),
+        (lambda weights: weights.update(other=np.zeros(3)), "Unexpected key"),
+        (lambda weights: weights.update({"head.bias": np.zeros(3)}), "size mismatch for head.bias"),
+    ],
+)
+def test_weights_of_another_architecture_are_an_error(every_layer, change, message):
+    weights = weights_of(initialized(every_layer))
+    change(weights)
+    with pytest.raises(RuntimeError, match=message):
+        build_network(every_layer, weights)
+
+
+def test_every_parameter_of_a_new_network_is_trained(every_layer):
+    with torch.no_grad():
+        network = build_network(every_layer)
+    assert all(weight.requires_grad and weight.is_leaf for weight in network.parameters())
+    assert {weight.device.type for weight in network.parameters()} == {"cpu"}
+
+
+def test_building_a_network_leaves_the_global_generator_alone(every_layer):
+    before = torch.get_rng_state()
+    build_network(every_layer)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_building_a_network_imports_nothing_else():
+    """`to_empty` would import hundreds of modules, for most of a second, in each new process."""
+    program = """
+import sys
+from seqfeat.nn.network import Architecture, build_network
+before = set(sys.modules)
+build_network(Architecture(2, 4, 8, bidirectional=True, n_classes=3))
+print(*set(sys.modules) - before)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
