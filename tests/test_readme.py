@@ -56,22 +56,16 @@ class Block:
     @cached_property
     def imports(self):
         """Import statements by the names that they bind."""
-        statements = [
-            node for node in self.tree.body if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
         return {
             (alias.asname or alias.name).partition(".")[0]: ast.unparse(statement)
-            for statement in statements
+            for statement in self.tree.body
+            if isinstance(statement, ast.Import | ast.ImportFrom)
             for alias in statement.names
         }
 
     def names(self, context):
-        nodes = ast.walk(self.tree)
-        return {
-            node.id
-            for node in nodes
-            if isinstance(node, ast.Name) and isinstance(node.ctx, context)
-        }
+        names = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
+        return {name.id for name in names if isinstance(name.ctx, context)}
 
     @cached_property
     def defined(self):
@@ -120,11 +114,11 @@ def run_blocks(numbers):
     return printed
 
 
-def numbers_of(*beginnings):
-    """Return the numbers of the blocks that contain these texts."""
+def numbers_of(*excerpts):
+    """Return the numbers of the blocks with these excerpts, each of which is in a single block."""
     numbers = []
-    for text in beginnings:
-        (number,) = (i for i, block in enumerate(BLOCKS) if text in block.source)
+    for excerpt in excerpts:
+        (number,) = (i for i, block in enumerate(BLOCKS) if excerpt in block.source)
         numbers.append(number)
     return numbers
 
@@ -174,14 +168,30 @@ def test_input_formats_and_large_sets():
     assert list(Path("checkpoints").iterdir())
 
 
+@pytest.fixture
+def mlflow_on_a_fast_disk():
+    """Let SQLite not wait for the disk after each of the hundred steps that set up a store."""
+    mlflow = pytest.importorskip("mlflow")
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def do_not_wait(connection, record):
+        connection.execute("PRAGMA synchronous=OFF")
+
+    before = mlflow.get_tracking_uri()
+    event.listen(Engine, "connect", do_not_wait)
+    yield
+    event.remove(Engine, "connect", do_not_wait)
+    mlflow.set_tracking_uri(before)
+
+
 @ignore_warnings
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "mlflow_on_a_fast_disk")
 def test_saving_and_exporting():
     printed = run_blocks(SAVING)[SAVING[0]]
     assert {"speakers.json", "speakers.onnx"} <= {path.name for path in Path().iterdir()}
     # MLflow and joblib give back the same pipeline.
     assert printed[-1] == printed[-2]
-    sys.modules["mlflow"].set_tracking_uri("")
 
 
 @ignore_warnings
@@ -243,9 +253,8 @@ def test_commands(capsys):
             assert main(arguments) == 0, arguments
         else:
             subprocess.run([program, *arguments], check=True, capture_output=True)
-    accuracy = re.search(
-        r"^Accuracy (\d\.\d+) on 370 series", capsys.readouterr().out, re.MULTILINE
-    )
+    printed = capsys.readouterr().out
+    accuracy = re.search(r"^Accuracy (\d\.\d+) on 370 series", printed, flags=re.MULTILINE)
     assert float(accuracy[1]) > 0.9
     assert is_html("models/speakers.html")
     assert is_html("report.html")
