@@ -43,7 +43,6 @@ def lanes(request, monkeypatch):
     """Run with vectors of each length."""
     from tests.compiled import compiled_kernels
 
-    from seqfeat.nn import lstm as layer
-
-    monkeypatch.setattr(layer, "_kernels", lambda: compiled_kernels(request.param))
+    kernels = compiled_kernels(request.param)
+    monkeypatch.setattr("seqfeat.nn.kernels._kernels", lambda: kernels)
     return request.param

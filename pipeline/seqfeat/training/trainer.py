@@ -6,6 +6,7 @@ the same batches and masks on every device, and no global random state is touche
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Mapping
@@ -251,10 +252,7 @@ class Trainer:
             "generator": _as_arrays(self.generator.get_state()),
             "micro_batch": self.micro_batch,
             "early_stopping": vars(self.early_stopping).copy(),
-            "history": {
-                name: value.copy() if isinstance(value, list) else value
-                for name, value in vars(self.history).items()
-            },
+            "history": copy.deepcopy(vars(self.history)),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -272,7 +270,7 @@ class Trainer:
         self.generator.set_state(_as_tensors(state["generator"]))
         self.micro_batch = state["micro_batch"]
         vars(self.early_stopping).update(state["early_stopping"])
-        vars(self.history).update(state["history"])
+        vars(self.history).update(copy.deepcopy(state["history"]))
 
     # One epoch, one step
 
