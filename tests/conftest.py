@@ -37,12 +37,11 @@ def pipeline(utterances):
     return make_classifier(4, max_iter=2, random_state=0).fit(*utterances)
 
 
-# Of SSE and NEON, AVX2 and AVX-512; each runs on any CPU, if slower.
+# Vectors of SSE and NEON, of AVX2 and of AVX-512; each length runs on any CPU, if more slowly.
 @pytest.fixture(params=[4, 8, 16])
 def lanes(request, monkeypatch):
-    """Run with vectors of each length."""
+    """Run networks by kernels with vectors of each length."""
     from tests.compiled import compiled_kernels
 
-    kernels = compiled_kernels(request.param)
-    monkeypatch.setattr("seqfeat.nn.kernels._kernels", lambda: kernels)
+    monkeypatch.setattr("seqfeat.nn.kernels._kernels", lambda: compiled_kernels(request.param))
     return request.param

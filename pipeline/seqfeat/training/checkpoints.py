@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import CheckpointWarning, InputError
 from seqfeat.runtime.atomic_files import atomic_write
+from seqfeat.runtime.user_warnings import warn_user
 
 __all__ = ["Checkpoints", "digest"]
 
@@ -67,10 +67,9 @@ class Checkpoints:
             try:
                 return _unpacked(path.read_bytes())
             except (OSError, BadZipFile, KeyError, ValueError, EOFError) as error:
-                warnings.warn(
+                warn_user(
                     f"the checkpoint {path} is damaged ({error}); the one before it is used.",
                     CheckpointWarning,
-                    stacklevel=2,
                 )
         return None
 
@@ -81,11 +80,10 @@ class Checkpoints:
             for path in self._paths()[:-N_KEPT]:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            warnings.warn(
+            warn_user(
                 f"no checkpoint could be written after epoch {n_iter}: {error}. Training goes on; "
                 "if it is cut short, the next one starts from an earlier checkpoint.",
                 CheckpointWarning,
-                stacklevel=2,
             )
 
     def _paths(self) -> list[Path]:
