@@ -55,6 +55,10 @@ def out_of_memory_beyond(backend, n_series, allocate=lambda: None):
     return CheckedBackend(backend, check)
 
 
+def allocate_too_much_on_cuda():
+    torch.empty(2**50, dtype=torch.uint8, device="cuda")
+
+
 def interrupted_at(backend, n_parts):
     """Return a backend in which somebody presses ctrl-C before the n-th part of a batch."""
     sizes = []

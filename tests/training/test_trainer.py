@@ -28,6 +28,7 @@ from tests.training.examples import (
     Observer,
     assert_equal_weights,
     compiled_backend,
+    cuda_backend,
     generator,
     gradients_of,
     make_network,
@@ -36,7 +37,12 @@ from tests.training.examples import (
     train,
     weights_of,
 )
-from tests.training.scarcity import MemoryMaps, interrupted_at, out_of_memory_beyond
+from tests.training.scarcity import (
+    MemoryMaps,
+    allocate_too_much_on_cuda,
+    interrupted_at,
+    out_of_memory_beyond,
+)
 from tests.training.thread_ranks import run_on_ranks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -793,31 +799,24 @@ def test_an_interrupt_in_a_shared_fit_is_raised(waves):
 
 # CUDA
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 def test_cuda_out_of_memory_halves_the_parts_of_a_batch(ragged):
-    def allocate_too_much():
-        torch.empty(2**50, dtype=torch.uint8, device="cuda")
-
-    settings, histories = replace(CORRUPTED, batch_size=16), []
-    for n_series in (4, 64):
-        backend = cuda_backend()
-        backend = out_of_memory_beyond(backend, n_series, allocate_too_much)
-        trainer = trainer_of(backend, ragged, settings, micro_batch=min(n_series, 16))
-        trainer.micro_batch = 16
-        histories.append(trainer.run())
-        assert trainer.micro_batch == min(n_series, 16)
-    np.testing.assert_allclose(histories[0].loss_curve, histories[1].loss_curve, rtol=1e-3)
+    settings, backend = replace(CORRUPTED, batch_size=16), cuda_backend(make_network())
+    struggling = out_of_memory_beyond(backend, 4, allocate_too_much_on_cuda)
+    trainer = train(struggling, ragged, settings)
+    assert trainer.micro_batch == 4
+    undisturbed = trainer_of(cuda_backend(make_network()), ragged, settings, micro_batch=4)
+    expected = undisturbed.run().loss_curve
+    np.testing.assert_allclose(trainer.history.loss_curve, expected, rtol=1e-3)
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 def test_cuda_gives_advice_when_a_single_series_is_too_large(ragged):
-    with pytest.raises(DeviceMemoryError, match="device='cpu'"):
-        train(out_of_memory_beyond(cuda_backend(), 0), ragged)
-
-
-def cuda_backend():
-    network = make_network().to("cuda")
-    return type(torch_backend(make_network()))(network, torch.device("cuda"))
+    struggling = out_of_memory_beyond(cuda_backend(make_network()), 0, allocate_too_much_on_cuda)
+    with pytest.raises(DeviceMemoryError, match="cuda ran out of memory"):
+        train(struggling, ragged)
