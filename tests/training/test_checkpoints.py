@@ -96,7 +96,7 @@ def test_a_digest_tells_states_apart(other):
 
 def test_fault_28_a_checkpoint_that_cannot_be_written_is_a_warning(tmp_path):
     checkpoints = Checkpoints(tmp_path / "gone", 1)
-    message = r"after epoch 3: .*gone.*Training goes on"
+    message = r"after epoch 3: .*gone.*Training continues"
     with pytest.warns(CheckpointWarning, match=message) as caught:
         checkpoints.write(3, {"weights": np.zeros(3)})
     assert caught[0].filename == __file__
@@ -267,7 +267,7 @@ def test_a_checkpoint_of_another_format_is_not_read(tmp_path, monkeypatch):
     checkpoints = Checkpoints.of_fit(tmp_path, 1, "abc")
     checkpoints.write(1, {"epoch": 1})
     monkeypatch.setattr("seqfeat.training.checkpoints.FORMAT", 2)
-    with pytest.warns(CheckpointWarning, match="its format is 1, and this is 2"):
+    with pytest.warns(CheckpointWarning, match="its format is 1, not 2"):
         assert checkpoints.newest() is None
 
 
