@@ -1,6 +1,7 @@
 """Small networks, series and settings that the tests of training share."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from seqfeat.training.trainer import Trainer, TrainingSettings
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(max_iter=5, batch_size=8, learning_rate=1e-2)
+CORRUPTED = replace(SETTINGS, dropout=0.2, masking_ratio=0.2, input_noise=0.3)
 
 
 def generator(seed=0):
@@ -82,10 +84,16 @@ def stop_after(n_iter):
     return Observer(lambda network, history: history.n_iter == n_iter)
 
 
-def train(backend, data, settings=SETTINGS, seed=0, *, observer=None, keep=None, **options):
-    """Train a backend's network, and return the trainer."""
+def trainer_of(backend, data, settings=SETTINGS, seed=0, micro_batch=None, **options):
     trainer = Trainer(backend, data, settings, generator(seed), **options)
-    trainer.run(observer, **({} if keep is None else {"keep": keep}))
+    trainer.micro_batch = micro_batch or trainer.micro_batch
+    return trainer
+
+
+def train(backend, data, settings=SETTINGS, seed=0, *, observer=None, **options):
+    """Train a backend's network, and return the trainer."""
+    trainer = trainer_of(backend, data, settings, seed, **options)
+    trainer.run(observer)
     return trainer
 
 

@@ -91,8 +91,8 @@ def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
 
 
 def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator) -> None:
-    """Draw initial weights and fit them to the data, on the CPU, whatever the device."""
-    # Matrix decompositions depend on the number of threads, too.
+    """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them."""
+    # Matrix decompositions, too, depend on the number of threads.
     with single_threaded():
         initialize(backend.network, generator)
         if plan.architecture.pooling == "statistics":
