@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
 
-.PHONY: run test test-cluster bench bench-quick bench-cluster lint check docs-pictures clean
+.PHONY: run test test-quick test-kernels test-cluster bench bench-quick bench-cluster lint check house \
+	docs-pictures clean
 .DEFAULT_GOAL := run
 
 # A stamp an extra: newer than what decides its content means nothing to install.
@@ -32,13 +33,22 @@ run: $(VENV)/.run  ## Train on real data, compare with baselines, save, load in 
 	@$(BIN)/seqfeat train demo:japanese-vowels --report models/run.html -o models/run.joblib
 	@$(BIN)/seqfeat evaluate models/run.joblib demo:japanese-vowels:test
 
-test: $(VENV)/.dev  ## The tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+# How many processes share the tests; "auto" is one per core.
+PYTEST_WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS)
+
+test: $(VENV)/.dev  ## All tests, in parallel
+	@$(PYTEST) $(PYTEST_ARGS)
+
+test-quick: $(VENV)/.dev  ## The tests for the loop while editing, in less than two minutes
+	@$(PYTEST) -m "not slow and not processes" $(PYTEST_ARGS)
+
+test-kernels: $(VENV)/.dev  ## Networks run by kernels for each length of vectors, whatever the CPU
+	@for lanes in 4 8 16; do SEQFEAT_VECTOR_LANES=$$lanes \
+		$(PYTEST) tests/nn tests/inference tests/test_autoencoder.py $(PYTEST_ARGS) || exit 1; done
 
 test-cluster: $(VENV)/.dev  ## Only those of several processes, real Dask workers and large sets
-	@$(BIN)/python -m pytest tests/cluster tests/test_distributed.py tests/test_checkpoints.py \
-		tests/test_larger_than_memory.py tests/test_stored.py tests/test_storing.py \
-		tests/test_forked_workers.py $(PYTEST_ARGS)
+	@$(PYTEST) -m processes $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Style and types
 	@$(BIN)/ruff check .
@@ -56,6 +66,9 @@ bench-quick: $(VENV)/.bench  ## The same in minutes, roughly, into build/bench-q
 
 bench-cluster: $(VENV)/.bench  ## Search, transform and fit on two processes against one
 	@$(BIN)/python -m tests.benchmarks.cluster
+
+house: $(VENV)/.dev  ## Draw the packages and their imports again
+	@$(BIN)/python -m tests.house
 
 docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the README's picture
 	@$(BIN)/seqfeat train demo:japanese-vowels --picture models/japanese-vowels.png -o models/japanese-vowels.joblib

@@ -1,4 +1,4 @@
-"""The kernels with vectors of any length, compiled once for all tests."""
+"""The kernels with vectors of any length, compiled once for all tests of a process."""
 
 from functools import cache
 

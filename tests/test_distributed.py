@@ -1,10 +1,12 @@
-"""One fit shared among processes, which torchrun starts as a user would."""
+"""One fit on several processes, which torchrun starts as a user would."""
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,212 +14,126 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from tests.shared_fits.cases import CASES, small_regions, summary, walks
 
-from seqfeat import LSTMAutoencoder, distributed
-from seqfeat.distributed import Neighbours, _backend
-from seqfeat.exceptions import DistributedError, InputTypeError
+from seqfeat import DistributedError, LSTMAutoencoder, distributed
+from seqfeat.distributed import LocalRanks, _backend
+from seqfeat.exceptions import InputTypeError
+from tests.shared_fits.cases import CASES, assert_same_fit, memory_of, summary, walks
 
 ROOT = Path(__file__).parents[1]
+PROGRAMS = ROOT / "tests" / "shared_fits"
+WORLD_SIZE = 3
+LOST = "DistributedError: rank 0 of 2 lost touch with another process of this fit"
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def torchrun(n_processes, program, *arguments, timeout=180):
+def environment(**variables):
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths), **variables}
+
+
+def torchrun(n_processes, program, *arguments):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(n_processes), str(program), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        command, env=environment(), capture_output=True, text=True, timeout=300, check=False
     )
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def shared(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    done = torchrun(request.param, ROOT / "tests/shared_fits/fit_all.py", folder)
-    assert done.returncode == 0, done.stderr
-    return request.param, folder
+# The same fit on several processes and on one
 
 
 @pytest.fixture(scope="module")
-def alone():
-    """What one process makes of each case."""
-    results = {}
-    for name, (model, X, y) in CASES.items():
-        small_regions(name)
-        results[name] = summary(clone(model).fit(X, y), X)
-    small_regions(None)
-    return results
+def together(tmp_path_factory):
+    """The results of all fits on three processes, whose shards differ in size."""
+    folder = tmp_path_factory.mktemp("ranks")
+    done = torchrun(WORLD_SIZE, PROGRAMS / "run_cases.py", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reports(together):
+    return [
+        json.loads((together / f"report-{rank}.json").read_text()) for rank in range(WORLD_SIZE)
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_processes_that_share_a_fit_learn_what_one_does_alone(name, shared, alone):
-    n_processes, folder = shared
-    for rank in range(n_processes):
-        with np.load(folder / f"{name}-{rank}.npz", allow_pickle=False) as found:
-            expected = alone[name]
-            assert set(found) == set(expected)
-            for key, value in expected.items():
-                if np.asarray(value).dtype.kind in "US":
-                    assert np.mean(found[key] == value) > 0.97, key
-                else:
-                    np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4, err_msg=key)
+def test_a_fit_on_several_processes_equals_a_fit_in_one(name, together):
+    model, X, y = CASES[name]
+    with memory_of(name):
+        expected = summary(clone(model).fit(X, y), X)
+    for rank in range(WORLD_SIZE):
+        with np.load(together / f"{name}-{rank}.npz", allow_pickle=False) as found:
+            assert_same_fit(found, expected)
+    if name == "stopped":
+        assert len(expected["loss_curve"]) < model.max_iter
 
 
-def test_early_stopping_stops_early(alone):
-    assert len(alone["stopped"]["loss_curve"]) < 30
+def test_every_held_out_series_is_evaluated_once_per_epoch(reports):
+    counts = np.array([report["evaluated"] for report in reports])
+    assert counts.all()  # every process evaluates its own
+    assert set(counts.sum(axis=0)) == {21}  # 0.3 of 70 series
 
 
-COUNT = """
-evaluated = []
-sums = Trainer._sums
-
-def counted(self, data):
-    evaluated.append(len(data))
-    return sums(self, data)
-
-Trainer._sums = counted
-model.set_params(early_stopping=True, validation_fraction=0.3)
-"""
+def test_an_input_error_in_one_process_ends_the_fit_in_all(reports):
+    errors = [report["infinite"] for report in reports]
+    message = "Input X contains infinity: series 3 has inf"
+    assert errors[1].startswith(f"InputError: {message}")
+    for rank in (0, 2):
+        assert errors[rank].startswith("DistributedError: rank 1 of 3")
+        assert message in errors[rank]
 
 
-def test_a_held_out_series_is_evaluated_by_the_process_that_holds_it_alone(tmp_path):
-    program = tmp_path / "program.py"
-    before = "from seqfeat.training import Trainer\n" + COUNT
-    fit = PROGRAM.format(before=before, max_iter=4, timeout=60)
-    program.write_text(f"{fit}\nnp.save({str(tmp_path)!r} + f'/{{rank}}.npy', evaluated)\n")
-    done = torchrun(2, program)
-    assert done.returncode == 0, done.stderr
-    counts = np.array([np.load(tmp_path / f"{rank}.npy") for rank in range(2)])
-    assert counts.all()
-    # walks() are 70, of which 0.3 are held out; in each epoch all of them, once.
-    assert counts.sum(axis=0).tolist() == [21] * 4
+def test_processes_with_different_numbers_of_channels_are_an_error_in_all(reports):
+    for report in reports:
+        assert report["channels"].startswith("InputError: the processes that share this fit hold")
 
 
-PROGRAM = """
-import os, signal
-import numpy as np
-from seqfeat import LSTMAutoencoder, distributed
-from tests.shared_fits.cases import walks
-
-rank = int(os.environ["RANK"])
-model = LSTMAutoencoder(
-    4, max_iter={max_iter}, n_iter_no_change=10**6, random_state=0, device="cpu"
-)
-X = walks()[rank::2]
-{before}
-try:
-    distributed.fit(model, X, timeout={timeout})
-except Exception as error:
-    print(f"rank {{rank}}: {{type(error).__name__}}: {{error}}", flush=True)
-    assert not hasattr(model, "weights_")
-"""
+# Processes that are lost
 
 
-def two_ranks(tmp_path, before="", max_iter=2, timeout=30):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM.format(before=before, max_iter=max_iter, timeout=timeout))
-    return torchrun(2, program)
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A folder with the outcome of a fit during which rank 1 is killed, and its checkpoints."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    # Without torchrun, which would end the other process itself.
+    with two_processes("killed", folder) as (first, second):
+        _, errors = first.communicate(timeout=120)
+        assert first.returncode == 0, errors
+        assert second.wait(timeout=30) == -signal.SIGKILL
+    return folder
 
 
-def test_input_that_one_process_refuses_ends_all_with_its_words(tmp_path):
-    done = two_ranks(tmp_path, "if rank == 1: X[3, 2, 0] = np.inf")
-    assert done.returncode == 0, done.stderr
-    assert "rank 1: InputError" in done.stdout
-    assert "InputError: Input X contains infinity: series 3 has inf" in done.stdout
-    assert "DistributedError: rank 1 of 2, with which this process shares a fit" in done.stdout
-    assert done.stdout.count("series 3 has") == 2
+@pytest.fixture(scope="module")
+def resumed(killed):
+    """The same folder after the fit was resumed, and rank 1 stopped responding in another one."""
+    with two_processes("resumed", killed) as (first, _):
+        _, errors = first.communicate(timeout=120)
+        assert first.returncode == 0, errors
+    return killed
 
 
-def test_processes_with_other_channels_are_refused_by_all(tmp_path):
-    done = two_ranks(tmp_path, "if rank == 1: X = X[:, :, :1]")
-    assert (
-        done.stdout.count("InputError: the processes that share this fit hold series with 2") == 2
-    )
-
-
-DIE = """
-import threading
-if rank == 1:
-    threading.Timer(6, lambda: os.kill(os.getpid(), signal.{signal})).start()
-"""
-
-
-def test_a_process_that_is_killed_ends_the_others(tmp_path):
-    program = tmp_path / "program.py"
-    before = DIE.format(signal="SIGKILL")
-    program.write_text(PROGRAM.format(before=before, max_iter=10**6, timeout=60))
-    # Without torchrun, which would end the other one itself.
-    with two_processes(program) as (first, second):
-        out, err = first.communicate(timeout=120)
-        second.wait(timeout=10)
-    assert second.returncode == -9
-    assert "DistributedError: rank 0 of 2 lost touch with another process of this fit" in out, err
-
-
-def test_a_process_that_falls_silent_ends_the_others_within_the_time_limit(tmp_path):
-    program = tmp_path / "program.py"
-    before = DIE.format(signal="SIGSTOP")
-    program.write_text(PROGRAM.format(before=before, max_iter=10**6, timeout=8))
-    with two_processes(program) as (first, _):
-        out, err = first.communicate(timeout=120)
-    assert "DistributedError: rank 0 of 2 lost touch with another process of this fit" in out, err
-
-
-def test_with_checkpoints_the_next_run_goes_on_after_a_process_was_killed(tmp_path):
-    # Killed by what watches the folder: rank 1, once there are a few checkpoints.
-    folder = tmp_path / "checkpoints"
-    before = f"model.set_params(checkpoint_dir={str(folder)!r}, verbose=1)\n"
-    die = """
-import threading, time
-from pathlib import Path
-def die():
-    while len(list(Path(model.checkpoint_dir).glob("fit-*/epoch-00000[1-9]*"))) == 0:
-        time.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGKILL)
-if rank == 1:
-    threading.Thread(target=die, daemon=True).start()
-"""
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM.format(before=before + die, max_iter=300, timeout=60))
-    with two_processes(program) as (first, _):
-        out, _ = first.communicate(timeout=120)
-    assert "DistributedError: rank 0 of 2 lost touch" in out
-    reached = out.count("Epoch ")
-    assert 100 <= reached < 300
-    program.write_text(PROGRAM.format(before=before, max_iter=300, timeout=60))
-    with two_processes(program) as (first, _):
-        out, _ = first.communicate(timeout=120)
-    epochs = [int(line.split("/")[0][6:]) for line in out.splitlines() if "Epoch" in line]
-    assert 100 < epochs[0] <= reached + 1
-    assert epochs == list(range(epochs[0], 301))
-
-
-class two_processes:
-    """Two processes that find each other as torchrun's do."""
-
-    def __init__(self, program):
-        self.program = program
-
-    def __enter__(self):
-        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        common |= {"OMP_NUM_THREADS": "1"}
-        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-        self.processes = [
-            subprocess.Popen(
-                [sys.executable, self.program],
-                env={**os.environ, **common, "RANK": str(rank), "PYTHONPATH": ":".join(paths)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(2)
-        ]
-        return self.processes
-
-    def __exit__(self, *_):
-        for process in self.processes:
+@contextmanager
+def two_processes(*arguments):
+    """Start two processes that find each other as torchrun's do."""
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    command = [sys.executable, PROGRAMS / "run_interrupted.py", *arguments]
+    processes = [
+        subprocess.Popen(
+            command,
+            env=environment(**common, RANK=str(rank)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
             process.kill()
             process.communicate()
 
@@ -226,6 +142,56 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def outcome(folder, run, rank=0):
+    return json.loads((folder / f"{run}-{rank}.json").read_text())
+
+
+@pytest.mark.slow
+def test_if_a_process_is_killed_the_others_end_with_an_error(killed):
+    found = outcome(killed, "killed")
+    assert found["error"].startswith(LOST)
+    assert not found["is_fitted"]
+
+
+@pytest.mark.slow
+def test_with_checkpoints_the_next_fit_resumes_where_a_process_was_killed(resumed):
+    before, after = outcome(resumed, "killed"), outcome(resumed, "resumed")
+    assert before["epochs"] == list(range(1, before["epochs"][-1] + 1))
+    assert 10 <= before["epochs"][-1] < 100
+    assert after["error"] is None
+    assert 10 <= after["epochs"][0] <= before["epochs"][-1] + 1
+    assert after["epochs"] == list(range(after["epochs"][0], 101))
+
+
+@pytest.mark.slow
+def test_if_a_process_stops_responding_the_others_end_within_the_time_limit(resumed):
+    found = outcome(resumed, "stopped")
+    assert found["error"].startswith(LOST)
+    assert not found["is_fitted"]
+    assert not (resumed / "stopped-1.json").exists()
+
+
+# The process group
+
+
+def test_processes_that_do_not_all_join_are_an_error(monkeypatch):
+    variables = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in {**variables, "MASTER_PORT": str(free_port())}.items():
+        monkeypatch.setenv(name, value)
+    model = LSTMAutoencoder(4)
+    with pytest.raises(DistributedError, match="not all processes of this fit joined within 1 sec"):
+        distributed.fit(model, walks(), timeout=1)
+    assert not hasattr(model, "weights_")
+
+
+def test_without_a_process_group_the_error_names_torchrun(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    model = LSTMAutoencoder(4)
+    with pytest.raises(DistributedError, match=r"RANK, WORLD_SIZE.*torchrun --nproc-per-node"):
+        distributed.fit(model, walks())
+    assert not hasattr(model, "weights_")
 
 
 @pytest.mark.parametrize(
@@ -237,17 +203,28 @@ def free_port():
         (2, 2, False, "cpu:gloo,cuda:gloo"),
     ],
 )
-def test_processes_that_share_a_gpu_do_without_nccl(n_processes, n_devices, has_nccl, expected):
-    assert _backend(Neighbours(0, n_processes), n_devices, has_nccl) == expected
+def test_nccl_is_used_only_if_every_process_has_its_own_gpu(
+    n_processes, n_devices, has_nccl, expected
+):
+    assert _backend(LocalRanks(0, n_processes), n_devices, has_nccl) == expected
+
+
+ON_GPUS = """
+import os
+from seqfeat import LSTMAutoencoder, distributed
+from tests.shared_fits.cases import walks
+
+rank = int(os.environ["RANK"])
+model = LSTMAutoencoder(4, max_iter=3, random_state=0, device="cuda")
+print(distributed.fit(model, walks()[rank * 35 : (rank + 1) * 35]).loss_curve_)
+"""
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_processes_share_gpus(tmp_path):
     program = tmp_path / "program.py"
-    fit = PROGRAM.replace('device="cpu"', 'device="cuda"').replace("walks()[rank::2]", "walks()")
-    fit = fit.format(before="X = X[rank * 35 : (rank + 1) * 35]", max_iter=3, timeout=60)
-    program.write_text(fit + "\nprint(model.loss_curve_)\n")
+    program.write_text(ON_GPUS)
     done = torchrun(2, program)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
     alone = LSTMAutoencoder(4, max_iter=3, random_state=0, device="cuda").fit(walks())
@@ -256,15 +233,7 @@ def test_processes_share_gpus(tmp_path):
         assert loss_curve == pytest.approx(alone.loss_curve_, rel=1e-2)
 
 
-def test_without_torchrun_the_error_names_it(monkeypatch):
-    monkeypatch.delenv("RANK", raising=False)
-    model = LSTMAutoencoder(4)
-    with pytest.raises(DistributedError, match=r"RANK, WORLD_SIZE.*torchrun --nproc-per-node"):
-        distributed.fit(model, walks())
-    assert not hasattr(model, "weights_")
-
-
-def test_a_search_is_refused():
+def test_a_search_is_an_error_that_names_the_alternative():
     search = GridSearchCV(LSTMAutoencoder(), {"embedding_dim": [2, 4]})
     with pytest.raises(InputTypeError, match=r"model is GridSearchCV.*parallel_config"):
         distributed.fit(search, walks())

@@ -1,8 +1,9 @@
-"""One fit shared among processes, on one machine or several, with or without GPUs.
+"""Data-parallel training: one fit on several processes, with or without GPUs.
 
-Data-parallel training with `torch.distributed`: each process holds series of its own,
-all of them train the same network, and in each step they add up their gradients. The
-result is what one process makes of all the series. Start the processes with torchrun:
+Each process holds its own shard of the series. All of them train the same network with
+`torch.distributed`: in every step they sum their gradients. The result is the same as that
+of one process with all the series. The processes can run on one machine or on several; start
+them with torchrun:
 
 .. code-block:: python
 
@@ -18,7 +19,7 @@ result is what one process makes of all the series. Start the processes with tor
         if ranks.rank == 0:
             seqfeat.save(model, "model.joblib")
 
-or on the workers of a Dask cluster with `seqfeat.cluster.fit`.
+On the workers of a Dask cluster, use `seqfeat.cluster.fit` instead.
 """
 
 from __future__ import annotations
@@ -38,69 +39,70 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import DistributedError, InputTypeError
 from seqfeat.runtime.ranks import GroupRanks, Ranks, first_words, working_as
 
-__all__ = ["Neighbours", "fit", "meeting", "processes"]
+__all__ = ["LocalRanks", "fit", "process_group", "processes"]
 
 Model = TypeVar("Model", LSTMAutoencoder, Pipeline)
 
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun tells its processes."""
+RENDEZVOUS_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Environment variables that torchrun sets for its processes."""
 
 
 def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model:
-    """Fit one model to the series of several processes, each of which calls this.
+    """Fit one model to the series of several processes. Every process has to call this.
 
     Parameters
     ----------
     model : LSTMAutoencoder or Pipeline
-        In a pipeline the autoencoder comes first; what follows it is fitted by rank 0 to
-        the embeddings of all. Parameters are those of rank 0's model.
+        A pipeline has to start with the autoencoder; its other steps are fitted by rank 0
+        to the embeddings of all processes. The parameters of rank 0's model are used.
     X : array-like
-        This process's own series, at least one, as in `LSTMAutoencoder.fit`. Processes
-        may hold different numbers; those that hold about the same finish first.
+        The series of this process, at least one, as in `LSTMAutoencoder.fit`. Processes may
+        hold different numbers of series; training is fastest if they are about equal.
     y : array-like of shape (n_samples,), default=None
-        Their labels.
+        The labels of these series.
     timeout : float, default=600
-        Seconds that a process waits for the others before it gives up. Counts where
-        no `processes` context is open.
+        Seconds that a process waits for the others before it gives up. Ignored inside a
+        `processes` context, which has its own.
 
     Returns
     -------
     model
-        The same object, fitted, alike in all processes.
+        The same object, fitted, and identical in all processes.
 
     Raises
     ------
     DistributedError
-        If another process raised an error, ended, or did not answer in time, or if
-        nothing says which processes there are.
+        If another process raised an error, died, or did not respond in time, or if there
+        is neither a process group nor an environment that describes one.
     InputTypeError
-        If `model` is something else, such as a search; a search shares out whole fits, with
-        ``joblib.parallel_config("dask")``.
+        If `model` is something else, such as a search. To run the fits of a search in
+        parallel, use ``joblib.parallel_config("dask")``.
 
     Notes
     -----
-    Each step moves the gradients, as many bytes as the weights have, to and from every
-    process, and each epoch as often as there are batches. With ``batch_size="auto"`` of a
-    set of N series that is ``sqrt(N) / 2`` times or less; raise ``batch_size`` so that each
-    process gets 48 series or more of a batch. Masked values count as often as they
-    were observed in all processes, and the watched loss is that of all.
+    Every batch ends with an all-reduce of the gradients, which are as large as the weights.
+    With ``batch_size="auto"``, N series make up to ``sqrt(N) / 2`` batches per epoch; raise
+    ``batch_size`` so that each process gets 48 or more series of every batch. With
+    missing values, the loss is averaged over the observed values of all processes, and
+    early stopping watches the loss over all processes.
     """
-    autoencoder = _autoencoder(model)
+    autoencoder = _leading_autoencoder(model)
     with processes(timeout) as ranks:
         shared = ranks.first(autoencoder)
         with working_as(ranks):
             shared.fit(X, y)
         autoencoder.__dict__ = shared.__dict__
         if isinstance(model, Pipeline) and len(model.steps) > 1:
-            _fit_rest(model, autoencoder.transform(X), y, ranks)
+            _fit_remaining_steps(model, autoencoder.transform(X), y, ranks)
     return model
 
 
 @contextmanager
 def processes(timeout: float = 600.0) -> Iterator[Ranks]:
-    """Meet the other processes that torchrun started, and part at the end.
+    """Join the process group of the processes that torchrun started; leave it on exit.
 
-    Where `torch.distributed` is in use already, its default group is taken and left.
+    If `torch.distributed` is already initialized, its default process group is used, and
+    stays open.
 
     Parameters
     ----------
@@ -110,98 +112,102 @@ def processes(timeout: float = 600.0) -> Iterator[Ranks]:
     Yields
     ------
     ranks : Ranks
-        With ``rank``, from 0, and ``world_size``.
+        With the attributes ``rank``, counted from 0, and ``world_size``.
 
     Raises
     ------
     DistributedError
-        If the others do not come in time, or if nothing says who they are.
+        If not all processes join in time, or if the environment does not describe a
+        process group.
     """
     if dist.is_initialized():
         yield GroupRanks()
         return
-    missing = [name for name in ENVIRONMENT if name not in os.environ]
+    missing = [name for name in RENDEZVOUS_VARIABLES if name not in os.environ]
     if missing:
         raise DistributedError(
-            f"nothing says which processes share this fit: {', '.join(missing)} are not set. Start "
-            "the program with `torchrun --nproc-per-node N program.py`, or call "
-            "torch.distributed.init_process_group before."
+            "there is no process group, and the environment does not describe one: "
+            f"{', '.join(missing)} are not set. Start the program with `torchrun "
+            "--nproc-per-node N program.py`, or call torch.distributed.init_process_group first."
         )
-    neighbours = Neighbours(
+    local = LocalRanks(
         int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     )
-    with meeting("env://", timeout, neighbours) as ranks:
+    with process_group("env://", timeout, local) as ranks:
         yield ranks
 
 
-class Neighbours(NamedTuple):
-    """The processes on one machine: which one this is, and how many share its GPUs."""
+class LocalRanks(NamedTuple):
+    """The processes of a group that run on this machine and share its GPUs."""
 
     local_rank: int
-    n_processes: int
+    local_world_size: int
 
 
 @contextmanager
-def meeting(
-    address: str, timeout: float, neighbours: Neighbours, rank: int = -1, world_size: int = -1
+def process_group(
+    init_method: str, timeout: float, local: LocalRanks, rank: int = -1, world_size: int = -1
 ) -> Iterator[Ranks]:
-    """Meet at an address, as `torch.distributed.init_process_group` has them."""
+    """Initialize the default process group, and destroy it on exit.
+
+    `init_method`, `rank` and `world_size` are passed to `torch.distributed.init_process_group`.
+    """
     with ExitStack() as stack:
         if torch.cuda.is_available():
-            device = neighbours.local_rank % torch.cuda.device_count()
+            device = local.local_rank % torch.cuda.device_count()
             stack.enter_context(torch.cuda.device(device))
         try:
             dist.init_process_group(
-                _backend(neighbours, torch.cuda.device_count(), dist.is_nccl_available()),
-                init_method=address,
+                _backend(local, torch.cuda.device_count(), dist.is_nccl_available()),
+                init_method=init_method,
                 timeout=timedelta(seconds=timeout),
                 rank=rank,
                 world_size=world_size,
             )
         except RuntimeError as error:
             raise DistributedError(
-                f"the processes of this fit did not all meet within {timeout:g} seconds. Check "
-                "that all were started, that they reach each other over the network, and that no "
-                f"other run uses the same port. torch.distributed says: {first_words(error)}"
+                f"not all processes of this fit joined within {timeout:g} seconds. Check that all "
+                "of them were started, that they can reach each other over the network, and that "
+                f"no other job uses the same port. torch.distributed reports: {first_words(error)}"
             ) from error
         stack.callback(dist.destroy_process_group)
         yield GroupRanks()
-        # Together, or torch's threads may find the others gone before they have ended.
+        # A process that leaves earlier can make torch's background threads in the others fail.
         with suppress(RuntimeError):
             dist.barrier()
 
 
-def _backend(neighbours: Neighbours, n_devices: int, has_nccl: bool) -> str:
-    """Return torch's backends for tensors on CPUs and GPUs.
+def _backend(local: LocalRanks, n_devices: int, has_nccl: bool) -> str:
+    """Return torch's communication backends, for CPU and for GPU tensors.
 
-    NCCL is faster between GPUs, but wants one for each process.
+    NCCL is faster between GPUs, but needs one GPU per process.
     """
     if n_devices == 0:
         return "gloo"
-    is_one_each = neighbours.n_processes <= n_devices
-    return "cpu:gloo,cuda:nccl" if has_nccl and is_one_each else "cpu:gloo,cuda:gloo"
+    has_own_device = local.local_world_size <= n_devices
+    return "cpu:gloo,cuda:nccl" if has_nccl and has_own_device else "cpu:gloo,cuda:gloo"
 
 
-def _autoencoder(model: Any) -> LSTMAutoencoder:
+def _leading_autoencoder(model: Any) -> LSTMAutoencoder:
     first = model.steps[0][1] if isinstance(model, Pipeline) else model
     if isinstance(first, LSTMAutoencoder):
         return first
     raise InputTypeError(
-        f"model is {type(model).__name__}; pass an LSTMAutoencoder, or a Pipeline of which it is "
-        "the first step: transform the series first where other steps come before it. A search "
-        "shares out whole fits: joblib.parallel_config('dask')."
+        f"model is {type(model).__name__}; pass an LSTMAutoencoder, or a Pipeline that starts with "
+        "one. Apply other preprocessing steps to the series beforehand. To run the fits of a "
+        "search in parallel, use joblib.parallel_config('dask')."
     )
 
 
-def _fit_rest(model: Pipeline, embeddings: Any, y: Any, ranks: Ranks) -> None:
-    """Fit what follows the autoencoder once, and give it to all."""
-    parts = ranks.gather((np.asarray(embeddings), None if y is None else np.asarray(y)))
-    rest = model[1:]
+def _fit_remaining_steps(model: Pipeline, embeddings: Any, y: Any, ranks: Ranks) -> None:
+    """Fit the steps after the autoencoder in rank 0, and send them to all processes."""
+    shards = ranks.gather((np.asarray(embeddings), None if y is None else np.asarray(y)))
+    remaining = model[1:]
 
     def fit_in_rank_0() -> None:
         if ranks.rank == 0:
-            labels = None if y is None else np.concatenate([part for _, part in parts])
-            rest.fit(np.concatenate([part for part, _ in parts]), labels)
+            labels = None if y is None else np.concatenate([labels for _, labels in shards])
+            remaining.fit(np.concatenate([features for features, _ in shards]), labels)
 
     ranks.attempt(fit_in_rank_0)
-    model.steps[1:] = ranks.first(rest.steps)
+    model.steps[1:] = ranks.first(remaining.steps)

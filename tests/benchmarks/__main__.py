@@ -1,7 +1,7 @@
-"""All benchmarks: ``make bench``, or ``make bench-quick`` for a short look.
+"""All benchmarks: ``make bench``, or ``make bench-quick`` for a rough version.
 
-They write CSV files, tables and pictures into a folder; nothing is asserted. Part of
-them, in place of what was measured before: ``python -m tests.benchmarks --only growth``.
+They write CSV files, tables and plots to a folder, and assert nothing. To repeat some of them and
+replace their earlier results: ``python -m tests.benchmarks --only growth``.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from pathlib import Path
 import sklearn
 from tests.benchmarks import (
     accuracy,
+    equal_quality,
+    equal_time,
     growth,
-    gunpoint,
     japanese_vowels,
     onnx_transform,
     plots,
-    quality,
     search,
     speed,
     tables,
@@ -36,8 +36,8 @@ Measure = Callable[[bool], Iterator[Row]]
 
 PARTS: dict[str, tuple[str, Measure]] = {
     "equal-work": ("speed.csv", speed.equal_work),
-    "equal-quality": ("speed.csv", quality.equal_quality),
-    "equal-time": ("speed.csv", gunpoint.equal_time),
+    "equal-quality": ("speed.csv", equal_quality.equal_quality),
+    "equal-time": ("speed.csv", equal_time.equal_time),
     "unequal-lengths": ("speed.csv", speed.unequal_lengths),
     "grid-search": ("speed.csv", search.grid_search),
     "growth": ("speed.csv", growth.growth),
@@ -52,12 +52,12 @@ PACKAGES = ["torch", "numpy", "llvmlite", *PEERS]
 def main() -> None:
     names = [*PARTS, "accuracy", "plots"]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="minutes, and rough figures")
+    parser.add_argument("--quick", action="store_true", help="takes minutes; rough results")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: the published results")
     options = parser.parse_args()
     if options.quick and options.output is None:
-        parser.error("--quick needs an --output of its own, so that it replaces no full results")
+        parser.error("--quick needs --output, so that it does not replace the full results")
     run(options.only or names, options.output or RESULTS, options.quick)
 
 
@@ -67,14 +67,14 @@ def run(names: list[str], folder: Path, quick: bool) -> None:
     for name, (file, measure) in PARTS.items():
         if name in names:
             with timed(name):
-                replace_rows(folder / file, told(measure(quick)))
+                replace_rows(folder / file, with_progress(measure(quick)))
     if "accuracy" in names:
         with timed("accuracy"):
             accuracy.run(folder / "accuracy.csv", quick)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
     print(tables.write(folder).read_text())
     plots.draw(folder)
-    print(f"All in {folder}, {(time.perf_counter() - began) / 60:.1f} minutes")
+    print(f"All results are in {folder}, after {(time.perf_counter() - began) / 60:.1f} minutes")
 
 
 @contextmanager
@@ -82,25 +82,25 @@ def timed(name: str) -> Iterator[None]:
     print(f"{name} ...", flush=True)
     started = time.perf_counter()
     with warnings.catch_warnings():
-        # Plain networks and short fits do not converge; the tables say how far they came.
+        # Plain networks and short fits do not converge; the tables show how far they got.
         warnings.simplefilter("ignore")
         yield
     print(f"{name}: {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
 
 
-def told(rows: Iterable[Row]) -> Iterator[Row]:
-    """Print a line for each contestant of each case that begins to come in."""
-    last = None
+def with_progress(rows: Iterable[Row]) -> Iterator[Row]:
+    """Print a line when the first measurement of each contestant in each case arrives."""
+    previous = None
     for row in rows:
-        begun = (row.case, row.embedding_dim, row.contestant)
-        if row.round == 0 and begun != last:
-            last = begun
+        current = (row.case, row.embedding_dim, row.contestant)
+        if row.round == 0 and current != previous:
+            previous = current
             print(f"  {row.case}, {row.contestant}: {row.value:.3g} {row.quantity}", flush=True)
         yield row
 
 
 def environment() -> dict[str, object]:
-    """Return the versions that were measured and how many cores there were."""
+    """Return the versions that were measured, and the number of cores."""
     return {
         "python": platform.python_version(),
         "cores": os.cpu_count(),

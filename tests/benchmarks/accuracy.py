@@ -1,8 +1,8 @@
-"""How well: accuracy of features on official test sets, with three classifiers each.
+"""Accuracy of features on official test sets, with three classifiers each.
 
-Nothing is chosen on a test set: C of the SVC by cross-validation on the training set,
-everything else is fixed beforehand. Data sets and seeds go to processes of one thread
-each, so that the seconds in the file are those of one thread beside another.
+Nothing is chosen on a test set: C of the SVC is chosen by cross-validation on the training set,
+and everything else is fixed beforehand. Data sets and seeds are distributed over two processes
+with one thread each, so the seconds in the file are those of one thread while another one works.
 """
 
 import csv
@@ -21,14 +21,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from tests.benchmarks.archive import LOADERS, Split, load
+from tests.benchmarks.datasets import LOADERS, Split, load_split
 from tests.benchmarks.features import FIXED, SEEDED, UNSCALED, Method
 
 COLUMNS = ["data", "features", "seed", "classifier", "accuracy", "seconds"]
 GRID = {"svc__C": [0.01, 0.1, 1, 10, 100, 1000]}
 PROCESSES = 2
 SLOWEST = ["OSULeaf", "JapaneseVowels", "ACSF1"]
-"""Data sets to begin with, so that no process waits for another at the end."""
+"""Data sets to start with, so that no process is left waiting for another at the end."""
 QUICK = ["BasicMotions", "GunPoint", "ItalyPowerDemand"]
 
 Result = dict[str, Any]
@@ -45,32 +45,32 @@ def classifiers(y: Any, scaler: Any) -> dict[str, Any]:
 
 
 def measure(seeds: int, names: list[str]) -> Iterator[list[Result]]:
-    """Yield results for each data set and seed, as they come."""
+    """Yield the results for each data set and seed as they complete."""
     order = sorted(names, key=lambda name: (name not in SLOWEST, name))
-    tasks = [joblib.delayed(of_seed)(name, seed) for seed in range(seeds) for name in order]
+    tasks = [joblib.delayed(evaluate)(name, seed) for seed in range(seeds) for name in order]
     yield from joblib.Parallel(PROCESSES, return_as="generator_unordered")(tasks)
 
 
-def of_seed(name: str, seed: int) -> list[Result]:
-    """Return the results of all features; of those that no seed changes, with the first."""
+def evaluate(name: str, seed: int) -> list[Result]:
+    """Return the results of all features; those without randomness only for the first seed."""
     torch.set_num_threads(1)
-    split = load(name)
+    split = load_split(name)
     methods = {**FIXED, **SEEDED} if seed == 0 else SEEDED
     return [
         dict(zip(COLUMNS, [name, method, seed, *result], strict=True))
         for method, features in methods.items()
-        for result in of_features(split, method, features, seed)
+        for result in evaluate_features(split, method, features, seed)
     ]
 
 
-def of_features(
+def evaluate_features(
     split: Split, method: str, features: Method, seed: int
 ) -> list[tuple[str, float, float]]:
-    """Return classifier, accuracy and the seconds that the features took."""
+    """Return each classifier, its accuracy, and the seconds to compute the features."""
     scaler = None if method in UNSCALED else StandardScaler()
     started = time.perf_counter()
     with warnings.catch_warnings():
-        # Untrained encoders and solvers that could go on say so, hundreds of times.
+        # Untrained encoders and solvers that did not converge warn hundreds of times.
         warnings.simplefilter("ignore")
         Z, Z_test = features(split, seed)
         seconds = time.perf_counter() - started
@@ -81,7 +81,7 @@ def of_features(
 
 
 def run(path: Path, quick: bool) -> None:
-    """Write all results to a CSV file, sorted; the file appears when all are there."""
+    """Write all results to a CSV file, sorted, once the last one is there."""
     results = []
     for batch in measure(1 if quick else 5, QUICK if quick else list(LOADERS)):
         results += batch

@@ -1,9 +1,8 @@
-"""Two worker processes against one: ``make bench-cluster``.
+"""Two worker processes compared with one: ``make bench-cluster``.
 
-A real Dask scheduler and workers of one thread each, and processes that torchrun starts.
-In turn, so that whatever else the machine does meets both; the first call of each, in which
-modules are loaded, does not count. Writes ``results/cluster.csv`` and, from it,
-``results/cluster.md``, on which CLUSTER.md rests.
+Uses a real Dask scheduler with workers of one thread each, and processes started by torchrun.
+Rounds are interleaved, and the first call of each, which imports modules, does not count.
+Writes ``results/cluster.csv`` and, from it, ``results/cluster.md``; CLUSTER.md explains them.
 """
 
 import argparse
@@ -31,8 +30,8 @@ from tests.benchmarks.cluster_tables import (
     SEARCH,
     TRANSFORM,
 )
-from tests.benchmarks.measure import Row, in_turn, read_rows, replace_rows, seconds
-from tests.benchmarks.shared_fit import ONE, TWO, shared_fit
+from tests.benchmarks.data_parallel import ONE, TWO, data_parallel
+from tests.benchmarks.measure import Row, interleave, read_rows, replace_rows, seconds
 
 from seqfeat import LSTMAutoencoder, cluster, make_classifier
 from seqfeat.datasets import load_japanese_vowels
@@ -41,17 +40,17 @@ FOLDER = Path(__file__).parent / "results"
 SIZES = [8, 16, 32, 64]
 SPAWN = "distributed.nanny.pre-spawn-environ."
 KEEP = {f"{SPAWN}MALLOC_TRIM_THRESHOLD_": 2**30, f"{SPAWN}MALLOC_MMAP_THRESHOLD_": 2**30}
-"""Lets a worker keep what it has freed, which Dask has it give back to the system at once."""
+"""Lets a worker keep freed memory, which Dask's workers return to the system at once."""
 
 
-def on_workers(rounds: int) -> Iterator[Row]:
-    """Yield seconds of each case on one worker and on two."""
+def dask_workers(rounds: int) -> Iterator[Row]:
+    """Yield the seconds of each case on one worker and on two, in every round."""
     runs = {SEARCH: search, TRANSFORM: transform, FIT: fit, CHUNKS: transform_tiny_chunks}
     with ExitStack() as stack:
 
         def client(n_workers: int, **config: object) -> Client:
             with dask.config.set(config):
-                return stack.enter_context(Client(stack.enter_context(workers(n_workers))))
+                return stack.enter_context(Client(stack.enter_context(local_cluster(n_workers))))
 
         clients = {ONE: client(1), TWO: client(2), KEEPING: client(1, **KEEP)}
         for one in clients.values():
@@ -62,13 +61,13 @@ def on_workers(rounds: int) -> Iterator[Row]:
                 del contestants[KEEPING]
             for one in contestants.values():
                 runs[case](one)
-            for name, turn, found in in_turn(
+            for name, number, value in interleave(
                 contestants, lambda one, run=runs[case]: seconds(lambda: run(one)), rounds
             ):
-                yield Row("cluster", case, 64, name, "seconds", turn, found)
+                yield Row("cluster", case, 64, name, "seconds", number, value)
 
 
-def workers(n_workers: int) -> LocalCluster:
+def local_cluster(n_workers: int) -> LocalCluster:
     return LocalCluster(
         n_workers=n_workers,
         threads_per_worker=1,
@@ -79,7 +78,7 @@ def workers(n_workers: int) -> LocalCluster:
 
 
 def search(client: Client) -> None:
-    """Search four sizes in three folds."""
+    """Search over four sizes with three folds."""
     X, y = load_japanese_vowels(return_X_y=True)
     model = make_classifier(max_iter=20, random_state=0)
     sizes = {"autoencoder__embedding_dim": SIZES}
@@ -88,46 +87,46 @@ def search(client: Client) -> None:
 
 
 def transform(client: Client) -> None:
-    """Embed series that the workers make."""
+    """Embed series that the workers generate."""
     with client.as_current():
-        cluster.transform(MODEL, series(N_SERIES, 500)).sum(axis=0).compute()
+        cluster.transform(MODEL, waves(N_SERIES, 500)).sum(axis=0).compute()
 
 
 def fit(client: Client) -> None:
-    """Fit one model on all workers, with what comes before and after the training."""
+    """Fit one model on all workers, including what comes before and after the training."""
     model = LSTMAutoencoder(max_iter=5, batch_size=512, random_state=0)
-    cluster.fit(model, series(1024, 512), client=client)
+    cluster.fit(model, waves(1024, 512), client=client)
 
 
 def transform_tiny_chunks(client: Client) -> None:
-    """Embed chunks of one series, which are all overhead."""
+    """Embed chunks of a single series, whose time is almost all overhead."""
     ones = da.ones((CHUNK, N_TIMESTEPS, N_CHANNELS), chunks=(1, -1, -1), dtype=np.float32)
     with client.as_current():
         wait(cluster.transform(MODEL, ones).persist())
 
 
-def series(n_series: int, in_chunk: int) -> da.Array:
-    """Return waves that the workers make, so that next to nothing is read or sent."""
-    shape, chunks = (n_series, 1, N_CHANNELS), (in_chunk, 1, N_CHANNELS)
+def waves(n_series: int, chunk_size: int) -> da.Array:
+    """Return waves that the workers generate, so that next to nothing is read or sent."""
+    shape, chunks = (n_series, 1, N_CHANNELS), (chunk_size, 1, N_CHANNELS)
     phase = da.random.default_rng(0).uniform(0, 6, size=shape, chunks=chunks)
     return da.sin(phase + np.arange(N_TIMESTEPS)[:, None] / 5).astype(np.float32)
 
 
-def fitted() -> LSTMAutoencoder:
+def fit_untrained() -> LSTMAutoencoder:
     X = np.random.default_rng(0).normal(size=(64, N_TIMESTEPS, N_CHANNELS))
     return LSTMAutoencoder(max_iter=0, random_state=0).fit(X)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="rough figures, written nowhere")
+    parser.add_argument("--quick", action="store_true", help="rough results, which are not written")
     quick = parser.parse_args().quick
     warnings.simplefilter("ignore")
-    MODEL = fitted()
+    MODEL = fit_untrained()
     rounds = 3 if quick else 5
-    found = [*on_workers(rounds), *shared_fit(rounds)]
+    rows = [*dask_workers(rounds), *data_parallel(rounds)]
     if not quick:
-        replace_rows(FOLDER / "cluster.csv", found)
-        found = read_rows(FOLDER / "cluster.csv")
-        (FOLDER / "cluster.md").write_text(cluster_tables.page(found))
-    print(cluster_tables.page(found))
+        replace_rows(FOLDER / "cluster.csv", rows)
+        rows = read_rows(FOLDER / "cluster.csv")
+        (FOLDER / "cluster.md").write_text(cluster_tables.page(rows))
+    print(cluster_tables.page(rows))

@@ -1,4 +1,4 @@
-"""Ways to turn series into features, each a function of a split and a seed."""
+"""Methods to turn series into features, each a function of a split and a seed."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from aeon.transformations.collection.feature_based import Catch22
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
-from tests.benchmarks.archive import Split, load, padded, scaled
+from tests.benchmarks.datasets import Split, load_split, pad, standardize
 from tests.benchmarks.plain import PaddedLoop
 
 from seqfeat import LSTMAutoencoder
@@ -19,7 +19,7 @@ from seqfeat.series import as_series
 
 EMBEDDING_DIM = 64
 BATCH_SIZE = 32
-"""Of the plain network, as people write it."""
+"""The usual batch size for the plain network."""
 
 Floats = NDArray[np.floating]
 Features = tuple[Floats, Floats]
@@ -27,7 +27,7 @@ Method = Callable[[Split, int], Features]
 
 
 def autoencoder(**parameters: object) -> Method:
-    """Return the embeddings of an LSTMAutoencoder with these parameters as a method."""
+    """Return the method that embeds with an LSTMAutoencoder with these parameters."""
 
     def features(split: Split, seed: int) -> Features:
         model = LSTMAutoencoder(EMBEDDING_DIM, random_state=seed, **parameters)
@@ -42,8 +42,8 @@ def default(split: Split, seed: int) -> Features:
 
 @lru_cache(maxsize=1)
 def _default_fit(name: str, seed: int) -> tuple[LSTMAutoencoder, float]:
-    """Fit the default and return its seconds, once for all who ask in turn."""
-    X = load(name).X
+    """Fit the default and time it; cached, because two methods need it one after the other."""
+    X = load_split(name).X
     started = time.perf_counter()
     model = LSTMAutoencoder(EMBEDDING_DIM, random_state=seed).fit(X)
     return model, time.perf_counter() - started
@@ -54,17 +54,19 @@ def _embeddings(model: LSTMAutoencoder, split: Split) -> Features:
 
 
 def seed_network(split: Split, seed: int) -> Features:
-    """The plain network, trained as people write it for as long as the default takes."""
+    """The plain network in the usual training loop, for as long as the default takes to fit."""
     _, seconds = _default_fit(split.name, seed)
-    loop = PaddedLoop(scaled(split.X), EMBEDDING_DIM, BATCH_SIZE, torch.get_num_threads(), seed)
+    loop = PaddedLoop(
+        standardize(split.X), EMBEDDING_DIM, BATCH_SIZE, torch.get_num_threads(), seed
+    )
     loop.train_for(seconds)
-    return loop.embed(scaled(split.X)), loop.embed(scaled(split.X_test, like=split.X))
+    return loop.embed(standardize(split.X)), loop.embed(standardize(split.X_test, like=split.X))
 
 
 def raw(split: Split, seed: int) -> Features:
-    """The padded values themselves."""
+    """The padded values."""
     n_timesteps = as_series(split.X).n_timesteps
-    X, X_test = padded(split.X, n_timesteps), padded(split.X_test, n_timesteps)
+    X, X_test = pad(split.X, n_timesteps), pad(split.X_test, n_timesteps)
     return X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
 
 
@@ -84,9 +86,9 @@ def catch22(split: Split, seed: int) -> Features:
 
 
 def minirocket(split: Split, seed: int) -> Features:
-    """On padded series: it needs one length. 9,996 features."""
+    """9,996 features of the padded series; MiniRocket needs series of equal length."""
     n_timesteps = as_series(split.X).n_timesteps
-    X, X_test = (padded(X, n_timesteps).transpose(0, 2, 1) for X in (split.X, split.X_test))
+    X, X_test = (pad(X, n_timesteps).transpose(0, 2, 1) for X in (split.X, split.X_test))
     model = MiniRocket(random_state=seed)
     return np.asarray(model.fit_transform(X)), np.asarray(model.transform(X_test))
 
@@ -103,6 +105,6 @@ SEEDED: dict[str, Method] = {
     "MiniRocket": minirocket,
 }
 UNSCALED = {"PCA"}
-"""Features whose spreads mean something: components of little variance are mostly noise."""
+"""Features that are not standardized: principal components with little variance are noise."""
 FIXED: dict[str, Method] = {"raw": raw, "PCA": pca, "catch22": catch22}
-"""Those that no seed changes."""
+"""Methods that do not depend on the seed."""

@@ -1,7 +1,7 @@
-"""Measuring: contestants in turn, rows of a CSV file, summaries of rounds.
+"""Interleaved measurements, the rows of the CSV files, and summaries over rounds.
 
-A row is one measurement of one round, so that medians, spreads and ratios can be
-worked out again from the files.
+A row is one measurement in one round, so that medians, ranges and ratios can be computed
+again from the files.
 """
 
 import csv
@@ -34,19 +34,23 @@ class Row(NamedTuple):
     note: str = ""
 
 
-def in_turn(
+# Time
+
+
+def interleave(
     contestants: dict[str, T], run: Callable[[T], float], rounds: int
 ) -> Iterator[tuple[str, int, float]]:
-    """Yield name, round and figure; every round has all contestants.
+    """Yield name, round and measurement; all contestants take turns in every round.
 
-    Whatever else the machine does thus meets all of them.
+    Whatever else the machine does then affects all of them alike.
     """
-    for turn in range(rounds):
+    for number in range(rounds):
         for name, contestant in contestants.items():
-            yield name, turn, run(contestant)
+            yield name, number, run(contestant)
 
 
 def seconds(run: Callable[[], object]) -> float:
+    """Time a call."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
@@ -58,6 +62,7 @@ def seconds_per_epoch(epochs: list[float]) -> float:
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use that many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -77,20 +82,23 @@ def matrix_product_rate() -> float:
     return 2 * MATRIX_SIZE**3 / best / 1e9
 
 
+# CSV files
+
+
 def read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [_parsed(values) for values in csv.DictReader(file)]
+        return [_parse(values) for values in csv.DictReader(file)]
 
 
-def _parsed(values: dict[str, str]) -> Row:
+def _parse(values: dict[str, str]) -> Row:
     numbers = {"embedding_dim": int, "round": int, "value": float}
     return Row(**{name: numbers.get(name, str)(value) for name, value in values.items()})
 
 
 def replace_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows in the place of earlier ones of the same benchmarks; others stay."""
+    """Write rows to a file, in place of earlier rows of the same benchmarks."""
     rows = list(rows)
     measured = {row.benchmark for row in rows}
     kept = [row for row in read_rows(path) if row.benchmark not in measured]
@@ -102,23 +110,26 @@ def replace_rows(path: Path, rows: Iterable[Row]) -> None:
             writer.writerow(row._replace(value=float(f"{row.value:.6g}")))
 
 
-def figures(rows: Iterable[Row], **where: object) -> np.ndarray:
-    """Return the values, by round, of the rows whose fields are as given."""
-    chosen = [row for row in rows if all(getattr(row, k) == v for k, v in where.items())]
+# Summaries
+
+
+def select_values(rows: Iterable[Row], **fields: object) -> np.ndarray:
+    """Return the values, by round, of the rows with the given fields."""
+    chosen = [row for row in rows if all(getattr(row, k) == v for k, v in fields.items())]
     return np.array([row.value for row in sorted(chosen, key=lambda row: row.round)])
 
 
-def summary(values: np.ndarray, digits: int = 3) -> str:
-    """Return the median and, of several values, the spread from least to most."""
+def median_and_range(values: np.ndarray, digits: int = 3) -> str:
+    """Format the median and, if there are several values, the minimum and the maximum."""
     median, least, most = (
-        significant(figure, digits) for figure in (np.median(values), values.min(), values.max())
+        significant(value, digits) for value in (np.median(values), values.min(), values.max())
     )
     return median if len(values) == 1 else f"{median} ({least} to {most})"
 
 
-def significant(figure: float, digits: int = 3) -> str:
-    """Return a figure rounded to so many digits, never in scientific notation."""
-    if figure == 0:
+def significant(value: float, digits: int = 3) -> str:
+    """Format a number with that many significant digits, never in scientific notation."""
+    if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - int(np.floor(np.log10(abs(figure)))))
-    return f"{figure:,.{decimals}f}"
+    decimals = max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))
+    return f"{value:,.{decimals}f}"

@@ -1,4 +1,4 @@
-"""This library as a contestant of the plain loops, timed by scikit-learn's callbacks."""
+"""This library as a contestant, timed by scikit-learn's callbacks."""
 
 import time
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from seqfeat import LSTMAutoencoder
 
 SEED_NETWORK = {"patch_len": 1, "n_time_features": 0, "pooling": "last", "input_noise": 0.0}
-"""Parameters that make the network the plain one, weight for weight."""
+"""Parameters that make our network the plain one, weight for weight."""
 
 
 class EpochClock:
-    """Writes down the seconds of each epoch."""
+    """Records the seconds of each epoch."""
 
     def __init__(self) -> None:
         self.epochs: list[float] = []
@@ -28,16 +28,16 @@ class EpochClock:
 
 
 class QualityClock(EpochClock):
-    """Writes down when so much of the variance of `X` is left, and stops there.
+    """Records the seconds until little enough of the variance of `X` is unexplained; then stops.
 
-    The clock stands still while the reconstruction is looked at.
+    Evaluating the reconstruction does not count.
     """
 
     def __init__(self, X: Any, enough: float) -> None:
         super().__init__()
         self.X, self.enough = X, enough
         self.unexplained = 1.0
-        self.looked = 0.0
+        self.evaluating = 0.0
 
     def setup(self, estimator: Any, context: Any) -> None:
         self.began = time.perf_counter()
@@ -48,13 +48,15 @@ class QualityClock(EpochClock):
         if context.task_name != "epoch":
             return False
         now = time.perf_counter()
-        self.seconds = now - self.began - self.looked
+        self.seconds = now - self.began - self.evaluating
         self.unexplained = 1 - fitted_estimator.score(self.X)
-        self.looked += time.perf_counter() - now
+        self.evaluating += time.perf_counter() - now
         return self.unexplained <= self.enough
 
 
 class Seqfeat:
+    """Our autoencoder as a contestant; see `plain`."""
+
     def __init__(self, X: Any, embedding_dim: int, batch_size: Any, **parameters: Any) -> None:
         self.X = X
         self.autoencoder = LSTMAutoencoder(
@@ -62,9 +64,9 @@ class Seqfeat:
         )
 
     def train(self, n_epochs: int) -> list[float]:
-        """Return the seconds of epochs behind the first of a fit, in which it gets its memory.
+        """Return the seconds of each epoch of a new fit, except the first.
 
-        A plain loop does that before the clock starts; a fit of its own each time.
+        The first one allocates memory, which a plain loop has done before the clock starts.
         """
         clock = EpochClock()
         self.autoencoder.set_params(max_iter=1 + n_epochs).set_callbacks(clock).fit(self.X)

@@ -1,4 +1,4 @@
-"""The same network in other libraries, as their users write it; contestants as in `plain`."""
+"""The plain network in other libraries, written the way their users would; see `plain`."""
 
 import os
 import time
@@ -14,9 +14,9 @@ KERAS_BACKEND = "jax"
 
 
 class SkorchAutoencoder(NeuralNet):
-    """skorch with the plain network: a transformer to the encoder's last state.
+    """The plain network in skorch, as a transformer.
 
-    The last hidden state of the encoder is the embedding, the input its own target.
+    The target is the input, and the embedding is the last hidden state of the encoder.
     """
 
     def fit(self, X: np.ndarray, y: object = None, **fit_params: Any) -> "SkorchAutoencoder":
@@ -47,6 +47,8 @@ def skorch_autoencoder(
 
 
 class Skorch:
+    """The plain network in skorch."""
+
     def __init__(self, X: np.ndarray, embedding_dim: int, batch_size: int) -> None:
         self.X = np.ascontiguousarray(X, dtype=np.float32)
         torch.manual_seed(0)
@@ -62,10 +64,10 @@ class Skorch:
 
 
 class Keras:
-    """Keras 3 on JAX. The first epoch compiles: let it run before the clock does."""
+    """The plain network in Keras 3 on JAX. Compiles in the first epoch, so do not time that one."""
 
     def __init__(self, X: np.ndarray, embedding_dim: int, batch_size: int) -> None:
-        # Keras chooses once, at its import.
+        # Keras reads this once, when it is imported.
         os.environ["KERAS_BACKEND"] = KERAS_BACKEND
         import keras
 
@@ -104,14 +106,14 @@ class Keras:
         return [end - start for start, end in zip(starts, ends, strict=True)]
 
     def unexplained(self) -> float:
-        rebuilt = self.model.predict(self.X, batch_size=len(self.X), verbose=0)
-        return unexplained(torch.from_numpy(self.X), torch.tensor(rebuilt))
+        reconstruction = self.model.predict(self.X, batch_size=len(self.X), verbose=0)
+        return unexplained(torch.from_numpy(self.X), torch.tensor(reconstruction))
 
 
 class Sequitur:
-    """sequitur's LSTM_AE, which takes one series a step, and so no batch size.
+    """sequitur's LSTM_AE, which trains on one series at a time and has no batch size.
 
-    With `h_dims=[2 * embedding_dim]` its encoder is the plain one; its decoder is wider.
+    With `h_dims=[2 * embedding_dim]`, its encoder is the plain one; its decoder is wider.
     """
 
     def __init__(self, X: np.ndarray, embedding_dim: int) -> None:
@@ -126,12 +128,12 @@ class Sequitur:
 
         started = time.perf_counter()
         with warnings.catch_warnings():
-            # It calls PyTorch's loss in a way that PyTorch would like to drop.
+            # It calls PyTorch's loss in a deprecated way.
             warnings.simplefilter("ignore")
             train_model(self.model, self.series, False, LEARNING_RATE, n_epochs, False)
         return [(time.perf_counter() - started) / n_epochs] * n_epochs
 
     @torch.no_grad()
     def unexplained(self) -> float:
-        rebuilt = torch.stack([self.model(x).reshape(x.shape) for x in self.series])
-        return unexplained(torch.stack(self.series), rebuilt)
+        reconstruction = torch.stack([self.model(x).reshape(x.shape) for x in self.series])
+        return unexplained(torch.stack(self.series), reconstruction)

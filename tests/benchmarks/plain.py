@@ -1,8 +1,8 @@
-"""The network that this library started from, and the loops that people write around it.
+"""The network that this library started from, and the usual training loops around it.
 
-A loop is a contestant: `train(n_epochs)` trains on and returns the seconds of each
-epoch, `unexplained()` the share of the variance that the reconstruction leaves, where
-1 is predicting the mean. Series come scaled, and every contestant gets the same ones.
+A training loop is a contestant: `train(n_epochs)` continues training and returns the seconds of
+each epoch, and `unexplained()` returns the fraction of the variance that the reconstruction does
+not explain (1 if it predicts the mean). All contestants get the same standardized series.
 """
 
 import time
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 LEARNING_RATE = 1e-3
-"""Adam's own."""
+"""Adam's default."""
 
 
 class PlainNetwork(nn.Module):
-    """Two LSTM layers in, two out, as people write it."""
+    """Two LSTM layers as encoder, two as decoder, written the usual way."""
 
     def __init__(self, n_channels: int, embedding_dim: int) -> None:
         super().__init__()
@@ -41,20 +41,21 @@ class PlainNetwork(nn.Module):
 
 
 def training_flops(n_values: int, n_series: int, n_channels: int, embedding_dim: int) -> int:
-    """Return the floating-point operations of an epoch of the network's matrix products.
+    """Return the floating-point operations in the network's matrix products, in one epoch.
 
-    Two for each multiplication and addition, three times the forward pass. The decoder's
-    first layer sees the same input at each step, which takes one product a series.
+    A multiply-add counts as two, and forward and backward passes together as three forward
+    passes. The first decoder layer has the same input at every step, and therefore one input
+    product per series.
     """
     E = embedding_dim
     layers = [(n_channels, 2 * E), (2 * E, E), (0, E), (E, 2 * E)]
-    a_step = sum(4 * hidden * (inputs + hidden) for inputs, hidden in layers) + 2 * E * n_channels
+    per_step = sum(4 * hidden * (inputs + hidden) for inputs, hidden in layers) + 2 * E * n_channels
     n_steps = n_values // n_channels
-    return 3 * 2 * (n_steps * a_step + n_series * 4 * E * E)
+    return 3 * 2 * (n_steps * per_step + n_series * 4 * E * E)
 
 
 class PlainLoop:
-    """Series of one length, batch by batch."""
+    """Trains on series of one length, in batches."""
 
     def __init__(
         self, X: np.ndarray, embedding_dim: int, batch_size: int, n_threads: int, seed: int = 0
@@ -71,7 +72,7 @@ class PlainLoop:
             return [self._epoch() for _ in range(n_epochs)]
 
     def train_for(self, seconds: float) -> None:
-        """Train, any number of batches, until the time is over."""
+        """Train batch by batch until the time is up."""
         started = time.perf_counter()
         with torch_threads(self.n_threads):
             while True:
@@ -104,12 +105,13 @@ class PlainLoop:
         return unexplained(self.X, self.network(self.X))
 
 
-def unexplained(X: Tensor, rebuilt: Tensor) -> float:
-    return float(((rebuilt - X) ** 2).sum() / ((X - X.mean(dim=(0, 1))) ** 2).sum())
+def unexplained(X: Tensor, reconstruction: Tensor) -> float:
+    """Return the fraction of the variance that a reconstruction does not explain."""
+    return float(((reconstruction - X) ** 2).sum() / ((X - X.mean(dim=(0, 1))) ** 2).sum())
 
 
 class PaddedLoop(PlainLoop):
-    """Series of unequal lengths, zeros behind each end, which the loss leaves out."""
+    """Trains on series of unequal lengths that are padded with zeros, and masks the loss."""
 
     def __init__(
         self,
@@ -119,27 +121,27 @@ class PaddedLoop(PlainLoop):
         n_threads: int,
         seed: int = 0,
     ) -> None:
-        X, self.lengths = padded(series)
+        X, self.lengths = pad(series)
         super().__init__(X, embedding_dim, batch_size, n_threads, seed)
 
     @torch.no_grad()
     def embed(self, series: list[np.ndarray]) -> np.ndarray:
-        X, lengths = padded(series)
+        X, lengths = pad(series)
         return self._last_states(torch.from_numpy(X), lengths).numpy()
 
     def _loss(self, rows: Tensor) -> Tensor:
         x, lengths = self.X[rows], self.lengths[rows]
-        observed = (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None]
-        rebuilt = self.network.decode(self._last_states(x, lengths), x.shape[1])
-        return ((rebuilt - x) ** 2 * observed).sum() / (observed.sum() * x.shape[2])
+        mask = (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None]
+        reconstruction = self.network.decode(self._last_states(x, lengths), x.shape[1])
+        return ((reconstruction - x) ** 2 * mask).sum() / (mask.sum() * x.shape[2])
 
     def _last_states(self, x: Tensor, lengths: Tensor) -> Tensor:
         states = self.network.encoder_2(self.network.encoder_1(x)[0])[0]
         return states[torch.arange(len(x)), lengths - 1]
 
 
-def padded(series: list[np.ndarray]) -> tuple[np.ndarray, Tensor]:
-    """Return series as (N, T, C), float32, with zeros behind each end, and their lengths."""
+def pad(series: list[np.ndarray]) -> tuple[np.ndarray, Tensor]:
+    """Return series as a float32 array (N, T, C), padded with zeros, and their lengths."""
     lengths = torch.tensor([len(values) for values in series])
     X = np.zeros((len(series), int(lengths.max()), series[0].shape[1]), dtype=np.float32)
     for row, values in zip(X, series, strict=True):
@@ -148,7 +150,7 @@ def padded(series: list[np.ndarray]) -> tuple[np.ndarray, Tensor]:
 
 
 class PackedLoop(PaddedLoop):
-    """Series of unequal lengths as packed sequences, the way the manual shows."""
+    """Trains on series of unequal lengths as packed sequences, as PyTorch's manual shows."""
 
     def _loss(self, rows: Tensor) -> Tensor:
         x, lengths = self.X[rows], self.lengths[rows]

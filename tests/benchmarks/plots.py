@@ -1,4 +1,4 @@
-"""The README's two pictures, from the CSV files: how well and how fast."""
+"""The README's two plots, accuracy and speed, from the CSV files."""
 
 import math
 from pathlib import Path
@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tests.benchmarks.measure import MATRIX_PRODUCT, OURS, Row, figures, read_rows
+from tests.benchmarks.measure import MATRIX_PRODUCT, OURS, Row, read_rows, select_values
 from tests.benchmarks.published import PUBLISHED
 from tests.benchmarks.tables import (
     best_peer,
@@ -19,8 +19,8 @@ from tests.benchmarks.tables import (
 )
 
 WIDTH = 8.0
-"""Inches: 800 pixels in a README, drawn with twice as many."""
-DOTS = 200
+"""Inches. The README shows 800 pixels; the files have twice as many."""
+DPI = 200
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
     "#0072B2",
     "#E69F00",
@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
     "#56B4E9",
     "#777777",
 )
-"""Okabe and Ito's colours, which colour-blind readers tell apart."""
+"""The palette of Okabe and Ito, which colour-blind readers can tell apart."""
 STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -42,20 +42,20 @@ STYLE = {
 
 
 def draw(folder: Path) -> None:
-    """Draw what the files in the folder have the figures for."""
+    """Draw the plots for which the folder has measurements."""
     with mpl.rc_context(STYLE):
         if (folder / "accuracy.csv").exists():
-            how_well(folder / "accuracy.csv").savefig(folder / "accuracy.png", dpi=DOTS)
+            accuracy_plot(folder / "accuracy.csv").savefig(folder / "accuracy.png", dpi=DPI)
         speed = read_rows(folder / "speed.csv")
         if any(row.benchmark == "equal work" for row in speed):
-            how_fast(speed).savefig(folder / "speed.png", dpi=DOTS)
+            speed_plot(speed).savefig(folder / "speed.png", dpi=DPI)
 
 
-# How well
+# Accuracy
 
 
-def how_well(path: Path) -> Figure:
-    """Draw a line for each kind of features: a dot a data set, and a bar at their mean."""
+def accuracy_plot(path: Path) -> Figure:
+    """Draw a line per kind of features, with a dot per data set and a bar at their mean."""
     measured = read_accuracies(path)
     lines = {}
     for (features, classifier), values in headline(measured).items():
@@ -75,7 +75,7 @@ def how_well(path: Path) -> Figure:
         if label.startswith(OURS):
             tick.set_color(BLUE)
             tick.set_fontweight("bold")
-    axes.set_xlabel(f"accuracy on {len(names)} official test sets, a dot each, and their mean")
+    axes.set_xlabel(f"accuracy on {len(names)} official test sets (dots) and their mean (bar)")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -87,7 +87,7 @@ def how_well(path: Path) -> Figure:
 
 KINDS = [
     ("seqfeat", BLUE, BLUE),
-    ("without our defaults, or untrained", GREEN, GREEN),
+    ("plain or untrained network", GREEN, GREEN),
     ("other features", ORANGE, ORANGE),
     ("published by others", GREY, "white"),
 ]
@@ -118,7 +118,7 @@ def short(classifier: str) -> str:
     return {"logistic regression": "LR", "RBF SVC": "SVC"}.get(classifier, classifier)
 
 
-# How fast
+# Speed
 
 PADDED = "plain loop, padded"
 COLOURS = {
@@ -130,12 +130,12 @@ COLOURS = {
 }
 
 
-def how_fast(rows: list[Row]) -> Figure:
-    """Draw seconds per epoch by size and peer, and below what the peers take elsewhere."""
+def speed_plot(rows: list[Row]) -> Figure:
+    """Draw seconds per epoch by size and peer, and our speed-up in the other benchmarks below."""
     work = [row for row in rows if row.benchmark == "equal work"]
     work = [row for row in work if row.contestant != MATRIX_PRODUCT]
     cases = unique(row.case for row in work)
-    compared = comparisons(rows)
+    compared = speed_ups(rows)
     figure = Figure(figsize=(WIDTH, 6.6 if compared else 4.2), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=[3, 2]) if compared else [figure]
     panels = parts[0].subplots(1, len(cases), sharey=True, squeeze=False)[0]
@@ -144,12 +144,12 @@ def how_fast(rows: list[Row]) -> Figure:
         axes.set_title(case)
     panels[0].set_ylabel("seconds per epoch")
     panels[0].yaxis.set_major_formatter("{x:g}")
-    label = "features of the same network; on the bars: times as long as seqfeat"
+    label = "features of the same network; above the bars: speed-up of seqfeat"
     parts[0].supxlabel(label, fontsize=STYLE["font.size"])
     handles, labels = panels[0].get_legend_handles_labels()
     parts[0].legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
     if compared:
-        ratio_bars(parts[1].add_subplot(), compared)
+        speed_up_bars(parts[1].add_subplot(), compared)
     return figure
 
 
@@ -171,19 +171,19 @@ def epoch_bars(axes: Axes, rows: list[Row]) -> None:
 
 
 def least_median(rows: list[Row], name: str, size: int) -> float:
-    """Return the median over rounds; of several thread counts, that of the faster one."""
+    """Return the median over rounds, for the number of threads that is faster."""
     own = [row for row in rows if row.contestant.startswith(name) and row.embedding_dim == size]
     kinds = unique(row.contestant for row in own)
-    return min(float(np.median(figures(own, contestant=kind))) for kind in kinds)
+    return min(float(np.median(select_values(own, contestant=kind))) for kind in kinds)
 
 
-def comparisons(rows: list[Row]) -> dict[str, tuple[float, bool]]:
-    """Return how many times as long as ours the best peer takes, and whether it got there."""
+def speed_ups(rows: list[Row]) -> dict[str, tuple[float, bool]]:
+    """Return our median speed-up over the fastest peer, and whether that reached its goal."""
     found = {}
     for benchmark, case in unique((row.benchmark, row.case) for row in rows):
         label = label_of(benchmark, case)
-        of = [row for row in rows if (row.benchmark, row.case) == (benchmark, case)]
-        timed = [row for row in of if row.quantity in ("seconds", "seconds per epoch", "ms")]
+        measured = [row for row in rows if (row.benchmark, row.case) == (benchmark, case)]
+        timed = [row for row in measured if row.quantity in ("seconds", "seconds per epoch", "ms")]
         done = [row for row in timed if row.note != "not reached" and row.contestant != PADDED]
         is_reached = any(row.contestant != OURS for row in done)
         if label:
@@ -195,27 +195,29 @@ def comparisons(rows: list[Row]) -> dict[str, tuple[float, bool]]:
 
 
 def label_of(benchmark: str, case: str) -> str | None:
-    """Return the name of a bar, or None for what is not in the picture."""
+    """Return the label of a bar, or None for benchmarks that the plot leaves out."""
     if (benchmark == "transform" and not case.endswith("2 threads")) or case.startswith("one "):
         return None
     return {
-        "equal quality": f"fit until 0.05 is unexplained, {case}",
+        "equal quality": f"fit to 0.05 unexplained variance, {case}",
         "unequal lengths": f"packed, {case}",
         "grid search": f"grid search, {case}",
         "transform": f"transform, {case.split(',')[0]}",
     }.get(benchmark)
 
 
-def ratio_bars(axes: Axes, compared: dict[str, tuple[float, bool]]) -> None:
+def speed_up_bars(axes: Axes, compared: dict[str, tuple[float, bool]]) -> None:
     labels = list(compared)[::-1]
     for place, label in enumerate(labels):
         ratio, is_reached = compared[label]
         axes.barh(place, ratio, 0.6, color=BLUE, alpha=1.0 if is_reached else 0.45)
-        text = f"{ratio:.1f}" if is_reached else f"more than {math.floor(ratio)}, none got there"
+        text = (
+            f"{ratio:.1f}" if is_reached else f"more than {math.floor(ratio)}, no peer reached it"
+        )
         axes.text(ratio, place, "  " + text, va="center", fontsize=9)
     axes.axvline(1, color=GREY, linewidth=1)
     axes.set_xlim(0, max(ratio for ratio, _ in compared.values()) * 1.7)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("times as long as seqfeat")
-    axes.set_title("What the fastest of the others takes", x=0)
+    axes.set_xlabel("speed-up of seqfeat")
+    axes.set_title("Speed-up over the fastest peer", x=0)

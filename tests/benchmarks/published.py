@@ -1,6 +1,6 @@
-"""Accuracies that others published on the official splits; not measured here.
+"""Accuracies that others published for the official splits; not measured here.
 
-All are of an RBF SVC on learned features of 320 dimensions, C by cross-validation.
+All are those of an RBF SVC on 320 learned features, with C chosen by cross-validation.
 """
 
 PUBLISHED = {

@@ -1,9 +1,9 @@
-"""How fast a search is: a grid over `embedding_dim`, cross-validated, on two processes.
+"""A grid search over `embedding_dim` with cross-validation, on two processes.
 
-The same folds, sizes, classifier and batch size for both, and either as many epochs or
-for seqfeat a tenth of them, as it needs no more for a better score; skorch gets
-the plain network with Adam at 1e-3. Every process has one thread for its arithmetic, as
-joblib gives it. Series come scaled to both.
+seqfeat and skorch get the same folds, sizes, classifier, batch size and standardized series;
+skorch trains the plain network with Adam at 1e-3. In one case both train for the same number
+of epochs; in the other, seqfeat trains for a tenth of them, which is enough for a better score.
+Every process uses one thread, as joblib sets it up.
 """
 
 import time
@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tests.benchmarks.archive import load, scaled
+from tests.benchmarks.datasets import load_split, standardize
 from tests.benchmarks.measure import OURS, Row
 from tests.benchmarks.peers import skorch_autoencoder
 
@@ -26,40 +26,40 @@ SIZES = [8, 16, 32, 64]
 FOLDS = 5
 PROCESSES = 2
 BATCH_SIZE = 8
-"""What ``batch_size="auto"`` makes of four fifths of this set."""
+"""What ``batch_size="auto"`` chooses for four fifths of this set."""
 
 
 def grid_search(quick: bool) -> Iterator[Row]:
-    """Yield seconds and the best mean accuracy over the folds of each search.
-
-    Two cases: all train as many epochs, and seqfeat a tenth of the others'.
-    """
-    split = load(CASE)
-    X = np.stack(scaled(split.X))
+    """Yield the seconds and the best mean accuracy over the folds of each search."""
+    split = load_split(CASE)
+    X = np.stack(standardize(split.X))
     sizes, folds, max_iter = SIZES, FOLDS, LSTMAutoencoder().max_iter
     if quick:
         sizes, folds, max_iter = [8, 16], 3, 10
-    what = f"{CASE}, {len(sizes)} x {folds}"
-    cases = {"as many epochs": max_iter, "a tenth of the epochs for seqfeat": max_iter // 10}
-    for turn in range(1 if quick else 2):
-        theirs = measured(skorch_search, sizes, folds, max_iter, X, split.y)
+    setting = f"{CASE}, {len(sizes)} x {folds}"
+    cases = {
+        "the same number of epochs": max_iter,
+        "a tenth of the epochs for seqfeat": max_iter // 10,
+    }
+    for number in range(1 if quick else 2):
+        theirs = time_search(skorch_search, sizes, folds, max_iter, X, split.y)
         for case, our_epochs in cases.items():
-            ours = measured(our_search, sizes, folds, our_epochs, X, split.y)
+            ours = time_search(our_search, sizes, folds, our_epochs, X, split.y)
             for name, (seconds, search), epochs in (
                 (OURS, ours, our_epochs),
                 ("skorch", theirs, max_iter),
             ):
                 note = f"{epochs} epochs, best size {next(iter(search.best_params_.values()))}"
-                fields = ("grid search", f"{what}, {case}", 0, name)
-                yield Row(*fields, "seconds", turn, seconds, note)
-                yield Row(*fields, "accuracy", turn, search.best_score_, note)
+                fields = ("grid search", f"{setting}, {case}", 0, name)
+                yield Row(*fields, "seconds", number, seconds, note)
+                yield Row(*fields, "accuracy", number, search.best_score_, note)
 
 
-def measured(
+def time_search(
     make: Any, sizes: list[int], folds: int, max_iter: int, X: Any, y: Any
 ) -> tuple[float, GridSearchCV]:
-    """Return the seconds of a search, and the search."""
-    # Processes that are there already and have imported everything.
+    """Return the seconds of a search, and the fitted search."""
+    # Start the processes, and let them import everything.
     make([2, 3], 2, 1).fit(X, y)
     search = make(sizes, folds, max_iter)
     started = time.perf_counter()

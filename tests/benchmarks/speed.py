@@ -1,7 +1,7 @@
-"""How fast an epoch is: equal work, and series of unequal lengths.
+"""The time of an epoch: with equal work, and with series of unequal lengths.
 
-Equal work means the same network, batches and series for everyone. One epoch of each
-runs before the clock does, so that nobody's compiling counts.
+Equal work means the same network, batches and series for everyone. Each contestant trains for
+one epoch before the clock starts, so that no compilation counts.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.benchmarks.archive import load, scaled
+from tests.benchmarks.datasets import load_split, standardize
 from tests.benchmarks.measure import (
     MATRIX_PRODUCT,
     OURS,
     Row,
-    in_turn,
+    interleave,
     matrix_product_rate,
     seconds_per_epoch,
     threads,
@@ -22,19 +22,15 @@ from tests.benchmarks.measure import (
 from tests.benchmarks.ours import SEED_NETWORK, Seqfeat
 from tests.benchmarks.peers import Keras, Sequitur, Skorch
 from tests.benchmarks.plain import PackedLoop, PaddedLoop, PlainLoop
+from tests.benchmarks.workloads import BATCH_SIZE, EPOCHS, SHAPES, walks
 
-BATCH_SIZE = 32
-SHAPES = {"64 series of 150 steps": (64, 150, 1), "128 series of 30 steps": (128, 30, 12)}
-"""Like GunPoint, and short with 12 channels like Japanese Vowels."""
-EPOCHS = {16: 16, 32: 8, 64: 4, 128: 4}
-"""Epochs of a round, by embedding_dim: more of the short ones."""
 UNEQUAL_DIM = 64
 ROUNDS, QUICK_ROUNDS = 11, 2
-"""Enough that what else a shared machine does for a minute does not decide."""
+"""Enough rounds that a minute of other load on a shared machine does not decide the outcome."""
 
 
 def equal_work(quick: bool) -> Iterator[Row]:
-    """Yield seconds per epoch, and the rate of a matrix product, of every round."""
+    """Yield seconds per epoch, and the rate of a matrix product, in every round."""
     for case, shape in SHAPES.items():
         X = walks(*shape)
         for embedding_dim, n_epochs in EPOCHS.items():
@@ -56,17 +52,17 @@ def equal_work(quick: bool) -> Iterator[Row]:
 
 
 def plain_loops(X: np.ndarray, embedding_dim: int) -> dict[str, Any]:
-    """Return the plain loop on one thread and on as many as torch takes by itself."""
+    """Return the plain loop on one thread and on as many as torch uses by default."""
     counts = sorted({1, torch.get_num_threads()})
     return {f"plain loop, {threads(n)}": PlainLoop(X, embedding_dim, BATCH_SIZE, n) for n in counts}
 
 
 def unequal_lengths(quick: bool) -> Iterator[Row]:
-    """Yield seconds per epoch of the plain network, packed and padded, against ours."""
+    """Yield seconds per epoch of our network and of the plain one, packed and padded."""
     rng = np.random.default_rng(0)
-    vowels = scaled(load("JapaneseVowels").X)
+    vowels = standardize(load_split("JapaneseVowels").X)
     gestures = [walks(1, length, 1)[0] for length in rng.integers(50, 362, size=50)]
-    # Batches of other lengths come in every epoch, and with each a program is written.
+    # Every epoch has batches of new lengths, for each of which we build a program.
     cases = {
         "270 utterances, 7 to 26 steps": (vowels, 4),
         "50 gestures, 50 to 361 steps": (gestures, 2),
@@ -94,13 +90,6 @@ def epochs(
 ) -> Iterator[Row]:
     for contestant in contestants.values():
         contestant.train(1)
-    figures = in_turn(contestants, lambda c: seconds_per_epoch(c.train(n_epochs)), rounds)
-    for name, turn, figure in figures:
-        yield Row(benchmark, case, embedding_dim, name, "seconds per epoch", turn, figure)
-
-
-def walks(n_series: int, n_timesteps: int, n_channels: int) -> np.ndarray:
-    """Return random walks, scaled; what they look like does not change an epoch's time."""
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(n_series, n_timesteps, n_channels)).cumsum(axis=1)
-    return ((values - values.mean()) / values.std()).astype(np.float32)
+    measurements = interleave(contestants, lambda c: seconds_per_epoch(c.train(n_epochs)), rounds)
+    for name, number, value in measurements:
+        yield Row(benchmark, case, embedding_dim, name, "seconds per epoch", number, value)

@@ -1,26 +1,30 @@
-"""A real scheduler and two worker processes, on this machine's own network."""
+"""Real schedulers and worker processes, on the local network."""
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import LSTMAutoencoder, make_classifier
 
 pytest.importorskip("distributed", reason="needs seqfeat[cluster]")
 from dask.distributed import Client, LocalCluster
-from workers import WORKERS
 
-HERE = Path(__file__).parent
+from tests.cluster.local_cluster import LOCAL_CLUSTER
+from tests.cluster.searches import grid_search, scores
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def importable_by_workers():
-    """Let the processes of workers find `estimators`, and seqfeat where it is not installed."""
+    """Let worker processes import the tests, and seqfeat where it is not installed."""
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     yield
     if before is None:
         del os.environ["PYTHONPATH"]
@@ -30,23 +34,30 @@ def importable_by_workers():
 
 @pytest.fixture(scope="session")
 def client():
-    """Two workers, which all tests share that kill none."""
-    with LocalCluster(**WORKERS) as cluster, Client(cluster, timeout=60) as client:
+    """Two workers that no test kills. Each has two threads, and declares a GPU that it lacks."""
+    options = {**LOCAL_CLUSTER, "threads_per_worker": 2, "resources": {"GPU": 1}}
+    with LocalCluster(**options) as workers, Client(workers, timeout=60) as client:
         client.wait_for_workers(2, timeout=60)
         yield client
 
 
+@pytest.fixture(scope="session")
+def mortal_cluster():
+    with LocalCluster(**LOCAL_CLUSTER) as workers:
+        yield workers
+
+
 @pytest.fixture
-def mortal_client():
-    """Two workers to be killed; their nannies start others."""
-    with LocalCluster(**WORKERS) as cluster, Client(cluster, timeout=60) as client:
+def mortal_client(mortal_cluster):
+    """Two workers that a test may kill; their nannies start new ones."""
+    with Client(mortal_cluster, timeout=60) as client:
         client.wait_for_workers(2, timeout=60)
         yield client
 
 
 @pytest.fixture(scope="session")
 def waves():
-    """Series of two channels whose speed and phase differ."""
+    """Series of two channels with random frequencies and phases."""
     rng = np.random.default_rng(0)
     time = np.linspace(0, 6, 20) * rng.uniform(1, 2, size=(90, 1)) + rng.uniform(0, 6, size=(90, 1))
     return np.stack([np.sin(time), np.cos(time / 2)], axis=2)
@@ -54,5 +65,28 @@ def waves():
 
 @pytest.fixture(scope="session")
 def autoencoder(waves):
-    """Fitted on half of the waves."""
+    """Fitted to half of the waves."""
     return LSTMAutoencoder(3, max_iter=25, random_state=0).fit(waves[::2])
+
+
+@pytest.fixture(scope="session")
+def labelled(waves):
+    """The waves as a list that is large enough to be scattered, labelled by their frequency."""
+    steps = np.abs(np.diff(waves[:, :, 0], axis=1)).mean(axis=1)
+    rows = np.random.default_rng(0).integers(len(waves), size=270)
+    return list(waves[rows]), (steps > np.median(steps))[rows]
+
+
+@pytest.fixture(scope="session")
+def classifier():
+    return make_classifier(2, max_iter=4, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def serial_scores(classifier, labelled):
+    """The scores of a search in this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = scores(grid_search(classifier).fit(*labelled))
+    assert len(np.unique(found)) > 4
+    return found

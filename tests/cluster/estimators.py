@@ -1,4 +1,4 @@
-"""Steps of pipelines that tell where they ran, for the tests on a cluster and its workers."""
+"""Estimators that record what happens to them in the worker processes, or kill these."""
 
 import os
 import signal
@@ -7,11 +7,12 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 
-class Diary(TransformerMixin, BaseEstimator):
-    """Passes series on, and leaves a file for each thing that happens to it in any process."""
+class Recorder(TransformerMixin, BaseEstimator):
+    """Passes series through, and writes a file for each event, in any process."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -20,9 +21,9 @@ class Diary(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        import torch  # slow; some workers do without
+        import torch  # slow, and not every worker needs it
 
-        self.note("transformed", torch.get_num_threads())
+        self.record("transformed", torch.get_num_threads())
         return X
 
     def get_feature_names_out(self, input_features=None):
@@ -33,37 +34,42 @@ class Diary(TransformerMixin, BaseEstimator):
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        self.note("opened")
+        self.record("unpickled")
 
-    def note(self, *what):
-        words = [*what, os.getpid(), uuid.uuid4().hex]
+    def record(self, *event):
+        words = [*event, os.getpid(), uuid.uuid4().hex]
         Path(self.folder, "-".join(map(str, words))).touch()
 
 
-def diary_entries(folder, kind):
-    """Return what was noted, and by which process."""
-    entries = [path.name.split("-") for path in Path(folder).glob(f"{kind}-*")]
-    return [(entry[1:-2], int(entry[-2])) for entry in entries]
+def recorded(folder, kind):
+    """Return the details of all events of a kind, and the process of each."""
+    events = [path.name.split("-") for path in Path(folder).glob(f"{kind}-*")]
+    return [(event[1:-2], int(event[-2])) for event in events]
 
 
-class Noted(list):
-    """Series that leave a file wherever a pickle of them is opened."""
+def clear_records(folder):
+    for path in Path(folder).iterdir():
+        path.unlink()
+
+
+class RecordedSeries(list):
+    """Series that write a file wherever they are unpickled."""
 
     def __init__(self, folder, series):
         super().__init__(series)
         self.folder = folder
 
     def __reduce__(self):
-        return _opened, (self.folder, list(self))
+        return _unpickled, (self.folder, list(self))
 
 
-def _opened(folder, series):
-    Path(folder, f"opened-{os.getpid()}-{uuid.uuid4().hex}").touch()
-    return Noted(folder, series)
+def _unpickled(folder, series):
+    Path(folder, f"unpickled-{os.getpid()}-{uuid.uuid4().hex}").touch()
+    return RecordedSeries(folder, series)
 
 
-class Occupied(BaseEstimator):
-    """Notes when its fits begin and end, in seconds of the machine's clock."""
+class Sleeper(BaseEstimator):
+    """Sleeps in `fit`, and records when that began and ended, by the machine's clock."""
 
     def __init__(self, folder, seconds=0.3):
         self.folder = folder
@@ -80,8 +86,8 @@ class Occupied(BaseEstimator):
         return 1.0
 
 
-class Killed(TransformerMixin, BaseEstimator):
-    """Passes series on, and kills its process, unless that is `spared`, the first few times."""
+class Killer(TransformerMixin, BaseEstimator):
+    """Passes series through, and kills the first few processes that fit it, except `spared`."""
 
     def __init__(self, folder, times, spared):
         self.folder = folder
@@ -99,3 +105,7 @@ class Killed(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         return X
+
+
+def flattened(X):
+    return np.asarray(X).reshape(len(X), -1)

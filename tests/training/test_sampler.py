@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqfeat import LSTMAutoencoder
 from seqfeat.nn.batch import Batch
 from seqfeat.runtime.ranks import ALONE
 from seqfeat.series import as_series
@@ -17,8 +18,13 @@ from seqfeat.training.sampler import (
     sample_series,
     shuffled_chunks,
 )
-from tests.training.examples import generator
+from tests.training.examples import assert_equal_weights, generator
 from tests.training.thread_ranks import run_on_ranks
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def lengths_up_to(longest, n_samples, seed=0):
@@ -144,6 +150,46 @@ def test_a_small_set_is_one_chunk():
     assert is_one_chunk(1000, 100)
     assert not is_one_chunk(10**6, 100)
     assert len(list(shuffled_chunks(series_of_16_values(1000), 8, generator()))) == 1
+
+
+# Fits of many chunks
+
+
+def phases(n_samples, n_timesteps=16, n_channels=2):
+    phase = np.random.default_rng(0).uniform(0, 6, (n_samples, 1, n_channels))
+    return np.sin(phase + np.arange(n_timesteps)[:, None] / 3)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"early_stopping": True}, {"target_weight": 0.5, "pooling": "last"}]
+)
+def test_a_set_read_chunk_by_chunk_has_the_fit_of_a_set_in_memory(params, monkeypatch):
+    monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**14)
+    model = LSTMAutoencoder(4, max_iter=2, batch_size=32, random_state=0, device="cpu", **params)
+    loaded, load = [], Dataset.load
+
+    def load_chunk(data, rows):
+        loaded.append(len(rows))
+        return load(data, rows)
+
+    monkeypatch.setattr(Dataset, "load", load_chunk)
+    found = model.fit(phases(600), np.arange(600) % 3).__getstate__()
+    assert max(loaded) == 128
+    in_memory = lambda data, rows: data._read(torch.arange(len(data)))  # noqa: E731
+    monkeypatch.setattr(Dataset, "load", in_memory)
+    expected = model.fit(phases(600), np.arange(600) % 3)
+    for name in ("loss_curve_", "validation_loss_curve_", "best_score_"):
+        assert found[name] == getattr(expected, name), name
+    assert_equal_weights(found["weights_"], expected.weights_)
+
+
+def test_many_chunks_score_about_as_well_as_one(monkeypatch):
+    model = LSTMAutoencoder(4, max_iter=15, batch_size=32, random_state=0, device="cpu")
+    expected = model.fit(phases(600)).best_score_
+    monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**14)
+    in_chunks = model.fit(phases(600)).best_score_
+    assert in_chunks == pytest.approx(expected, abs=0.05)
+    assert in_chunks > 0.7
 
 
 # A sample, to fit initial weights to

@@ -18,7 +18,6 @@ from seqfeat.nn.corruption import NO_CORRUPTION, Corruption
 from seqfeat.runtime.ranks import ALONE
 from seqfeat.series import as_series
 from seqfeat.series.scaling import identity_scaling
-from seqfeat.training import sampler
 from seqfeat.training.dataset import Dataset, Shard
 from seqfeat.training.schedule import one_cycle
 from seqfeat.training.trainer import MAX_GRADIENT_NORM, Trainer, TrainingSettings
@@ -300,27 +299,6 @@ def test_it_explains_most_of_what_a_linear_method_explains():
     settings = TrainingSettings(100, 16, 1e-2, n_iter_no_change=100)
     error = train(compiled_backend(network), data, settings).evaluate(data)
     assert 1 - error / flat.var() > 0.9 * explained_by_pca
-
-
-@pytest.mark.parametrize("target_weight", [0.0, 0.5])
-def test_a_set_read_chunk_by_chunk_trains_as_if_it_were_in_memory(target_weight, monkeypatch):
-    monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**11)
-    X, targets = np.random.default_rng(0).normal(size=(100, 4, 2)), np.arange(100) % 3
-    settings = replace(CORRUPTED, max_iter=2, target_weight=target_weight)
-    series = as_series(X)
-    dataset = Dataset(series, identity_scaling(2), Shard.whole(series), targets)
-    assert len(list(sampler.chunks_in_order(dataset))) > 1
-    in_memory = Batch(
-        torch.tensor(X, dtype=torch.float32),
-        torch.full((100,), 4),
-        targets=torch.from_numpy(targets),
-    )
-    found, expected = (
-        train(compiled_backend(make_network(n_classes=3)), data, settings, validation=data)
-        for data in (dataset, in_memory)
-    )
-    assert found.history == expected.history
-    assert_equal_weights(found.network, expected.network)
 
 
 # The best weights

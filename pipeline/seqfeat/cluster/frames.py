@@ -1,4 +1,4 @@
-"""Dask frames of long data, partition by partition."""
+"""Transform Dask dataframes in long format, partition by partition."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqfeat.cluster.extra import dask_module
-from seqfeat.cluster.models import SentModel, features_of
+from seqfeat.cluster.dask_support import import_dask
+from seqfeat.cluster.model_task import ModelTask, compute_features
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import from_long
-from seqfeat.series.long import refuse_unknown
+from seqfeat.series.long import check_columns
 from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
 
-__all__ = ["LongLayout", "transform_frame"]
+__all__ = ["LongFormat", "transform_frame"]
 
 
 @dataclass(frozen=True)
-class LongLayout:
-    """The parts that columns play in a long table, as in `~seqfeat.series.from_long`."""
+class LongFormat:
+    """How to read a long table; the arguments of `~seqfeat.series.from_long`."""
 
     series_id: str | None
     time: str | None
@@ -32,12 +32,17 @@ class LongLayout:
     step: Step
 
     @property
-    def keys(self) -> list[str]:
-        """The columns of ids and, if there is one, of times."""
+    def key_columns(self) -> list[str]:
+        """The columns of series ids and, if there is one, of times."""
         return [name for name in (self.series_id, self.time) if name is not None]
 
+    @property
+    def infers_step(self) -> bool:
+        """Whether the step has to be inferred from the time column."""
+        return self.time is not None and isinstance(self.step, str) and self.step == "auto"
+
     def read(self, frame: pd.DataFrame) -> pd.Series[Any]:
-        """Return the series of a part of the table, by their ids."""
+        """Return the series in a pandas DataFrame, indexed by their ids."""
         assert self.series_id is not None
         X: pd.Series[Any] = from_long(
             frame, self.series_id, self.time, self.channels, step=self.step
@@ -45,144 +50,142 @@ class LongLayout:
         return X
 
 
-def transform_frame(model: SentModel, frame: Any, layout: LongLayout) -> Any:
-    """Return the features of the series of a long table, lazily."""
-    layout = _named(layout, frame)
-    meta = _meta(model.copy, frame, layout)
-    delayed = dask_module("dask").delayed
-    embed = delayed(_features_of_partition, pure=True)
-    # Dask reads as tasks of their own what it is asked for apart, so that looking for the step
-    # keeps no partition in memory.
-    step = _shortest_gap(_columns(frame, layout.keys), layout) if _searches_step(layout) else None
-    parts = _columns(frame, [*layout.keys, *_channels(layout)]).to_delayed()
-    features = [embed(part, model.key, layout, step, meta) for part in parts]
-    is_partitioned = frame.index.name == layout.series_id and frame.known_divisions
-    if not is_partitioned and len(parts) > 1:
-        ids = [delayed(_ids, pure=True)(part) for part in features]
-        verdict = delayed(_refuse_shared, pure=True)(ids)
-        features = [delayed(_after, pure=True)(part, verdict) for part in features]
-    return dask_module("dask.dataframe").from_delayed(
+def transform_frame(model: ModelTask, frame: Any, layout: LongFormat) -> Any:
+    """Return the features of the series in a long table as a lazy Dask dataframe."""
+    layout, channels = _resolve_columns(layout, frame)
+    meta = _empty_features(model.local, frame, layout)
+    delayed = import_dask("dask").delayed
+    transform = delayed(_transform_partition, pure=True)
+    # Selecting columns anew makes Dask read each partition twice, once for the step and once for
+    # the values. Sharing one read would keep all partitions in memory until the step is known.
+    step = _infer_step(_select(frame, layout.key_columns), layout) if layout.infers_step else None
+    partitions = _select(frame, [*layout.key_columns, *channels]).to_delayed()
+    features = [transform(part, model.task, layout, step, meta) for part in partitions]
+    is_partitioned_by_id = frame.index.name == layout.series_id and frame.known_divisions
+    if not is_partitioned_by_id and len(partitions) > 1:
+        ids = [delayed(_index, pure=True)(part) for part in features]
+        checked = delayed(_check_no_shared_series, pure=True)(ids)
+        features = [delayed(_after_check, pure=True)(part, checked) for part in features]
+    return import_dask("dask.dataframe").from_delayed(
         features,
         meta=meta,
-        divisions=frame.divisions if is_partitioned else None,
+        divisions=frame.divisions if is_partitioned_by_id else None,
         prefix="seqfeat-features",
         verify_meta=False,
     )
 
 
-def _named(layout: LongLayout, frame: Any) -> LongLayout:
-    """Name the parts of the table that were left to be found, and refuse what it has not."""
-    table = _one_row(frame)
+# Columns
+
+
+def _resolve_columns(layout: LongFormat, frame: Any) -> tuple[LongFormat, list[str]]:
+    """Check that all columns exist; return the layout with its channels, and the channels."""
+    example = _example_row(frame)
     if layout.series_id is None:
         raise InputError(
-            "data is a long table, so that series_id has to name the column that tells which "
-            f"series a row belongs to; the table has {list(map(str, table.columns))}."
+            "data is a long table; series_id has to name the column with the series ids. The "
+            f"table has {list(map(str, example.columns))}."
         )
-    refuse_unknown(table, list(layout.keys))
-    channels = layout.channels
-    if channels is None:
-        channels = [name for name in table.columns if name not in layout.keys]
-    return replace(layout, channels=[channels] if isinstance(channels, str) else list(channels))
+    check_columns(example, list(layout.key_columns))
+    if layout.channels is None:
+        channels = [name for name in example.columns if name not in layout.key_columns]
+    elif isinstance(layout.channels, str):
+        channels = [layout.channels]
+    else:
+        channels = list(layout.channels)
+    return replace(layout, channels=channels), channels
 
 
-def _channels(layout: LongLayout) -> list[str]:
-    assert isinstance(layout.channels, list)
-    return layout.channels
-
-
-def _one_row(frame: Any) -> pd.DataFrame:
-    """Return a row such as the table's, its index among the columns if it has a name."""
-    row: pd.DataFrame = dask_module("dask.dataframe.utils").meta_nonempty(frame._meta).iloc[:1]
+def _example_row(frame: Any) -> pd.DataFrame:
+    """Return a made-up row with the table's columns, among them its index if that has a name."""
+    row: pd.DataFrame = import_dask("dask.dataframe.utils").meta_nonempty(frame._meta).iloc[:1]
     return row.reset_index() if row.index.name is not None else row
 
 
-def _columns(frame: Any, names: list[str]) -> Any:
-    """Return columns of a frame, whose index stays if it has one of the names."""
+def _select(frame: Any, names: list[str]) -> Any:
+    """Select columns of a frame; a name may also be that of the index, which is always kept."""
     return frame[[name for name in names if name in frame.columns]]
 
 
-def _meta(model: Any, frame: Any, layout: LongLayout) -> pd.DataFrame:
-    """Return the features of no series; what does not suit the model is found on the way."""
-    X = layout.read(_one_row(frame))
+# Features
+
+
+def _empty_features(model: Any, frame: Any, layout: LongFormat) -> pd.DataFrame:
+    """Return a feature table without rows, after checking that the table fits the model."""
+    X = layout.read(_example_row(frame))
     length = pipeline_parts(model).autoencoder.n_timesteps_in_
     zeros = np.zeros((length, X.iloc[0].shape[1]), dtype=X.iloc[0].dtype)
     X.iloc[0] = zeros
-    features = features_of(model, X)
+    features = compute_features(model, X)
     return pd.DataFrame(features, index=X.index, columns=model.get_feature_names_out()).iloc[:0]
 
 
-def _features_of_partition(
-    frame: pd.DataFrame, model: Any, layout: LongLayout, step: Any, meta: pd.DataFrame
+def _transform_partition(
+    frame: pd.DataFrame, model: Any, layout: LongFormat, step: Any, meta: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return the features of one partition, which a filter may have left without rows."""
+    """Return the features of one partition, which may be empty after filtering."""
     if len(frame) == 0:
         return meta
     if step is not None:
         layout = replace(layout, step=EvenStep(step))
     X = layout.read(frame)
-    with _naming_series(X.index):
-        features = features_of(model, X)
+    with _errors_by_id(X.index):
+        features = compute_features(model, X)
     return pd.DataFrame(features, index=X.index, columns=meta.columns).astype(meta.dtypes)
 
 
 @contextmanager
-def _naming_series(ids: pd.Index[Any]) -> Iterator[None]:
-    """Call series in errors by their ids, where models know their places in a partition only."""
+def _errors_by_id(ids: pd.Index[Any]) -> Iterator[None]:
+    """Replace row numbers in errors by series ids; the model only knows rows of the partition."""
     try:
         yield
     except InputError as error:
-        message = re.sub(
-            r"\bseries (\d+)\b", lambda place: f"series {ids[int(place[1])]}", str(error)
-        )
+        message = re.sub(r"\bseries (\d+)\b", lambda row: f"series {ids[int(row[1])]}", str(error))
         raise type(error)(message) from error
 
 
-# The step of all partitions
+# The step, which has to be the same in all partitions
 
 
-def _searches_step(layout: LongLayout) -> bool:
-    return layout.time is not None and isinstance(layout.step, str) and layout.step == "auto"
+def _infer_step(keys: Any, layout: LongFormat) -> Any:
+    """Return a task that computes the shortest gap between two rows of a series."""
+    delayed = import_dask("dask").delayed
+    gaps = [delayed(_shortest_gap_of_partition, pure=True)(p, layout) for p in keys.to_delayed()]
+    return delayed(_shortest, pure=True)(gaps)
 
 
-def _shortest_gap(keys: Any, layout: LongLayout) -> Any:
-    """Return the shortest gap of all partitions, a task."""
-    delayed = dask_module("dask").delayed
-    gaps = [delayed(_gap_of_partition, pure=True)(part, layout) for part in keys.to_delayed()]
-    return delayed(_least, pure=True)(gaps)
-
-
-def _gap_of_partition(frame: pd.DataFrame, layout: LongLayout) -> Any:
+def _shortest_gap_of_partition(frame: pd.DataFrame, layout: LongFormat) -> Any:
     if frame.index.name is not None:
         frame = frame.reset_index()
     ids = frame[layout.series_id]
     return shortest_gap(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
 
 
-def _least(gaps: list[Any]) -> Any:
+def _shortest(gaps: list[Any]) -> Any:
     return min((gap for gap in gaps if gap is not None), default=None)
 
 
-# Series that lie in two partitions
+# Series with rows in several partitions
 
 
-def _ids(features: pd.DataFrame) -> pd.Index[Any]:
+def _index(features: pd.DataFrame) -> pd.Index[Any]:
     return features.index
 
 
-def _refuse_shared(ids: list[pd.Index[Any]]) -> None:
-    """Refuse a series whose rows lie in two partitions."""
-    every = ids[0].append(ids[1:])
-    again = every.duplicated()
-    if again.any():
-        shared = every[again][0]
-        where = [place for place, part in enumerate(ids) if shared in part]
+def _check_no_shared_series(ids: list[pd.Index[Any]]) -> None:
+    """Raise an error if a series has rows in more than one partition."""
+    all_ids = ids[0].append(ids[1:])
+    is_repeated = all_ids.duplicated()
+    if is_repeated.any():
+        shared = all_ids[is_repeated][0]
+        partitions = [number for number, part in enumerate(ids) if shared in part]
         raise InputError(
-            f"series {shared} has rows in partitions {where[0]} and {where[1]} of the table; all "
-            "rows of a series have to be in one. Partition it by series first: "
-            f"data.set_index({every.name!r}) or data.shuffle({every.name!r})."
+            f"series {shared} has rows in partitions {partitions[0]} and {partitions[1]} of the "
+            "table; all rows of a series have to be in the same partition. Repartition by series "
+            f"first: data.set_index({all_ids.name!r}) or data.shuffle({all_ids.name!r})."
         )
 
 
-def _after(features: pd.DataFrame, verdict: None) -> pd.DataFrame:
-    """Return features, once all ids have been compared."""
+def _after_check(features: pd.DataFrame, checked: None) -> pd.DataFrame:
+    """Return the features unchanged; makes them depend on the check in the task graph."""
     return features

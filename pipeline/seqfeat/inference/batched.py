@@ -20,6 +20,7 @@ from seqfeat.nn.backend import Backend
 from seqfeat.runtime.device import (
     full_precision,
     halving_on_out_of_memory,
+    n_cpu_threads,
     single_threaded,
     use_one_thread,
 )
@@ -158,7 +159,7 @@ def _run_batches(
     mode = nullcontext if backend.is_compiled else single_threaded
     n_threads = 1
     if device.type == "cpu" and len(order) > size:
-        n_threads = max(1, min(torch.get_num_threads(), -(-len(order) // size)))
+        n_threads = max(1, min(n_cpu_threads(), -(-len(order) // size)))
     start = 0
     with ExitStack() as stack:
         run_all: Callable[..., Iterable[T]] = map

@@ -13,7 +13,7 @@ from seqfeat.exceptions import InputError
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import Architecture, Weights, build_network
-from seqfeat.runtime.device import inference_device
+from seqfeat.runtime.device import inference_device, single_threaded
 from seqfeat.series.conversion import as_series
 from seqfeat.series.scaling import ChannelScaling
 from seqfeat.series.series import Series
@@ -47,8 +47,11 @@ def fitted_backend(estimator: Any) -> Backend:
     with _lock:
         weights, kept_device, backend = _backends.get(estimator, (None, None, None))
         if backend is None or weights is not estimator.weights_ or kept_device != device:
-            network = build_network(Architecture(**estimator.architecture_), estimator.weights_)
-            backend = make_backend(network.eval().requires_grad_(False), device)
+            # In a forked process, PyTorch's own threads would be waited for in vain.
+            with single_threaded():
+                architecture = Architecture(**estimator.architecture_)
+                network = build_network(architecture, estimator.weights_)
+                backend = make_backend(network.eval().requires_grad_(False), device)
             _backends[estimator] = estimator.weights_, device, backend
     return backend
 

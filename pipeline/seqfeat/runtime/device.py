@@ -21,6 +21,7 @@ __all__ = [
     "inference_device",
     "is_out_of_memory",
     "mixed_precision",
+    "n_cpu_threads",
     "resolve_device",
     "single_threaded",
     "to_device",
@@ -162,6 +163,11 @@ def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) ->
             raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def n_cpu_threads() -> int:
+    """Return the number of threads that PyTorch may use, also within `single_threaded`."""
+    return _single_threaded["restore"] if _own_thread.depth else torch.get_num_threads()
 
 
 def use_one_thread() -> None:

@@ -316,7 +316,3 @@ def _series_labels(labels: pd.Series[Any], codes: Ints, ids: pd.Index[Any]) -> p
             "label=None."
         )
     return labels.iloc[first_rows].set_axis(ids)
-
-
-refuse_unknown = check_columns
-"""The former name, until every caller uses the new one."""

@@ -59,6 +59,13 @@ class FitResult:
 
 def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
     """Fit as planned. `observer` is notified of every epoch, and may stop the training."""
+    # Sums and matrix decompositions depend on the number of threads, and in a forked process
+    # PyTorch's own would be waited for in vain. Trainer and evaluation have theirs.
+    with single_threaded():
+        return _run_fit(plan, observer)
+
+
+def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
     data, ranks = plan.dataset, plan.ranks
     resumed = ranks.first(plan.checkpoints.newest() if plan.checkpoints else None)
     seed = plan.seed if resumed is None else resumed["seed"]
@@ -92,12 +99,10 @@ def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
 
 def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator) -> None:
     """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them."""
-    # Matrix decompositions, too, depend on the number of threads.
-    with single_threaded():
-        initialize(backend.network, generator)
-        if plan.architecture.pooling == "statistics":
-            sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
-            fit_encoder(backend, sample, generator)
+    initialize(backend.network, generator)
+    if plan.architecture.pooling == "statistics":
+        sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
+        fit_encoder(backend, sample, generator)
 
 
 def _keep_checkpoints(plan: Plan, seed: int) -> Callable[[int, Callable[[], TrainerState]], None]:

@@ -23,7 +23,12 @@ from seqfeat.nn.batch import Batch, BatchShard
 from seqfeat.nn.corruption import NO_CORRUPTION, Corruption, draw_corruption
 from seqfeat.nn.loss import LossWeights
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.runtime.device import halving_on_out_of_memory, single_threaded, use_one_thread
+from seqfeat.runtime.device import (
+    halving_on_out_of_memory,
+    n_cpu_threads,
+    single_threaded,
+    use_one_thread,
+)
 from seqfeat.runtime.ranks import ALONE, Ranks
 from seqfeat.runtime.threads import WorkerPool
 from seqfeat.training.history import History
@@ -120,7 +125,7 @@ class Trainer:
         self.target_weight = settings.target_weight if self.network.head is not None else 0.0
         s, is_cpu = settings, self.device.type == "cpu"
         self.micro_batch = CPU_MICRO_BATCH if is_cpu else s.batch_size
-        self.pool = WorkerPool(torch.get_num_threads() if is_cpu else 1, use_one_thread)
+        self.pool = WorkerPool(n_cpu_threads() if is_cpu else 1, use_one_thread)
         self.history = History(validation_loss_curve=None if validation is None else [])
         self.early_stopping = EarlyStopping(s.n_iter_no_change, s.tol, s.max_iter)
         self.best_weights = {

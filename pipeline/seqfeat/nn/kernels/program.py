@@ -276,91 +276,93 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
     if arguments.keys() != kernel.parameters.keys():
         raise TypeError(_wrong_names(kernel, arguments))
     found: dict[str, int] = {}
-    for name, parameter, axes in _parameters(kernel, kernels):
+    for name, dtype, axes, stride_names in _parameters(kernel, kernels):
         value = arguments[name]
-        if isinstance(parameter, Size):
+        if dtype is None:
             if type(value) is not int or value < 0:
                 raise TypeError(f"{kernel}: {name} is {value!r}, not an int of 0 or more")
             found[name] = value
             continue
-        if isinstance(value, Tensor):
-            shape, strides, dtype = tuple(value.shape), value.stride(), value.dtype
-            found[name] = _address(value, DTYPES[parameter.dtype], kernel, name)
-        elif isinstance(value, (Buffer, External)):
-            shape, strides, dtype = value.shape, value.strides, value.dtype
-            found[name] = 4 * value.offset if isinstance(value, Buffer) else 0
+        if isinstance(value, Buffer):
+            offset, shape, strides, own_dtype = value
+            found[name] = 4 * offset
+        elif isinstance(value, Tensor):
+            found[name] = _address(value, dtype, kernel, name)
+            shape, strides, own_dtype = value.shape, value.stride(), dtype
+        elif isinstance(value, External):
+            found[name] = 0
+            shape, strides, own_dtype = value.shape, value.strides, value.dtype
         else:
             raise TypeError(f"{kernel}: {name} is {type(value).__name__}, not an array")
-        if dtype is not DTYPES[parameter.dtype] or len(shape) != len(axes):
-            raise TypeError(f"{kernel}: {name} is {dtype} of shape {shape}")
-        _match_shape(kernel, name, axes, shape, found)
-        _match_strides(kernel, name, parameter, shape, strides, found)
+        if own_dtype is not dtype or len(shape) != len(axes):
+            raise TypeError(f"{kernel}: {name} is {own_dtype} of shape {tuple(shape)}")
+        # Shape and strides, from the last axis to the first.
+        contiguous, is_empty = 1, 0 in shape
+        for axis in range(len(axes) - 1, -1, -1):
+            symbol, factor, added = axes[axis]
+            length, stride = shape[axis], strides[axis]
+            if symbol is None:
+                fits = length == added
+            elif factor == 1:
+                fits = found.setdefault(symbol, length - added) == length - added >= 0
+            else:
+                size, rest = divmod(length - added, factor)
+                fits = rest == 0 and found.setdefault(symbol, size) == size >= 0
+            if not fits:
+                raise TypeError(_wrong_shape(kernel, name, axis, tuple(shape), found))
+            if axis < len(stride_names):
+                fits = found.setdefault(stride_names[axis], stride) == stride >= 0 or length <= 1
+            else:
+                fits = stride == contiguous or length == 1 or is_empty
+                contiguous *= length
+            if not fits:
+                raise TypeError(
+                    f"{kernel}: {name} of shape {tuple(shape)} has the strides {strides}"
+                )
     if kernel.requires:
         sizes = {**found, "lanes": kernels.lanes, "double_lanes": kernels.double_lanes}
         for expression, code in kernel.requires.items():
             if not eval(code, {"max": max}, sizes):
-                raise TypeError(f"{kernel}: not {expression}; found {sizes}")
+                raise TypeError(f"{kernel}: not {expression}; found {_sizes(kernel, sizes)}")
     return [found[argument.name] for argument in kernel.signature]
 
 
-_resolved: dict[tuple[str, int], list[tuple[str, Array | Size, list[Axis]]]] = {}
+Resolved = tuple[str, torch.dtype | None, list[Axis], tuple[str, ...]]
+"""A parameter's name, dtype (None for a size), axes, and names of its first strides."""
+
+_resolved: dict[tuple[str, int], list[Resolved]] = {}
 
 
-def _parameters(
-    kernel: Kernel, kernels: CompiledKernels
-) -> list[tuple[str, Array | Size, list[Axis]]]:
+def _parameters(kernel: Kernel, kernels: CompiledKernels) -> list[Resolved]:
     """Return a kernel's parameters with their axes for these lanes; kept, as calls are many."""
     key = kernel.name, kernels.lanes
     if key not in _resolved:
         constants = {"lanes": kernels.lanes, "double_lanes": kernels.double_lanes}
         _resolved[key] = [
-            (name, one, [Axis.parse(axis, constants) for axis in getattr(one, "shape", ())])
+            (name, None, [], ())
+            if isinstance(one, Size)
+            else (
+                name,
+                DTYPES[one.dtype],
+                [Axis.parse(axis, constants) for axis in one.shape],
+                one.strides,
+            )
             for name, one in kernel.parameters.items()
         ]
     return _resolved[key]
 
 
-def _match_shape(
-    kernel: Kernel, name: str, axes: list[Axis], shape: tuple[int, ...], found: dict[str, int]
-) -> None:
-    """Check a shape against the declared one, and learn the sizes that it tells."""
-    for number, ((symbol, factor, offset), length) in enumerate(zip(axes, shape, strict=True)):
-        if symbol is None:
-            if length == offset:
-                continue
-        else:
-            size, rest = divmod(length - offset, factor)
-            if rest == 0 and size >= 0 and found.setdefault(symbol, size) == size:
-                continue
-        raise TypeError(
-            f"{kernel}: axis {number} of {name}, shape {shape}, does not fit "
-            f"{ {name: size for name, size in found.items() if name not in kernel.parameters} }"
-        )
+def _sizes(kernel: Kernel, found: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes among what was found, for an error."""
+    arrays = {name: one for name, one in kernel.parameters.items() if isinstance(one, Array)}
+    others = {*arrays, *(stride for one in arrays.values() for stride in one.strides)}
+    return {name: size for name, size in found.items() if name not in others}
 
 
-def _match_strides(
-    kernel: Kernel,
-    name: str,
-    parameter: Array,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
-    found: dict[str, int],
-) -> None:
-    """Check strides against the declared ones, and learn those that have a name."""
-    size = 1
-    for axis in range(len(shape) - 1, -1, -1):
-        stride = strides[axis]
-        if axis < len(parameter.strides):
-            symbol = parameter.strides[axis]
-            if shape[axis] <= 1:
-                found.setdefault(symbol, stride)
-                continue
-            if stride >= 0 and found.setdefault(symbol, stride) == stride:
-                continue
-        elif stride == size or shape[axis] == 1 or 0 in shape:
-            size *= shape[axis]
-            continue
-        raise TypeError(f"{kernel}: {name} of shape {shape} has the strides {strides}")
+def _wrong_shape(
+    kernel: Kernel, name: str, axis: int, shape: tuple[int, ...], found: Mapping[str, int]
+) -> str:
+    return f"{kernel}: axis {axis} of {name}, shape {shape}, does not fit {_sizes(kernel, found)}"
 
 
 def _wrong_names(kernel: Kernel, arguments: Mapping[str, Any]) -> str:

@@ -390,7 +390,7 @@ def tanh(code: VectorCode, builder: Builder, x: Value) -> Value:
 
 
 def sigmoid(code: VectorCode, builder: Builder, x: Value) -> Value:
-    """Return the logistic function, as exactly, at least 2 ** -126; NaN stays NaN."""
+    """Return the logistic function, as exactly; it is never 0, and NaN stays NaN."""
     x = builder.fmul(x, code.constant(MINUS_LOG2_E))
     for comparison, sign in ((">", 1.0), ("<", -1.0)):
         limit = code.constant(sign * LARGEST_POWER)
