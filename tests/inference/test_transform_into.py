@@ -8,10 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from tests.series.stores import in_dask, in_h5py, in_h5py_without_chunks, in_zarr
 
 from seqfeat import InputError, LSTMAutoencoder, transform_into
 from seqfeat.exceptions import InputTypeError
-from tests.series.stores import in_dask, in_h5py, in_h5py_without_chunks, in_zarr
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 N_SAMPLES = 90
