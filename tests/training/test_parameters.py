@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.utils._param_validation import validate_parameter_constraints
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import InputError, LSTMAutoencoder
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
 from tests.training.examples import sines
 
@@ -18,10 +18,18 @@ def test_every_parameter_of_the_estimator_has_a_field_and_a_constraint():
     assert list(PARAMETER_CONSTRAINTS) == names
 
 
-def test_the_record_holds_what_the_estimator_holds():
+def test_a_fit_records_the_parameters_of_its_estimator(monkeypatch):
+    records = []
+
+    def record(convert, y, parameters, *others, **options):
+        records.append(parameters)
+        raise InputError("enough")
+
+    monkeypatch.setattr("seqfeat.autoencoder.share_facts", record)
     values = {"embedding_dim": 7, "tol": 0.5, "checkpoint_dir": "here", "pooling": "max"}
-    parameters = LSTMAutoencoder(**values)._fit_parameters()
-    assert vars(parameters) == {**DEFAULTS, **values}
+    with pytest.raises(InputError, match="enough"):
+        LSTMAutoencoder(**values).fit(sines(8))
+    assert vars(records[0]) == {**DEFAULTS, **values}
 
 
 def test_the_record_is_frozen():
