@@ -1,6 +1,6 @@
-"""Parameters, use before fit, and fits that fail or learn nothing.
+"""Invalid parameters, use before a fit, and fits that fail or learn nothing.
 
-Numbers are those of the list of faults.
+Numbers are those of the project's list of faults.
 """
 
 import copy
@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from seqfeat import InputError, LSTMAutoencoder, TrainingError
 from seqfeat.exceptions import InputTypeError
+from tests.autoencoders import METHODS, assert_same_model, small, waves, with_value
 
 NAN = np.nan
 
@@ -23,35 +24,10 @@ too_short_to_converge = pytest.mark.filterwarnings("ignore::sklearn.exceptions.C
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def small(**params):
-    return LSTMAutoencoder(**{"embedding_dim": 3, "max_iter": 2, "random_state": 0, **params})
-
-
-def waves(n_samples=12, n_timesteps=8, n_channels=2, seed=0):
-    rng = np.random.default_rng(seed)
-    phase = rng.uniform(0, 6, (n_samples, 1, 1)) + np.arange(n_channels)
-    return np.sin(phase + 0.7 * np.arange(n_timesteps)[:, None]) * (1 + np.arange(n_channels))
-
-
-def with_value(value):
-    X = waves()
-    X[7, 3, 1] = value
-    return X
-
-
-def assert_same_model(left, right):
-    assert left.weights_.keys() == right.weights_.keys()
-    for name, weight in left.weights_.items():
-        np.testing.assert_array_equal(weight, right.weights_[name], err_msg=name)
-    assert left.loss_curve_ == right.loss_curve_
-    np.testing.assert_array_equal(left.mean_, right.mean_)
-    np.testing.assert_array_equal(left.scale_, right.scale_)
-
-
 # 17: parameters
 
 
-WRONG = {
+INVALID = {
     "embedding_dim": [0, -1, 2.5, "64", None],
     "hidden_dim": [0, -1, 2.5, "auto"],
     "patch_len": [0, -1, 2.5, "all", None],
@@ -84,25 +60,25 @@ WRONG = {
 
 
 def test_fault_17_covers_every_parameter():
-    assert list(WRONG) == list(inspect.signature(LSTMAutoencoder).parameters)
+    assert list(INVALID) == list(inspect.signature(LSTMAutoencoder).parameters)
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", INVALID)
 def test_fault_17_an_invalid_parameter_is_rejected_by_fit_and_not_before(name):
-    for value in WRONG[name]:
+    for value in INVALID[name]:
         estimator = LSTMAutoencoder(**{name: value})
         assert estimator.get_params()[name] is value
-        said = f"The '{name}' parameter of LSTMAutoencoder must be"
-        with pytest.raises(InvalidParameterError, match=said) as caught:
+        words = f"The '{name}' parameter of LSTMAutoencoder must be"
+        with pytest.raises(InvalidParameterError, match=words) as caught:
             estimator.fit(waves(), np.arange(12) % 2)
         assert repr(value) in str(caught.value)
         assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", INVALID)
 def test_fault_17_an_invalid_parameter_is_rejected_by_partial_fit(name):
-    # With anything that is true, there is no partial_fit at all.
-    values = WRONG[name] if name != "early_stopping" else [None]
+    # If early_stopping is truthy, there is no partial_fit.
+    values = INVALID[name] if name != "early_stopping" else [None]
     for value in values:
         estimator = LSTMAutoencoder().set_params(**{name: value})
         with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
@@ -149,7 +125,7 @@ def test_fault_19_a_constant_embedding_warns_with_its_standard_deviation_and_adv
 
 def test_fault_19_a_network_that_learned_does_not_warn():
     X = waves(24, 8, 1)
-    model = small(max_iter=40, patch_len=4, input_noise=0.0, learning_rate_init=0.02)
+    model = small(max_iter=40, patch_len=4, learning_rate_init=0.02)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(X)
@@ -158,6 +134,13 @@ def test_fault_19_a_network_that_learned_does_not_warn():
 
 
 # 21: use before a fit
+
+
+@pytest.mark.parametrize("method", [*METHODS, "inverse_transform", "get_feature_names_out"])
+def test_fault_21_use_before_a_fit(method):
+    arguments = {"inverse_transform": [np.zeros((2, 4))], "get_feature_names_out": []}
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(small(), method)(*arguments.get(method, [waves()]))
 
 
 def test_fault_21_use_after_a_failed_first_fit():
@@ -214,7 +197,7 @@ BAD_REFITS = {
 }
 
 
-def results(model, X):
+def outputs(model, X):
     return [model.transform(X), model.reconstruct(X), model.score_samples(X)]
 
 
@@ -237,14 +220,14 @@ def assert_same_value(left, right):
 
 
 def assert_unchanged_by(model, X, fail, params, error):
-    before, state = results(model, X), copy.deepcopy(fitted_state(model))
-    kept = {name: model.get_params()[name] for name in params}
+    before, state = outputs(model, X), copy.deepcopy(fitted_state(model))
+    earlier_params = {name: model.get_params()[name] for name in params}
     model.set_params(**params)
     with pytest.raises(error):
         fail()
     assert_same_value(state, fitted_state(model))
-    model.set_params(**kept)
-    assert_same_value(before, results(model, X))
+    model.set_params(**earlier_params)
+    assert_same_value(before, outputs(model, X))
 
 
 @too_short_to_converge

@@ -1,7 +1,7 @@
-"""What the transformer accepts as series and as labels, and how it rejects the rest.
+"""What the estimator accepts as series and as labels, and how it rejects everything else.
 
-The tests in `tests/series` look at each conversion and each check alone; here they meet the
-whole estimator. Numbers are those of the list of faults.
+The tests in `tests/series` cover each conversion and each check alone; here they meet the whole
+estimator. Numbers are those of the project's list of faults.
 """
 
 import copy
@@ -11,10 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from sklearn.exceptions import ConvergenceWarning
 
-from seqfeat import InputError, LSTMAutoencoder
+from seqfeat import InputError
 from seqfeat.exceptions import InputTypeError, LayoutWarning, SeqfeatError
+from tests.autoencoders import (
+    CORRUPTED,
+    METHODS,
+    assert_same_model,
+    fit_quietly,
+    pad,
+    ragged_waves,
+    small,
+    waves,
+    with_value,
+)
 
 NAN = np.nan
 
@@ -24,41 +34,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-METHODS = ["transform", "reconstruct", "score", "score_samples"]
 
-
-def small(**params):
-    return LSTMAutoencoder(**{"embedding_dim": 3, "max_iter": 2, "random_state": 0, **params})
-
-
-def waves(n_samples=12, n_timesteps=8, n_channels=2, seed=0):
-    rng = np.random.default_rng(seed)
-    phase = rng.uniform(0, 6, (n_samples, 1, 1)) + np.arange(n_channels)
-    return np.sin(phase + 0.7 * np.arange(n_timesteps)[:, None]) * (1 + np.arange(n_channels))
-
-
-def unequal_waves(n_samples=12, seed=0):
-    lengths = np.random.default_rng(seed).integers(3, 9, n_samples)
-    return [wave[:length] for wave, length in zip(waves(n_samples), lengths, strict=True)]
-
-
-def padded(items, n_timesteps):
-    X = np.full((len(items), n_timesteps, items[0].shape[1]), NAN)
-    for row, item in zip(X, items, strict=True):
-        row[: len(item)] = item
-    return X
-
-
-def with_value(value, shape=(12, 8, 2), at=(7, 3, 1)):
-    X = waves(*shape)
-    X[at] = value
-    return X
-
-
-def error(X, error=InputError, estimator=None, **params):
+def error_of_fit(X, error=InputError, **params):
     """Return the message with which `fit` rejects `X`, in an error of seqfeat and of Python."""
     with pytest.raises(error) as caught:
-        (estimator or small(**params)).fit(X)
+        small(**params).fit(X)
     assert isinstance(caught.value, SeqfeatError)
     assert isinstance(caught.value, ValueError)
     return str(caught.value)
@@ -73,22 +53,6 @@ def assert_fits_finite(estimator, X, y=None):
     assert all(np.isfinite(weight).all() for weight in estimator.weights_.values())
 
 
-def assert_same_model(left, right):
-    assert left.weights_.keys() == right.weights_.keys()
-    for name, weight in left.weights_.items():
-        np.testing.assert_array_equal(weight, right.weights_[name], err_msg=name)
-    assert left.loss_curve_ == right.loss_curve_
-    np.testing.assert_array_equal(left.mean_, right.mean_)
-    np.testing.assert_array_equal(left.scale_, right.scale_)
-
-
-def fit_quietly(estimator, X):
-    """Fit in a fixture, where the filters of warnings above do not apply."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(X)
-
-
 @pytest.fixture(scope="module")
 def fitted():
     return fit_quietly(small(), waves())
@@ -99,12 +63,12 @@ def fitted_on_table():
     return fit_quietly(small(), waves()[:, :, 0])
 
 
-# 1 to 5: what is in the series, and how much of it
+# 1 to 5: missing values, infinity, and empty axes
 
 
 @pytest.mark.parametrize("form", [np.asarray, list, lambda X: X[:, :, 1]])
 def test_fault_01_nan_is_rejected(form):
-    message = error(form(with_value(NAN)))
+    message = error_of_fit(form(with_value(NAN)))
     assert "series 7 has NaN at timestep 3" in message
     assert "missing='mask'" in message
 
@@ -125,32 +89,34 @@ def test_values_that_cannot_be_used_are_named_after_fit_too(fitted, method, valu
         getattr(fitted, method)(with_value(value))
 
 
-@pytest.mark.parametrize(
-    ("pooling", "bidirectional"), [("last", False), ("mean", True), ("max", False), ("last", True)]
+ENCODERS = pytest.mark.parametrize(
+    ("pooling", "bidirectional"),
+    [("statistics", False), ("last", True), ("mean", False), ("max", False)],
 )
-def test_fault_02_padded_series_give_the_model_of_the_unpadded(pooling, bidirectional):
-    items = unequal_waves()
+
+
+@ENCODERS
+def test_fault_02_padded_series_give_the_model_of_unpadded_series(pooling, bidirectional):
+    items = ragged_waves()
     params = {"missing": "mask", "pooling": pooling, "bidirectional": bidirectional}
     unpadded = small(**params).fit(items)
-    assert_same_model(small(**params).fit(padded(items, 8)), unpadded)
-    assert_same_model(small(**params).fit(padded(items, 11)[:, :8]), unpadded)
+    assert_same_model(small(**params).fit(pad(items)), unpadded)
+    assert_same_model(small(**params).fit(pad(items, 11)[:, :8]), unpadded)
 
 
-@pytest.mark.parametrize(
-    ("pooling", "bidirectional"), [("last", False), ("mean", True), ("max", False), ("last", True)]
-)
-def test_fault_02_padded_series_have_the_embeddings_of_the_unpadded(pooling, bidirectional):
-    items = unequal_waves()
+@ENCODERS
+def test_fault_02_padded_series_have_the_embeddings_of_unpadded_series(pooling, bidirectional):
+    items = ragged_waves()
     model = small(missing="mask", pooling=pooling, bidirectional=bidirectional, patch_len=3)
     model.fit(items)
-    Z = model.transform(padded(items, 20))
+    Z = model.transform(pad(items, 20))
     np.testing.assert_allclose(Z, model.transform(items), rtol=1e-5, atol=1e-7)
     for row, item in zip(Z, items, strict=True):
         np.testing.assert_allclose(model.transform(item[None])[0], row, rtol=1e-5, atol=1e-7)
 
 
-def test_fault_02_missing_values_do_not_count_for_scaling_and_scores():
-    X = padded(unequal_waves(), 8)
+def test_fault_02_scaling_and_scores_ignore_missing_values():
+    X = pad(ragged_waves())
     X[2, 1] = X[5, 0, 1] = NAN
     model = small(missing="mask").fit(X)
     np.testing.assert_allclose(model.mean_, np.nanmean(X, axis=(0, 1)), rtol=1e-12)
@@ -159,6 +125,9 @@ def test_fault_02_missing_values_do_not_count_for_scaling_and_scores():
     squares = ((model.reconstruct(X) - X) / model.scale_) ** 2
     expected = -np.nanmean(squares, axis=(1, 2))
     np.testing.assert_allclose(model.score_samples(X), expected, rtol=1e-4)
+    scaled = (X - np.nanmean(X, axis=(0, 1))) / model.scale_
+    r_squared = 1 - np.nansum(squares) / np.nansum(scaled**2)
+    assert model.score(X) == pytest.approx(r_squared, rel=1e-5)
 
 
 def test_fault_02_the_encoder_sees_the_mean_in_place_of_a_missing_value():
@@ -168,43 +137,43 @@ def test_fault_02_the_encoder_sees_the_mean_in_place_of_a_missing_value():
     np.testing.assert_array_equal(model.transform(X), model.transform(filled))
 
 
-def test_fault_02_a_channel_may_be_missing_from_a_series():
+def test_fault_02_a_series_may_lack_a_channel():
     X = waves()
     X[3, :, 1] = NAN
     assert_fits_finite(small(missing="mask"), X)
 
 
 @pytest.mark.parametrize("form", [np.asarray, list, lambda X: X[:, :, 0]])
-def test_fault_03_a_series_of_nothing_but_nan_is_named(form):
-    message = error(form(with_value(NAN, at=4)), missing="mask")
+def test_fault_03_an_all_nan_series_is_named(form):
+    message = error_of_fit(form(with_value(NAN, at=4)), missing="mask")
     assert message.startswith("series 4 contains nothing but NaN")
     assert "Drop it" in message
 
 
 def test_fault_03_a_series_without_timesteps_is_named():
-    items = unequal_waves()
+    items = ragged_waves()
     items[4] = items[4][:0]
-    message = error(items)
+    message = error_of_fit(items)
     assert message.startswith("series 4 has 0 timesteps")
     assert "Drop it" in message
 
 
 @pytest.mark.parametrize("missing", ["error", "mask"])
 def test_fault_04_infinity_is_rejected(missing):
-    message = error(with_value(-np.inf), missing=missing)
+    message = error_of_fit(with_value(-np.inf), missing=missing)
     assert "series 7 has -inf at timestep 3, channel 1" in message
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 2), (12, 0, 2), (12, 8, 0), (0, 8), (12, 0)])
 def test_fault_05_an_axis_of_length_0_is_rejected(fitted, shape):
-    message = error(np.empty(shape))
+    message = error_of_fit(np.empty(shape))
     assert str(shape) in message
     assert "minimum of 1 is required" in message
     with pytest.raises(InputError, match="minimum of 1 is required"):
         fitted.transform(np.empty(shape))
 
 
-# 6: as few as can be
+# 6: as little as possible
 
 
 @pytest.mark.parametrize(
@@ -237,7 +206,7 @@ def test_fault_06_one_value(shape):
     assert_fits_finite(small(early_stopping=True), np.full(shape, 3.0))
 
 
-# 7 to 11: the shape
+# 7 to 11: shapes
 
 
 @pytest.mark.parametrize(
@@ -245,7 +214,7 @@ def test_fault_06_one_value(shape):
     [((16,), "X.reshape(1, -1, 1)"), ((3, 4, 2, 2), "X.reshape(len(X), X.shape[1], -1)")],
 )
 def test_fault_07_other_numbers_of_axes_come_with_a_way_to_reshape(fitted, shape, way_out):
-    message = error(np.ones(shape))
+    message = error_of_fit(np.ones(shape))
     assert f"got {len(shape)}D array instead (shape={shape})" in message
     assert way_out in message
     with pytest.raises(InputError, match="Reshape your data"):
@@ -280,7 +249,7 @@ def test_fault_09_other_channels_are_rejected_in_the_words_of_scikit_learn(
 @pytest.mark.parametrize("n_timesteps", [1, 3, 15])
 def test_fault_10_series_of_another_length_are_accepted(fitted, n_timesteps):
     X = waves(4, n_timesteps)
-    assert fitted.transform(X).shape == (4, 3)
+    assert fitted.transform(X).shape == (4, 4)
     assert np.isfinite(fitted.transform(X)).all()
     assert fitted.reconstruct(X).shape == X.shape
 
@@ -294,7 +263,7 @@ def test_fault_10_a_table_of_another_length_is_rejected_in_the_words_of_scikit_l
         fitted_on_table.transform(waves(12, n_timesteps)[:, :, 0])
 
 
-def test_fault_10_series_that_differ_from_the_table_are_rejected_with_a_way_out(fitted_on_table):
+def test_fault_10_series_that_do_not_match_a_table_are_rejected_with_a_way_out(fitted_on_table):
     with pytest.raises(InputError, match=r"fit on X\[:, :, None\] or on a list"):
         fitted_on_table.transform(waves(12, 7, 1))
     with pytest.raises(InputError, match="8 timesteps and 2 channels"):
@@ -322,7 +291,7 @@ def test_fault_11_channels_first_after_channels_last_are_named(fitted):
         fitted.transform(waves(12, 8, 2).transpose(0, 2, 1))
 
 
-# 12 and 13: the numbers
+# 12 and 13: constants and magnitudes
 
 
 @pytest.mark.parametrize("value", [0.0, 1e9 + 0.3, 1e200])
@@ -335,7 +304,7 @@ def test_fault_12_a_constant_channel_is_scaled_by_one(value):
     np.testing.assert_allclose(estimator.mean_[0], value, rtol=1e-15)
 
 
-def test_fault_12_series_of_nothing_but_a_constant():
+def test_fault_12_constant_series():
     assert_fits_finite(small(), np.full((5, 6, 2), 3.0))
 
 
@@ -363,12 +332,12 @@ def test_fault_13_a_small_signal_on_a_large_offset_is_seen():
 
 @pytest.mark.parametrize("magnitude", [1e30, 1e200])
 def test_fault_13_without_scaling_values_that_float32_cannot_hold_are_rejected(magnitude):
-    message = error(waves() * magnitude, scale=None)
+    message = error_of_fit(waves() * magnitude, scale=None)
     assert message.startswith("series 0 has the value")
     assert "float32" in message
 
 
-# 14 and 15: what is not series
+# 14 and 15: dtypes and containers
 
 
 @pytest.mark.parametrize(
@@ -385,24 +354,41 @@ def test_fault_13_without_scaling_values_that_float32_cannot_hold_are_rejected(m
     ],
 )
 def test_fault_14_what_does_not_hold_real_numbers_is_rejected(fitted, X, kind, says):
-    assert says in error(X, kind)
+    assert says in error_of_fit(X, kind)
     with pytest.raises(kind):
         fitted.transform(X)
 
 
-def test_fault_15_ragged_nested_lists_are_read():
-    items = unequal_waves()
-    nested = [item.tolist() for item in items]
+def as_objects(items):
+    objects = np.empty(len(items), dtype=object)
+    objects[:] = items
+    return objects
+
+
+def as_nested_lists(items):
+    return [item.tolist() for item in items]
+
+
+@pytest.mark.parametrize("form", [tuple, as_objects, as_nested_lists])
+def test_fault_15_lists_tuples_and_object_arrays_of_series_are_the_same(form):
+    items = ragged_waves()
     model = small().fit(items)
-    assert_same_model(small().fit(nested), model)
-    np.testing.assert_array_equal(model.transform(nested), model.transform(items))
+    assert_same_model(small().fit(form(items)), model)
+    np.testing.assert_array_equal(model.transform(form(items)), model.transform(items))
 
 
-def test_fault_15_ragged_lists_of_numbers_have_one_channel():
-    nested = [item[:, 0].tolist() for item in unequal_waves()]
-    model = small().fit(nested)
+def test_fault_15_a_list_of_series_of_equal_length_is_the_same_as_an_array(fitted):
+    np.testing.assert_array_equal(small().fit_transform(list(waves())), fitted.transform(waves()))
+
+
+@pytest.mark.parametrize("form", [list, as_nested_lists])
+def test_fault_15_one_dimensional_series_of_a_list_have_one_channel(form):
+    items = ragged_waves(n_channels=1)
+    flat = form([item[:, 0] for item in items])
+    model = small().fit(flat)
     assert model.n_channels_in_ == 1
-    assert_same_model(model, small().fit([np.array(item)[:, None] for item in nested]))
+    assert_same_model(model, small().fit(items))
+    np.testing.assert_array_equal(model.transform(flat), model.transform(items))
 
 
 @pytest.mark.parametrize(
@@ -417,7 +403,7 @@ def test_fault_15_ragged_lists_of_numbers_have_one_channel():
     ],
 )
 def test_fault_15_lists_that_are_not_series_are_rejected(X, says):
-    assert says in error(X)
+    assert says in error_of_fit(X)
 
 
 def test_fault_15_other_channels_in_a_list_are_named_after_fit_too(fitted):
@@ -425,7 +411,7 @@ def test_fault_15_other_channels_in_a_list_are_named_after_fit_too(fitted):
         fitted.transform([np.ones((4, 2)), np.ones((4, 3))])
 
 
-# 16: where the numbers lie in memory
+# 16: memory layout
 
 
 def read_only(X, folder):
@@ -482,7 +468,7 @@ LAYOUTS = [
 
 @pytest.fixture(scope="module")
 def reference():
-    """A model fitted on integers held as float64, and its embeddings of them."""
+    """Integers as float64, a model fitted to them, and their embeddings."""
     X = np.round(8 * waves())
     model = fit_quietly(small(), X)
     return X, model, model.transform(X)
@@ -503,17 +489,15 @@ def test_fault_16_layout_and_dtype_do_not_change_a_bit(reference, layout, tmp_pa
 
 @pytest.mark.parametrize("form", ["list", "padded array"])
 def test_fault_16_the_input_is_never_written_to(form):
-    items = unequal_waves()
-    items[3] = np.where(items[3] > 1, NAN, items[3])
-    X = items if form == "list" else [padded(items, 8)]
-    before = copy.deepcopy(X)
-    for array in X:
-        array.flags.writeable = False
-    X = X if form == "list" else X[0]
-    model = small(missing="mask").fit(X)
+    items = ragged_waves()
+    items[3] = np.where(items[3] > 3, NAN, items[3])
+    arrays = items if form == "list" else [pad(items)]
+    before = copy.deepcopy(arrays)
+    X = arrays if form == "list" else arrays[0]
+    model = small(missing="mask", **CORRUPTED).fit(X)
     for method in METHODS:
         getattr(model, method)(X)
-    for array, old in zip(X if form == "list" else [X], before, strict=True):
+    for array, old in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, old)
 
 

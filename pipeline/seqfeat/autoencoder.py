@@ -1,13 +1,14 @@
 """`LSTMAutoencoder`, the transformer: series in, one embedding per series out.
 
 `fit` reads from top to bottom: parameters, series, the facts that processes share, a plan, its
-result, and the attributes that are learned. What each step does is in `seqfeat.training`; what is
-done with the result, in `seqfeat.inference`.
+result, and the learned attributes. The steps of training are in `seqfeat.training`; what applies a
+trained network to series is in `seqfeat.inference`.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -23,12 +24,7 @@ from sklearn.utils.validation import validate_data
 from seqfeat.exceptions import InputError
 from seqfeat.inference.batched import decode, embed, reconstruct
 from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.inference.fitted import (
-    check_fitted,
-    fitted_backend,
-    fitted_scaling,
-    validate_series,
-)
+from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
 from seqfeat.nn.network import Architecture, weights_of
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.ranks import current_ranks
@@ -42,11 +38,14 @@ from seqfeat.training.progress import EpochReporter
 
 __all__ = ["LSTMAutoencoder", "input_attributes"]
 
+Floats = NDArray[np.floating[Any]]
+RESOLVED = ("embedding_dim", "hidden_dim", "patch_len", "window_len", "window_stride")
+
 
 def _supports_partial_fit(estimator: Any) -> bool:
     """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
     if estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True; a stream has no end.")
+        raise ValueError("partial_fit does not support early_stopping=True: a stream has no end.")
     return True
 
 
@@ -57,145 +56,133 @@ class LSTMAutoencoder(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Turn each time series into one vector with an LSTM autoencoder.
+    """Turn each time series into a vector with an LSTM autoencoder.
 
-    An encoder reads a series step by step and summarizes it in one embedding, a
-    decoder reconstructs the series from the embedding alone [1]_ [2]_, and both are
-    trained together on unlabelled series. `transform` returns the embeddings.
-    One series gives one vector, whatever its batch-mates, padding or batch size.
+    An encoder reads a series step by step and summarizes it in one embedding, a decoder
+    reconstructs the series from that embedding alone [1]_ [2]_, and the two are trained together
+    on unlabelled series. `transform` returns the embeddings. The embedding of a series depends on
+    that series alone, not on padding, the batch size or the rest of its batch.
 
-    Training takes time linear in ``max_iter``, the number of series and their
-    length, and the memory of a batch plus some 200 MB, whatever the size of `X`: a set
-    larger than 64 MiB as float32 is read and scaled in chunks of that size, shuffled by
-    blocks. `transform` takes a batch's memory for each thread beyond its input and output.
+    Training time is linear in ``max_iter``, the number of series and their length. Memory is that
+    of a batch plus some 200 MB, whatever the size of `X`: a set larger than 64 MiB as float32 is
+    read and scaled in chunks of that size, made of shuffled blocks. `transform` needs the memory
+    of one batch per thread in addition to its input and output.
 
     Parameters
     ----------
     embedding_dim : int, default=64
         Length of the embedding.
     hidden_dim : int, default=None
-        Width of the encoder's first and the decoder's last LSTM layer. None is
-        ``2 * embedding_dim``.
+        Width of the encoder's first and decoder's last LSTM layer. None is ``2 * embedding_dim``.
     patch_len : int or "auto", default="auto"
-        Consecutive timesteps that one step of the decoder reconstructs [3]_. A decoder
-        driven by one vector learns no more than a few dozen steps; ``"auto"`` allows
-        the longest training series 32 of them.
+        Consecutive timesteps that the decoder reconstructs in one step [3]_. A decoder driven by a
+        single vector learns no more than a few dozen steps; ``"auto"`` gives the longest training
+        series at most 32.
     window_len : int or "auto", default="auto"
-        Consecutive timesteps that one step of the encoder reads. ``"auto"`` is 16, or
-        a sixth of a short series; unless pooling is by statistics, `patch_len`.
+        Consecutive timesteps that the encoder reads in one step. ``"auto"`` is 16, or a sixth of a
+        short series; unless pooling is by statistics, `patch_len`.
     window_stride : int or "auto", default="auto"
-        Timesteps from one window to the next, at most `window_len`. ``"auto"`` is the
-        smallest that leads to 128 steps or fewer; unless pooling is by statistics,
-        `window_len`.
+        Timesteps from one window to the next, at most `window_len`. ``"auto"`` is the smallest
+        stride that needs at most 128 steps; unless pooling is by statistics, `window_len`.
     n_time_features : int, default=16
-        Cosines of the position that the decoder gets in addition to the embedding,
-        so that it need not count steps. 0 leaves it nothing but the embedding.
+        Number of cosines of the position that the decoder gets in addition to the embedding, so
+        that it need not count steps. With 0 it gets the embedding alone.
     bidirectional : bool, default=False
-        Whether the encoder also reads each series backwards; takes about twice the time.
+        Whether the encoder also reads each series backwards, which takes about twice the time.
     pooling : {"statistics", "last", "mean", "max"}, default="statistics"
-        How the encoder's outputs over a series' steps become its embedding.
-        ``"statistics"`` projects mean, standard deviation, maximum and minimum of
-        both layers' outputs [8]_; the projection starts as their principal components
-        over the training series, and the encoder trains at a tenth of the learning rate.
-        The others take the second layer's last output, or the mean or maximum of
-        its outputs in each dimension, and start with random weights.
+        How the encoder's outputs over the steps of a series become its embedding. ``"statistics"``
+        projects the mean, standard deviation, maximum and minimum of both layers' outputs [8]_;
+        the projection is initialized with their principal components over the training series,
+        and the encoder trains at a tenth of the learning rate. The others take the second layer's
+        last output, or the mean or maximum of its outputs, and start from random weights.
     dropout : float in [0, 1), default=0.0
-        Share of units dropped between LSTM layers in training, the same ones at
-        every step of a series [4]_.
+        Fraction of units dropped between LSTM layers during training, the same units at every step
+        of a series [4]_.
     scale : {"channel", None}, default="channel"
-        ``"channel"`` subtracts each channel's mean over the training set and
-        divides by its standard deviation, in float64. None leaves values as they are.
+        ``"channel"`` subtracts each channel's mean over the training set and divides by its
+        standard deviation, in float64. None leaves the values as they are.
     missing : {"error", "mask"}, default="error"
-        What NaN in the input means. ``"error"`` refuses it; ``"mask"`` reads NaN
-        at the end of a series as padding, and any other as a missing value, which
-        counts neither in the scaling nor in the loss and which the encoder sees
-        as the channel's mean.
+        What to do about NaN in the input. ``"error"`` raises an error. ``"mask"`` takes NaN at the
+        end of a series as padding, and any other NaN as a missing value, which the scaling and the
+        loss ignore and for which the encoder reads the channel's mean.
     masking_ratio : float in [0, 1), default=0.0
-        Share of patches that training hides from the encoder, but not from the loss.
+        Fraction of patches hidden from the encoder, but not from the loss, during training.
     input_noise : float, default=0.0
-        Standard deviation, in scaled units, of the noise that training adds to the
-        encoder's input [5]_. With ``pooling="max"``, 0.6 improves the features.
+        Standard deviation, in scaled units, of noise added to the encoder's input during training
+        [5]_. With ``pooling="max"``, 0.6 improves the features.
     target_weight : float in [0, 1), default=0.0
-        Weight of a classification head's loss relative to the reconstruction's. Above
-        0, `fit` needs labels.
+        Weight of a classification head's loss relative to the reconstruction loss. Above 0, `fit`
+        needs labels.
     max_iter : int, default=60
-        Maximum number of epochs. 0 keeps the initial weights, a baseline for what
-        training is worth.
+        Maximum number of epochs. 0 keeps the initial weights, as a baseline for training.
     batch_size : int or "auto", default="auto"
-        Series per update of the weights. ``"auto"`` is an eighth of the number of
-        series or twice its square root, whichever is smaller, but at least 8 and at
-        most 256.
+        Series per weight update. ``"auto"`` is an eighth of the number of series or twice its
+        square root, whichever is smaller, but at least 8 and at most 256.
     learning_rate_init : float, default=0.005
-        Peak learning rate of AdamW [6]_. The rate rises to it over the first fifth of
-        the updates and then falls to 0, along a cosine [7]_.
+        Peak learning rate of AdamW [6]_. The rate rises to the peak over the first fifth of the
+        updates and then falls to 0, along a cosine [7]_.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        Whether to hold out series, monitor the loss on them instead of the training
-        loss, and stop when it no longer falls. Off by default, because small sets
-        lose more by the series held out than they gain.
+        Whether to hold out a validation set, monitor its loss instead of the training loss, and
+        stop when it no longer falls. Off by default: small sets lose more by it than they gain.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the series held out with ``early_stopping``; at least one series.
+        Fraction of the series held out with ``early_stopping``; at least one series.
     n_iter_no_change : int, default=20
-        Epochs without an improvement of the monitored loss by `tol` after which
-        training stops. Epochs before the learning rate's peak do not count.
+        Training stops after this many epochs in which the monitored loss has not improved by
+        `tol`. Epochs before the peak of the learning rate do not count.
     tol : float, default=1e-4
-        The smallest improvement that counts.
+        Smallest improvement that counts.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the previous fit.
     random_state : int, RandomState instance or None, default=None
-        Seed of weights, batches, noise and split. On one kind of CPU, with the same
-        versions, a seed gives the same weights, bit by bit, whatever the number of
-        threads. Global random states are never touched.
+        Seed of weights, batches, noise and validation split. On one kind of CPU, with the same
+        versions, a seed gives the same weights, bit for bit, whatever the number of threads.
+        Global random states are never touched.
     device : str, default="auto"
-        ``"auto"`` uses a CUDA device if there is one, else the CPU; or a name such as
-        ``"cpu"`` or ``"cuda:1"``. It is looked up whenever it is used.
+        ``"auto"`` uses a CUDA device if there is one and the CPU otherwise; or a name such as
+        ``"cpu"`` or ``"cuda:1"``. It is looked up each time it is needed.
     verbose : int or bool, default=0
-        Whether to print each epoch's loss. For a progress bar, call
+        Whether to print the loss of each epoch. For a progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``.
     checkpoint_dir : str or path, default=None
-        Folder into which `fit` writes checkpoints, so that after a kill the same
-        `fit`, of the same series with the same parameters, resumes, and on a CPU ends
-        bit-equal. Each such fit has a sub-folder, which is yours to delete.
+        Directory for checkpoints. If `fit` is killed, the same call, with the same series and
+        parameters, resumes from the last one, and on a CPU the result is bit-identical to that of
+        an uninterrupted fit. Every fit has a subdirectory of its own, which you may delete.
     checkpoint_every : int, default=1
-        Epochs from one checkpoint to the next; two are kept.
+        Epochs from one checkpoint to the next; the last two are kept.
 
     Attributes
     ----------
     weights_ : dict of str to ndarray
-        The network's weights, float32, on the CPU; those of the epoch with the
-        lowest monitored loss.
+        The network's weights from the epoch with the lowest monitored loss, float32, on the CPU.
     architecture_ : dict
         The dimensions that rebuild the network from `weights_`.
     embedding_dim_, hidden_dim_, patch_len_, window_len_, window_stride_ : int
-        The resolved values of the parameters of those names.
-    n_channels_in_ : int
-        Channels of a series.
-    n_timesteps_in_ : int
-        Timesteps of the longest training series.
+        The resolved values of the parameters of the same names.
+    n_channels_in_, n_timesteps_in_ : int
+        Number of channels, and of timesteps of the longest training series.
     n_features_in_ : int
-        Columns of the table that `fit` saw; for series with channels, channels.
+        Number of columns, if `fit` saw a table; for series with channels, number of channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        The columns' names, if `fit` saw a DataFrame with text as names.
+        Names of the columns, if `fit` saw a DataFrame whose column names are all strings.
     is_table_ : bool
         Whether `fit` saw a table, (n_samples, n_timesteps).
     n_observed_, mean_, std_, scale_ : ndarray of shape (n_channels_in_,)
-        Number of observed values, their mean and standard deviation, and the
-        divisor: the standard deviation, or 1 for a constant channel.
+        Number of observed values, their mean and standard deviation, and the divisor: the standard
+        deviation, or 1 for a constant channel.
     loss_curve_ : list of float
-        Training loss of each epoch, with noise and masks: the mean squared error
-        over observed values, in scaled units, plus that of the head if there is one.
+        Training loss of each epoch, with noise and masks: the mean squared error over observed
+        values, in scaled units, plus the loss of the classification head if there is one.
     validation_loss_curve_ : list of float or None
-        The same on the held-out series, without noise and masks.
-    n_iter_ : int
-        Epochs trained.
-    best_iter_ : int
-        The epoch whose weights were kept, from 1.
+        The same on the validation set, without noise and masks.
+    n_iter_, best_iter_ : int
+        Number of epochs trained, and the epoch whose weights were kept, counted from 1.
     best_score_ : float
-        R squared of the reconstruction with those weights on the validation set,
-        or else on the training set; see `score`.
+        R squared of the reconstruction with those weights, on the validation set if there is one
+        and on the training set otherwise; see `score`.
     classes_ : ndarray of shape (n_classes,)
-        The classes, with ``target_weight > 0``.
+        The classes, if ``target_weight > 0``.
 
     See Also
     --------
@@ -204,35 +191,34 @@ class LSTMAutoencoder(
 
     Notes
     -----
-    With ``patch_len=1, n_time_features=0, pooling="last"`` the network is the plain
-    one: encoder LSTMs n_channels -> 2E -> E, whose last state is the embedding, and
-    decoder LSTMs E -> E -> 2E, fed the embedding at each step, and a linear map.
+    With ``patch_len=1, n_time_features=0, pooling="last"`` the network is the plain LSTM
+    autoencoder: encoder LSTMs n_channels -> 2E -> E, whose last state is the embedding, and
+    decoder LSTMs E -> E -> 2E, fed the embedding at each step, followed by a linear map.
 
-    A better reconstruction does not mean a higher accuracy: with labels, compare
-    settings by the score of the whole pipeline.
+    A better reconstruction does not imply a higher accuracy: if you have labels, compare settings
+    by the score of the whole pipeline.
 
-    Left out on purpose: packed sequences, which are slow and not needed, because padding
-    cannot reach a forward LSTM's earlier states; and teacher forcing, with which a decoder
-    needs no embedding.
+    Left out on purpose: packed sequences, which are slow and unnecessary, because padding cannot
+    reach the earlier states of a forward LSTM; and teacher forcing, which would let the decoder do
+    without the embedding.
 
     References
     ----------
-    .. [1] N. Srivastava, E. Mansimov and R. Salakhutdinov (2015). "Unsupervised
-       learning of video representations using LSTMs". ICML.
-    .. [2] P. Malhotra et al. (2017). "TimeNet: pre-trained deep recurrent neural
-       network for time series classification". ESANN.
-    .. [3] Y. Nie et al. (2023). "A time series is worth 64 words: long-term
-       forecasting with transformers". ICLR.
-    .. [4] Y. Gal and Z. Ghahramani (2016). "A theoretically grounded application
-       of dropout in recurrent neural networks". NeurIPS.
-    .. [5] P. Vincent et al. (2008). "Extracting and composing robust features with
-       denoising autoencoders". ICML.
-    .. [6] I. Loshchilov and F. Hutter (2019). "Decoupled weight decay
-       regularization". ICLR.
-    .. [7] L. N. Smith and N. Topin (2018). "Super-convergence: very fast training
-       of neural networks using large learning rates". arXiv:1708.07120.
-    .. [8] D. Snyder et al. (2018). "X-vectors: robust DNN embeddings for speaker
-       recognition". ICASSP.
+    .. [1] N. Srivastava, E. Mansimov and R. Salakhutdinov (2015). "Unsupervised learning of video
+       representations using LSTMs". ICML.
+    .. [2] P. Malhotra et al. (2017). "TimeNet: pre-trained deep recurrent neural network for time
+       series classification". ESANN.
+    .. [3] Y. Nie et al. (2023). "A time series is worth 64 words: long-term forecasting with
+       transformers". ICLR.
+    .. [4] Y. Gal and Z. Ghahramani (2016). "A theoretically grounded application of dropout in
+       recurrent neural networks". NeurIPS.
+    .. [5] P. Vincent et al. (2008). "Extracting and composing robust features with denoising
+       autoencoders". ICML.
+    .. [6] I. Loshchilov and F. Hutter (2019). "Decoupled weight decay regularization". ICLR.
+    .. [7] L. N. Smith and N. Topin (2018). "Super-convergence: very fast training of neural
+       networks using large learning rates". arXiv:1708.07120.
+    .. [8] D. Snyder et al. (2018). "X-vectors: robust DNN embeddings for speaker recognition".
+       ICASSP.
 
     Examples
     --------
@@ -314,14 +300,13 @@ class LSTMAutoencoder(
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
-        """Train the autoencoder.
+        """Train the autoencoder. If that fails, an earlier fit stays intact.
 
         Parameters
         ----------
         X : array-like
-            Series of shape (n_samples, n_timesteps, n_channels), a table of shape
-            (n_samples, n_timesteps), or a list of n_samples arrays of shape
-            (n_timesteps_i, n_channels) or (n_timesteps_i,).
+            Series, (n_samples, n_timesteps, n_channels); a table, (n_samples, n_timesteps); or a
+            list of n_samples arrays, (n_timesteps_i, n_channels) or (n_timesteps_i,).
         y : array-like of shape (n_samples,), default=None
             Class labels; ignored unless ``target_weight > 0``.
 
@@ -338,30 +323,21 @@ class LSTMAutoencoder(
         DeviceError
             If there is no such `device`.
         TrainingError
-            If the loss was not finite in the first epoch. Whatever is raised, an
-            earlier fit stays intact.
+            If the loss was not finite in the first epoch.
 
         Warns
         -----
         ConvergenceWarning
-            If training diverged or was interrupted and earlier weights were kept,
-            if the reconstruction explains next to nothing, or if all embeddings
-            are the same.
+            If training diverged or was interrupted, and earlier weights were kept; if the
+            reconstruction explains next to nothing; or if all embeddings are the same.
         LayoutWarning
             If there are more channels than timesteps.
         """
-        self._validate_params()
-        parameters = self._fit_parameters()
+        parameters = self._checked_parameters()
         earlier = self._earlier_fit() if parameters.warm_start else None
-
-        def convert() -> Series:
-            series = as_series(X, missing=parameters.missing)
-            warn_if_transposed(series)
-            return series
-
-        facts = share_facts(
-            convert, y, parameters, current_ranks(), uses_labels=parameters.target_weight > 0
-        )
+        convert = partial(_training_series, X, parameters)
+        uses_labels = parameters.target_weight > 0
+        facts = share_facts(convert, y, parameters, current_ranks(), uses_labels=uses_labels)
         plan = plan_fit(parameters, facts, earlier)
         attributes = input_attributes(X, facts.series, facts.shard.n_timesteps)
         return self._run(plan, attributes, X, y)
@@ -371,13 +347,11 @@ class LSTMAutoencoder(
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> Self:
-        """Pass once over a part of a stream, updating scaling and weights.
+        """Update scaling and weights in one epoch over the next part of a stream.
 
-        The first call builds the network from its series; later ones continue from
-        there. Means and standard deviations are merged exactly, as in
-        `~sklearn.preprocessing.StandardScaler`. A stream has no end for the
-        learning rate to decay to: it is constant, a fifth of
-        ``learning_rate_init``.
+        The first call builds the network; later calls continue from there. Means and standard
+        deviations are merged exactly, as in `~sklearn.preprocessing.StandardScaler`. The learning
+        rate is constant, a fifth of ``learning_rate_init``, because a stream has no known end.
 
         Parameters
         ----------
@@ -386,26 +360,18 @@ class LSTMAutoencoder(
         y : array-like of shape (n_samples,), default=None
             Class labels; ignored unless ``target_weight > 0``.
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever occur. Without them the first call has to
-            contain every class.
+            All classes that will ever occur. If None, the first call must contain every class.
 
         Returns
         -------
         self : LSTMAutoencoder
         """
-        self._validate_params()
-        parameters = self._fit_parameters()
+        parameters = self._checked_parameters()
         earlier = self._earlier_fit()
-
-        def convert() -> Series:
-            if earlier is not None:
-                return validate_series(self, X)
-            series = as_series(X, missing=parameters.missing)
-            warn_if_transposed(series)
-            return series
-
+        convert = partial(_training_series, X, parameters)
         uses_labels = parameters.target_weight > 0
         if earlier is not None:
+            convert = partial(validate_series, self, X)
             uses_labels, classes = earlier.classes is not None, earlier.classes
         facts = share_facts(
             convert, y, parameters, current_ranks(), uses_labels=uses_labels, classes=classes
@@ -415,14 +381,13 @@ class LSTMAutoencoder(
         if earlier is None:
             attributes = input_attributes(X, facts.series, n_timesteps)
         else:
-            attributes = {
-                name: vars(self)[name] for name in INPUT_ATTRIBUTES if hasattr(self, name)
-            }
+            attributes = {name: vars(self)[name] for name in vars(self) if _describes_input(name)}
             attributes["n_timesteps_in_"] = max(self.n_timesteps_in_, n_timesteps)
         return self._run(plan, attributes, X, y, is_stream=True)
 
-    def _fit_parameters(self) -> FitParameters:
-        """Return the parameters as a frozen record."""
+    def _checked_parameters(self) -> FitParameters:
+        """Validate the parameters, and return them as a frozen record."""
+        self._validate_params()
         return FitParameters(**{name: getattr(self, name) for name in PARAMETER_CONSTRAINTS})
 
     def _earlier_fit(self) -> EarlierFit | None:
@@ -441,16 +406,16 @@ class LSTMAutoencoder(
     def _run(
         self, plan: Plan, attributes: dict[str, Any], X: Any, y: Any, is_stream: bool = False
     ) -> Self:
-        """Carry out a plan, and only then change this estimator."""
-        attributes = {**attributes, **planned_attributes(plan)}
+        """Carry out a plan, and change this estimator only once that has succeeded."""
+        attributes = {**attributes, **_planned_attributes(plan)}
         context = self._init_callback_context(max_subtasks=plan.settings.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         is_verbose = bool(self.verbose) and plan.ranks.rank == 0
         result = run_fit(plan, EpochReporter(context, self, X, y, attributes, is_verbose))
-        attributes |= trained_attributes(result)
+        attributes |= _trained_attributes(result)
         if is_stream:
-            attributes |= stream_attributes(result, getattr(self, "loss_curve_", []))
-        for name in [name for name in vars(self) if is_learned(name)]:
+            attributes |= _stream_attributes(result, getattr(self, "loss_curve_", []))
+        for name in [name for name in vars(self) if _is_learned(name)]:
             delattr(self, name)
         self.__dict__.update(attributes)
         warn_about(result, plan.settings)
@@ -459,20 +424,20 @@ class LSTMAutoencoder(
 
     # Inference
 
-    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
+    def transform(self, X: Any) -> Floats:
         """Embed each series.
 
         Parameters
         ----------
         X : array-like
-            Series in any form that `fit` takes, with as many channels.
+            Series in any form that `fit` accepts, with the same number of channels.
 
         Returns
         -------
         embeddings : ndarray of shape (n_samples, embedding_dim)
-            float32 for float32 input and else float64. Row i depends on series i
-            alone. With ``set_output(transform="pandas")`` a DataFrame, whose index
-            holds the ids of the series if `X` names them.
+            float32 for float32 input, float64 otherwise. Row i depends on series i alone. With
+            ``set_output(transform="pandas")``, a DataFrame, indexed by the ids of the series if
+            `X` has any.
         """
         check_fitted(self)
         series = validate_series(self, X)
@@ -481,48 +446,39 @@ class LSTMAutoencoder(
             embeddings[rows] = batch
         return self._with_ids(embeddings, series)
 
-    def _with_ids(
-        self, embeddings: NDArray[np.floating[Any]], series: Series
-    ) -> NDArray[np.floating[Any]]:
-        """Name the rows if `set_output` asks for pandas and the input names its series.
-
-        scikit-learn would take the index of the input itself, which is too long for
-        a frame with many rows per series.
-        """
-        if series.form != "frame":
-            return embeddings
-        if _get_output_config("transform", self)["dense"] != "pandas":
+    def _with_ids(self, embeddings: Floats, series: Series) -> Floats:
+        """Index pandas output by series, where `X` is a frame with several rows for each."""
+        is_pandas = _get_output_config("transform", self)["dense"] == "pandas"
+        if series.form != "frame" or not is_pandas:
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]
 
-    def inverse_transform(
-        self, X: ArrayLike, n_timesteps: int | None = None
-    ) -> NDArray[np.floating[Any]]:
-        """Decode embeddings into series, in the units of the input.
+    def inverse_transform(self, X: ArrayLike, n_timesteps: int | None = None) -> Floats:
+        """Decode embeddings into series, in the units of the training series.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, embedding_dim)
             Embeddings.
         n_timesteps : int, default=None
-            Length of the series; None is that of the longest training series.
+            Length of the series. None means that of the longest training series.
 
         Returns
         -------
         series : ndarray of shape (n_samples, n_timesteps, n_channels)
-            Or (n_samples, n_timesteps) if `fit` saw a table.
+            Or of shape (n_samples, n_timesteps), if `fit` saw a table.
         """
         check_fitted(self)
         Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if Z.shape[1] != self.embedding_dim_:
             raise InputError(
                 f"X has {Z.shape[1]} columns, but the embeddings of this LSTMAutoencoder have "
-                f"{self.embedding_dim_}. Pass what transform returned."
+                f"{self.embedding_dim_}. Pass the output of transform."
             )
         n_timesteps = self.n_timesteps_in_ if n_timesteps is None else n_timesteps
         if n_timesteps < 1:
-            raise InputError(f"n_timesteps={n_timesteps}; a series has at least 1 timestep.")
+            raise InputError(f"n_timesteps={n_timesteps}; it must be at least 1.")
         series = np.empty((len(Z), n_timesteps, self.n_channels_in_), dtype=Z.dtype)
         scaling = fitted_scaling(self)
         for rows, scaled in decode(fitted_backend(self), Z.astype(np.float32), n_timesteps):
@@ -535,13 +491,13 @@ class LSTMAutoencoder(
         Parameters
         ----------
         X : array-like
-            Series in any form that `fit` takes.
+            Series in any form that `fit` accepts.
 
         Returns
         -------
         reconstruction : ndarray, list of ndarray, Series or DataFrame
-            In the form of `X` and in its units. Missing values are reconstructed, too, and
-            NaN remains only after the end of a series.
+            In the form and units of `X`. Missing values are reconstructed, too; only the padding
+            after the end of a series remains NaN.
         """
         check_fitted(self)
         series, scaling = validate_series(self, X), fitted_scaling(self)
@@ -554,17 +510,16 @@ class LSTMAutoencoder(
         return series.like_input(result)
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Return the share of the variance that the reconstruction explains.
+        """Return the fraction of the variance that the reconstruction explains.
 
-        R squared over all observed values, in scaled units, each channel about
-        its mean in `X`: 1 is a perfect reconstruction and 0 is no better than
-        predicting the mean. `GridSearchCV` can compare embedding sizes by it,
-        without labels.
+        This is R squared over all observed values, in scaled units, with each channel's variance
+        about its mean in `X`: 1 is a perfect reconstruction, and 0 is no better than predicting
+        the mean. With it, `GridSearchCV` can compare embedding sizes without labels.
 
         Parameters
         ----------
         X : array-like
-            Series in any form that `fit` takes.
+            Series in any form that `fit` accepts.
         y : None
             Ignored.
 
@@ -582,22 +537,22 @@ class LSTMAutoencoder(
         Parameters
         ----------
         X : array-like
-            Series in any form that `fit` takes.
+            Series in any form that `fit` accepts.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In scaled units, over the observed values.
+            Over the observed values, in scaled units.
         """
-        quality = self._evaluate(X)
-        return -quality.squared_error / quality.n_values
+        evaluation = self._evaluate(X)
+        return -evaluation.squared_error / evaluation.n_values
 
     def _evaluate(self, X: Any) -> Evaluation:
         check_fitted(self)
         series = validate_series(self, X)
         return evaluate(fitted_backend(self), series, fitted_scaling(self))
 
-    # What scikit-learn asks for
+    # scikit-learn's protocol
 
     @property
     def _n_features_out(self) -> int:
@@ -617,23 +572,21 @@ def _output_dtype(series: Series) -> np.dtype[Any]:
     return np.dtype(np.float32 if series.values.dtype == np.float32 else np.float64)
 
 
-# Learned attributes, by name
+def _training_series(X: Any, parameters: FitParameters) -> Series:
+    series = as_series(X, missing=parameters.missing)
+    warn_if_transposed(series)
+    return series
 
-INPUT_ATTRIBUTES = (
-    "n_channels_in_",
-    "n_timesteps_in_",
-    "n_features_in_",
-    "feature_names_in_",
-    "is_table_",
-)
+
+# Learned attributes, by name
 
 
 def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> dict[str, Any]:
-    """Return the fitted attributes that describe the input.
+    """Return the learned attributes that describe the input.
 
-    `n_timesteps` is the length of the longest series of all processes, if there are several.
-    scikit-learn's features are the columns of a table; for series with channels
-    they are the channels, because lengths may differ from series to series.
+    `n_timesteps` is the length of the longest series of all processes that share the fit.
+    scikit-learn's features are the columns of a table; for series with channels they are the
+    channels, because series may differ in length.
     """
     if series.form == "table":
         n_timesteps = int(series.values.shape[1])
@@ -651,16 +604,16 @@ def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> 
     return attributes
 
 
-def planned_attributes(plan: Plan) -> dict[str, Any]:
-    """Return what an estimator keeps of a plan."""
-    a, scaling = plan.architecture, plan.dataset.scaling
+def _describes_input(name: str) -> bool:
+    return name.endswith("_in_") or name == "is_table_"
+
+
+def _planned_attributes(plan: Plan) -> dict[str, Any]:
+    """Return the learned attributes that a plan decides."""
+    architecture, scaling = plan.architecture.as_dict(), plan.dataset.scaling
     return {
-        "architecture_": a.as_dict(),
-        "embedding_dim_": a.embedding_dim,
-        "hidden_dim_": a.hidden_dim,
-        "patch_len_": a.patch_len,
-        "window_len_": a.window_len,
-        "window_stride_": a.window_stride,
+        "architecture_": architecture,
+        **{f"{name}_": architecture[name] for name in RESOLVED},
         "n_observed_": scaling.count,
         "mean_": scaling.mean,
         "std_": scaling.std,
@@ -669,8 +622,8 @@ def planned_attributes(plan: Plan) -> dict[str, Any]:
     }
 
 
-def trained_attributes(result: FitResult) -> dict[str, Any]:
-    """Return what an estimator keeps of its training."""
+def _trained_attributes(result: FitResult) -> dict[str, Any]:
+    """Return the learned attributes that training decides."""
     history = result.history
     return {
         "weights_": weights_of(result.network),
@@ -682,8 +635,8 @@ def trained_attributes(result: FitResult) -> dict[str, Any]:
     }
 
 
-def stream_attributes(result: FitResult, earlier: list[float]) -> dict[str, Any]:
-    """Return what an estimator keeps of one epoch over a part of a stream instead."""
+def _stream_attributes(result: FitResult, earlier: list[float]) -> dict[str, Any]:
+    """Return those that `partial_fit` decides instead, counting the epochs of all its calls."""
     loss_curve = earlier + result.history.loss_curve
     return {
         "loss_curve_": loss_curve,
@@ -693,6 +646,5 @@ def stream_attributes(result: FitResult, earlier: list[float]) -> dict[str, Any]
     }
 
 
-def is_learned(name: str) -> bool:
-    """Tell whether an attribute is set by a fit."""
+def _is_learned(name: str) -> bool:
     return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))

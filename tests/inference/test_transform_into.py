@@ -1,17 +1,15 @@
-"""Features written into arrays and files, batch by batch."""
-
-import warnings
+"""Features that are written into arrays and files, one part at a time."""
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from tests.series.stores import in_dask, in_h5py, in_h5py_without_chunks, in_zarr
 
 from seqfeat import InputError, LSTMAutoencoder, transform_into
 from seqfeat.exceptions import InputTypeError
+from tests.autoencoders import fit_quietly
+from tests.series.stores import in_dask, in_h5py, in_h5py_without_chunks, in_zarr
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 N_SAMPLES = 90
@@ -24,9 +22,7 @@ def waves():
 
 @pytest.fixture(scope="module")
 def model():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LSTMAutoencoder(4, max_iter=1, random_state=0).fit(waves())
+    return fit_quietly(LSTMAutoencoder(4, max_iter=1, random_state=0), waves())
 
 
 @pytest.fixture
@@ -59,14 +55,14 @@ def mapped_target(folder, shape):
         (mapped_target, in_h5py_without_chunks),
     ],
 )
-def test_features_of_any_array_go_into_any_array(target, store, model, tmp_path):
+def test_features_of_any_array_can_be_written_into_any_array(target, store, model, tmp_path):
     array = target(tmp_path, (N_SAMPLES, 4))
     assert transform_into(model, store(waves(), tmp_path), array) is array
     np.testing.assert_allclose(array[:], model.transform(waves()), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_features_go_into_a_file(model, tmp_path):
+def test_features_can_be_written_into_a_file(model, tmp_path):
     pipeline = make_pipeline(model, StandardScaler().fit(model.transform(waves())))
     for X in (waves(), list(waves())):
         features = transform_into(pipeline, X, tmp_path / "new" / "Z.npy")
@@ -86,9 +82,9 @@ def test_fault_28_an_error_leaves_the_file_as_it_was(model, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_targets_that_do_not_fit_are_rejected_before_anything_is_written(model, tmp_path):
+def test_unsuitable_targets_are_rejected_before_anything_is_written(model, tmp_path):
     target = np.zeros((N_SAMPLES, 5))
-    with pytest.raises(InputError, match=r"target has shape \(90, 5\).*have \(90, 4\)"):
+    with pytest.raises(InputError, match=r"target has shape \(90, 5\).*have shape \(90, 4\)"):
         transform_into(model, waves(), target)
     assert not target.any()
     with pytest.raises(InputError, match=r"target='.*Z\.csv'; .*\.npy"):

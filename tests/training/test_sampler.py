@@ -1,4 +1,4 @@
-"""Which series are in memory together, and that this does not change what is learned."""
+"""The series of a chunk, and the series of a batch."""
 
 import numpy as np
 import pytest
@@ -6,136 +6,233 @@ import torch
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.nn.batch import Batch
-from seqfeat.nn.network import weights_of
+from seqfeat.runtime.ranks import ALONE
+from seqfeat.series import as_series
+from seqfeat.series.scaling import identity_scaling
 from seqfeat.training import sampler
-from seqfeat.training.fit import run_fit
-from seqfeat.training.plan import plan_fit
+from seqfeat.training.dataset import Dataset, Shard
 from seqfeat.training.sampler import (
     bucket_batches,
-    is_one_region,
-    regions_in_order,
-    shuffled_regions,
+    chunks_in_order,
+    is_one_chunk,
+    sample_series,
+    shuffled_chunks,
 )
+from tests.training.examples import assert_equal_weights, generator
+from tests.training.thread_ranks import run_on_ranks
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def waves(n_samples, n_timesteps=16, n_channels=2, seed=0):
-    rng = np.random.default_rng(seed)
-    phase = rng.uniform(0, 6, (n_samples, 1, n_channels))
-    return np.sin(phase + np.arange(n_timesteps)[:, None] / 3)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
-# Regions
+def lengths_up_to(longest, n_samples, seed=0):
+    return torch.randint(1, longest + 1, (n_samples,), generator=generator(seed))
 
 
-@pytest.mark.parametrize(("n_series", "batch_size"), [(1, 8), (7, 1), (100, 64), (1001, 8)])
-def test_regions_contain_every_series_once(n_series, batch_size, monkeypatch):
-    monkeypatch.setattr(sampler, "REGION_BYTES", 2**13)
-    for found in (
-        list(regions_in_order(n_series, 16)),
-        list(shuffled_regions(n_series, 16, batch_size, generator())),
-    ):
-        assert torch.cat(found).sort().values.tolist() == list(range(n_series))
-        assert all((rows.diff() > 0).all() for rows in found)
+def as_lists(batches):
+    return [batch.tolist() for batch in batches]
 
 
-def test_regions_are_as_large_as_the_limit_allows(monkeypatch):
-    monkeypatch.setattr(sampler, "REGION_BYTES", 2**13)
-    sizes = [len(rows) for rows in shuffled_regions(2000, 16, 4, generator())]
-    assert max(sizes) == 2**13 // (4 * 16)
-    assert len(sizes) == -(-2000 // max(sizes))
+# Batches
 
 
-def test_a_set_of_many_regions_has_as_many_batches_as_one_region(monkeypatch):
-    lengths = torch.full((1003,), 16)
-    monkeypatch.setattr(sampler, "REGION_BYTES", 2**13)
-    n_batches = sum(
-        len(list(bucket_batches(lengths[rows], 8, generator())))
-        for rows in shuffled_regions(1003, 16, 8, generator())
+@pytest.mark.parametrize("longest", [1, 60])
+@pytest.mark.parametrize(("n_samples", "batch_size"), [(1, 4), (3, 4), (8, 4), (301, 7)])
+def test_every_row_is_in_one_batch(longest, n_samples, batch_size):
+    lengths = lengths_up_to(longest, n_samples)
+    batches = as_lists(bucket_batches(lengths, batch_size, generator(1)))
+    assert sorted(row for batch in batches for row in batch) == list(range(n_samples))
+    assert max(len(batch) for batch in batches) <= batch_size
+    assert len(batches) == -(-n_samples // batch_size)
+
+
+def padding(lengths, batches):
+    """Return the number of steps spent on padding."""
+    return sum(int((lengths[batch].max() - lengths[batch]).sum()) for batch in batches)
+
+
+def test_series_of_a_batch_have_similar_lengths():
+    lengths = lengths_up_to(60, 1000)
+    at_random = torch.randperm(1000, generator=generator(2)).split(10)
+    in_buckets = list(bucket_batches(lengths, 10, generator(3)))
+    assert padding(lengths, in_buckets) < 0.1 * padding(lengths, at_random)
+
+
+def test_batches_of_long_and_of_short_series_alternate():
+    lengths = torch.arange(1, 321)
+    longest = [int(lengths[b].max()) for b in bucket_batches(lengths, 10, generator(4))]
+    assert len(longest) == 32
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))
+
+
+@pytest.mark.parametrize("longest", [1, 60])
+def test_every_epoch_has_other_batches(longest):
+    lengths, source = lengths_up_to(longest, 1000), generator(5)
+    first, second = (as_lists(bucket_batches(lengths, 10, source)) for _ in range(2))
+    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
+
+
+@pytest.mark.parametrize("longest", [1, 60])
+def test_the_generator_decides_the_batches(longest):
+    lengths = lengths_up_to(longest, 50)
+    first, second, other = (
+        as_lists(bucket_batches(lengths, 8, generator(seed))) for seed in (6, 6, 7)
     )
-    # Blocks hold whole batches, so that only the last batch of the set may be smaller.
-    assert n_batches == -(-1003 // 8)
+    assert first == second
+    assert first != other
 
 
-def test_every_epoch_draws_new_regions(monkeypatch):
-    monkeypatch.setattr(sampler, "REGION_BYTES", 2**13)
-    drawn = generator()
-    first, second = (next(shuffled_regions(2000, 16, 4, drawn)).tolist() for _ in range(2))
-    assert first != second
-    # A region mixes blocks from the whole set.
-    assert max(np.diff(first)) > 1
+def test_the_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    list(bucket_batches(lengths_up_to(9, 40), 8, generator(8)))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_small_set_is_a_single_region():
-    assert is_one_region(1000, 100)
-    assert not is_one_region(10**6, 100)
-    assert [len(rows) for rows in shuffled_regions(1000, 100, 8, generator())] == [1000]
-
-
-# Sets of many regions
+# Chunks
 
 
 @pytest.fixture
-def small_regions(monkeypatch):
-    monkeypatch.setattr(sampler, "REGION_BYTES", 2**14)
+def small_chunks(monkeypatch):
+    """Chunks of 128 series of 16 values each."""
+    monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**13)
 
 
-@pytest.mark.usefixtures("small_regions")
+def series_of_16_values(n_series):
+    return Batch(torch.zeros(n_series, 16, 1), torch.full((n_series,), 16))
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(("n_series", "batch_size"), [(1, 1), (7, 8), (100, 64), (1001, 8)])
+def test_every_row_is_in_one_chunk_and_chunks_are_ascending(n_series, batch_size):
+    data = series_of_16_values(n_series)
+    for chunks in (chunks_in_order(data), shuffled_chunks(data, batch_size, generator())):
+        rows = list(chunks)
+        assert torch.cat(rows).sort().values.tolist() == list(range(n_series))
+        assert all((chunk.diff() > 0).all() for chunk in rows)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_chunks_are_as_large_as_they_may_be():
+    sizes = [len(rows) for rows in shuffled_chunks(series_of_16_values(2000), 4, generator())]
+    assert max(sizes) == 128
+    assert len(sizes) == -(-2000 // 128)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_there_are_as_many_batches_as_in_a_single_chunk():
+    data = series_of_16_values(1003)
+    n_batches = sum(
+        len(list(bucket_batches(data.lengths[rows], 8, generator())))
+        for rows in shuffled_chunks(data, 8, generator())
+    )
+    # A chunk's last batch would be smaller if blocks did not hold whole batches.
+    assert n_batches == -(-1003 // 8)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_every_epoch_has_other_chunks_of_series_from_all_over_the_set():
+    data, source = series_of_16_values(2000), generator()
+    first, second = (next(shuffled_chunks(data, 4, source)).tolist() for _ in range(2))
+    assert first != second
+    assert max(np.diff(first)) > 1
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_series_larger_than_a_chunk_come_one_by_one_or_in_a_batch():
+    data = Batch(torch.zeros(5, 4000, 1), torch.full((5,), 4000))
+    assert [len(rows) for rows in chunks_in_order(data)] == [1] * 5
+    assert sorted(len(rows) for rows in shuffled_chunks(data, 2, generator())) == [1, 2, 2]
+
+
+def test_a_small_set_is_one_chunk():
+    assert is_one_chunk(1000, 100)
+    assert not is_one_chunk(10**6, 100)
+    assert len(list(shuffled_chunks(series_of_16_values(1000), 8, generator()))) == 1
+
+
+# Fits of many chunks
+
+
+def phases(n_samples, n_timesteps=16, n_channels=2):
+    phase = np.random.default_rng(0).uniform(0, 6, (n_samples, 1, n_channels))
+    return np.sin(phase + np.arange(n_timesteps)[:, None] / 3)
+
+
 @pytest.mark.parametrize(
     "params", [{}, {"early_stopping": True}, {"target_weight": 0.5, "pooling": "last"}]
 )
-def test_reading_region_by_region_gives_the_fit_of_a_set_in_memory(params):
-    model = LSTMAutoencoder(4, max_iter=2, batch_size=32, random_state=0, **params)
-    plan, _ = plan_fit(model, waves(600), np.arange(600) % 3)
-    assert len(list(regions_in_order(600, 32))) > 4
-    found = run_fit(plan, Silent())
-    source = type(plan).source
-    try:
-        type(plan).source = lambda self, chosen=None: whole(source(self, chosen))
-        expected = run_fit(plan, Silent())
-    finally:
-        type(plan).source = source
-    assert found.history.loss_curve == expected.history.loss_curve
-    assert found.quality.r_squared == expected.quality.r_squared
-    for name, value in weights_of(found.network).items():
-        np.testing.assert_array_equal(value, weights_of(expected.network)[name])
+def test_a_set_read_chunk_by_chunk_has_the_fit_of_a_set_in_memory(params, monkeypatch):
+    monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**14)
+    model = LSTMAutoencoder(4, max_iter=2, batch_size=32, random_state=0, device="cpu", **params)
+    loaded, load = [], Dataset.load
+
+    def load_chunk(data, rows):
+        loaded.append(len(rows))
+        return load(data, rows)
+
+    monkeypatch.setattr(Dataset, "load", load_chunk)
+    found = model.fit(phases(600), np.arange(600) % 3).__getstate__()
+    assert max(loaded) == 128
+    in_memory = lambda data, rows: data._read(torch.arange(len(data)))  # noqa: E731
+    monkeypatch.setattr(Dataset, "load", in_memory)
+    expected = model.fit(phases(600), np.arange(600) % 3)
+    for name in ("loss_curve_", "validation_loss_curve_", "best_score_"):
+        assert found[name] == getattr(expected, name), name
+    assert_equal_weights(found["weights_"], expected.weights_)
 
 
-def whole(source):
-    """Return the same set as a single batch in memory."""
-    parts = [source.load(rows).take(rows)[0] for rows in regions_in_order(len(source), 32)]
-    targets = None if source.targets is None else torch.cat([part.targets for part in parts])
-    data = Batch(
-        torch.cat([part.values for part in parts]),
-        torch.cat([part.lengths for part in parts]),
-        None,
-        targets,
+def test_many_chunks_score_about_as_well_as_one(monkeypatch):
+    model = LSTMAutoencoder(4, max_iter=15, batch_size=32, random_state=0, device="cpu")
+    expected = model.fit(phases(600)).best_score_
+    monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**14)
+    in_chunks = model.fit(phases(600)).best_score_
+    assert in_chunks == pytest.approx(expected, abs=0.05)
+    assert in_chunks > 0.7
+
+
+# A sample, to fit initial weights to
+
+
+def whole_dataset():
+    rng = np.random.default_rng(0)
+    items = [rng.normal(size=(2 + row % 5, 2)) for row in range(30)]
+    items[4][1, 0] = np.nan
+    series = as_series(items, missing="mask")
+    return Dataset(series, identity_scaling(2), Shard.whole(series))
+
+
+def test_a_sample_of_a_small_set_is_the_set_shuffled():
+    data = whole_dataset()
+    sample = sample_series(data, 8, generator(), ALONE)
+    assert len(sample) == 30
+    assert sample.lengths.tolist() != data.lengths.tolist()
+    assert sorted(sample.lengths.tolist()) == sorted(data.lengths.tolist())
+
+
+def test_a_sample_is_bounded(monkeypatch):
+    monkeypatch.setattr(sampler, "MAX_SAMPLE_SERIES", 7)
+    first, second, other = (
+        sample_series(whole_dataset(), 8, generator(seed), ALONE) for seed in (0, 0, 1)
     )
-    object.__setattr__(data, "own_rows", source.own_rows)
-    return data
+    assert len(first) == 7
+    assert torch.equal(first.values, second.values)
+    assert first.values.shape != other.values.shape or not torch.equal(first.values, other.values)
 
 
-class Silent:
-    """An observer that does nothing."""
+def test_every_process_has_the_sample_of_all_series(monkeypatch):
+    monkeypatch.setattr(sampler, "MAX_SAMPLE_SERIES", 20)
+    whole = whole_dataset()
+    expected = sample_series(whole, 8, generator(), ALONE)
 
-    def begin_epoch(self):
-        """Do nothing."""
+    def sample_of_shard(ranks):
+        rows = np.arange(30)[slice(0, 10) if ranks.rank == 0 else slice(10, 30)]
+        shard = Shard(int(rows[0]), whole.series.lengths, is_dense=False)
+        data = Dataset(whole.series.take(rows), whole.scaling, shard)
+        return sample_series(data, 8, generator(), ranks)
 
-    def end_epoch(self, network, history):
-        """Do nothing."""
-        return False
-
-
-@pytest.mark.usefixtures("small_regions")
-def test_many_regions_score_about_as_well_as_one(monkeypatch):
-    X = waves(600)
-    model = LSTMAutoencoder(4, max_iter=15, batch_size=32, random_state=0)
-    in_regions = model.fit(X).best_score_
-    monkeypatch.setattr(sampler, "REGION_BYTES", 64 * 2**20)
-    assert in_regions == pytest.approx(model.fit(X).best_score_, abs=0.05)
-    assert in_regions > 0.7
+    for sample in run_on_ranks(sample_of_shard):
+        assert torch.equal(sample.lengths, expected.lengths)
+        assert torch.equal(sample.values, expected.values)
+        assert torch.equal(sample.observed, expected.observed)

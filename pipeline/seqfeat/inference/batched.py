@@ -1,8 +1,8 @@
-"""Running a trained network over any number of series, a batch at a time.
+"""Running a trained network over any number of series, in batches.
 
-Memory is bounded by a batch for each thread: neither the input nor anything of its size is copied.
-Series run in order of length, to save padding, and results come with the rows that they belong to.
-NumPy and torch only.
+Memory is bounded by one batch per thread: neither the input nor anything of its size is copied.
+Series are processed in order of length, to save padding, and every result comes with its row
+numbers. NumPy and torch only.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from seqfeat.series.series import Series
 __all__ = ["Reconstruction", "decode", "embed", "reconstruct"]
 
 MAX_BATCH_SERIES = {"cpu": 256, "cuda": 1024}
+"""Maximum number of series in a batch, by type of device."""
 SMALL_BATCH_SERIES = 64
-"""Series in a batch on a CPU unless there are very many, of few timesteps."""
+"""Batch size on a CPU, unless there are very many short series."""
 LARGE_BATCH_TIMESTEPS = 2**13
-"""Maximum timesteps of a larger batch, which bounds its activations."""
+"""Maximum number of timesteps in a larger batch, which bounds its activations."""
 LARGE_BATCH_STATES = 2**18
-"""The same in states of a layer's units, for the kernels, which have less overhead to share."""
+"""The same for the compiled kernels, in timesteps times hidden units; they have less overhead."""
 MIN_BATCHES = 8
-"""Larger batches leave at least as many, to keep the threads busy."""
+"""Minimum number of larger batches, which keeps the threads busy."""
 MAX_BATCH_VALUES = 2**24
-"""Maximum number of values in a batch, so that long series come in smaller batches."""
+"""Maximum number of values in a batch, so that batches of long series are smaller."""
 
 LAZY_ROWS = 4096
-"""Neighbouring series of a lazily read array that are sorted by length together."""
+"""Number of consecutive rows of a lazily read array that are sorted by length together."""
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
@@ -56,9 +57,11 @@ class Reconstruction(NamedTuple):
     ----------
     rows : ndarray of shape (B,)
         Row numbers of the series.
-    scaled, reconstruction : ndarray of shape (B, T, C), float32
+    scaled : ndarray of shape (B, T, C), float32
+        The scaled series, with 0 where nothing was observed.
     observed : ndarray of shape (B, T, C), bool, or None
-        None if everything was observed.
+        Mask of observed values; None if all were observed.
+    reconstruction : ndarray of shape (B, T, C), float32
     embeddings : ndarray of shape (B, E), float32
     """
 
@@ -72,7 +75,7 @@ class Reconstruction(NamedTuple):
 def embed(
     backend: Backend, series: Series, scaling: ChannelScaling
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-    """Yield row numbers and embeddings, shapes (B,) and (B, E), in order of length."""
+    """Embed series in order of length; yield row numbers (B,) and embeddings (B, E)."""
     mean_and_scale = torch.from_numpy(scaling.mean_and_scale)
 
     def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
@@ -82,7 +85,7 @@ def embed(
             torch.from_numpy(block), torch.from_numpy(lengths), mean_and_scale
         )
         if not largest < LARGEST_SCALED:
-            scaling.apply(series, rows)  # Says which value is too large.
+            scaling.apply(series, rows)  # Raises an error that names the value.
         return rows, embeddings.cpu().numpy()
 
     size = _batch_size(backend, series.values.shape)
@@ -95,7 +98,7 @@ def reconstruct(
     scaling: ChannelScaling,
     rows: NDArray[np.int64] | None = None,
 ) -> Iterator[Reconstruction]:
-    """Yield batches of series, all or some rows, with their reconstructions, by length."""
+    """Reconstruct series in order of length: the given rows, or all of them."""
 
     def run(rows: NDArray[np.int64]) -> Reconstruction:
         scaled, observed = scaling.apply_observed(series, rows)
@@ -113,7 +116,7 @@ def reconstruct(
 def decode(
     backend: Backend, embeddings: Floats, n_timesteps: int
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-    """Yield row numbers and the scaled series, shape (B, T, C), that embeddings decode to."""
+    """Decode embeddings; yield row numbers (B,) and scaled series (B, T, C)."""
 
     def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
         series = backend.decode(torch.from_numpy(embeddings[rows]), n_timesteps)
@@ -130,11 +133,12 @@ def _run_batches(
     order: NDArray[np.int64],
     size: int,
 ) -> Iterator[T]:
-    """Yield what `run` returns for one batch of rows after the other.
+    """Call `run` for batches of rows, and yield its results in order.
 
-    A batch that does not fit into memory is halved and tried again. On a CPU one batch runs on each
-    of torch's threads: threads that share one batch wait for each other at every step of an LSTM,
-    on a busy machine for longer than they work. And results do not depend on their number.
+    If a batch does not fit into memory, the batch size is halved and the batch retried. On a CPU,
+    each of torch's threads runs a batch of its own. Threads that share a batch wait for each other
+    at every step of an LSTM, on a busy machine for longer than they work; and this way, results do
+    not depend on the number of threads.
     """
     device = backend.device
 
@@ -149,11 +153,11 @@ def _run_batches(
         return True
 
     def run_in_torch(rows: NDArray[np.int64]) -> T:
-        # Entered for each batch, so that no mode leaks to the caller between two of them.
+        # Entered for each batch, so that no mode leaks to the caller between batches.
         with torch.inference_mode(), full_precision(device):
             return run(rows)
 
-    # The kernels have nothing to set; entering PyTorch's modes takes as long as a small batch.
+    # The kernels need none of PyTorch's modes, and entering them takes as long as a small batch.
     run_one = run if backend.is_compiled else run_in_torch
     mode: Callable[[], AbstractContextManager[None]]
     mode = nullcontext if backend.is_compiled else single_threaded
@@ -191,7 +195,7 @@ def _batch_size(backend: Backend, shape: tuple[int, ...]) -> int:
     size = MAX_BATCH_VALUES // max(1, n_timesteps * n_channels)
     size = min(MAX_BATCH_SERIES[device_type], size)
     if device_type == "cpu":
-        # The more series share an LSTM call, the less its overhead costs each of them.
+        # The more series share a call of the LSTM, the less overhead there is per series.
         max_timesteps = LARGE_BATCH_TIMESTEPS
         if backend.is_compiled:
             max_timesteps = LARGE_BATCH_STATES // backend.network.architecture.hidden_dim

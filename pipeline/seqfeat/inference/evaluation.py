@@ -23,13 +23,13 @@ class Evaluation(NamedTuple):
     Attributes
     ----------
     squared_error : ndarray of shape (N,)
-        Sum over each series' observed values.
+        Sum of squared errors over the observed values of each series.
     n_values : ndarray of shape (N,)
-        Number of each series' observed values.
+        Number of observed values of each series.
     r_squared : float
-        Share of the variance explained, each channel about its own mean.
+        Fraction of the variance explained, with each channel's variance about its own mean.
     embedding_spread : float
-        Largest standard deviation of an embedding dimension over the series.
+        Standard deviation over the series of the embedding dimension that varies most.
     """
 
     squared_error: NDArray[np.float64]
@@ -46,17 +46,21 @@ def evaluate(
     rows: NDArray[np.int64] | None = None,
     ranks: Ranks = ALONE,
 ) -> Evaluation:
-    """Compare series, all or some rows, with their reconstructions in one pass; of all `ranks`."""
+    """Compare series with their reconstructions in one pass: the given rows, or all of them.
+
+    Where several processes share the series, the result is that of all of them.
+    """
     own = _own_sums(backend, series, scaling, rows)
-    errors, counts, values, embeddings = zip(*ranks.gather(own), strict=True)
+    errors, counts, of_values, of_embeddings = zip(*ranks.gather(own), strict=True)
     squared_error = np.concatenate(errors)
-    variance = reduce(ChannelScaling.merge, values)
-    total = float((variance.count * variance.std**2).sum())
+    values = reduce(ChannelScaling.merge, of_values)
+    embeddings = reduce(ChannelScaling.merge, of_embeddings)
+    total_variation = float((values.count * values.std**2).sum())
     return Evaluation(
         squared_error,
         np.concatenate(counts),
-        _r_squared(float(squared_error.sum()), total),
-        float(reduce(ChannelScaling.merge, embeddings).std.max()),
+        _r_squared(float(squared_error.sum()), total_variation),
+        float(embeddings.std.max()),
     )
 
 
@@ -66,7 +70,7 @@ def _own_sums(
     scaling: ChannelScaling,
     rows: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], ChannelScaling, ChannelScaling]:
-    """Return errors and counts of own series, and statistics of their values and embeddings."""
+    """Return the errors and counts of each series, and statistics of values and embeddings."""
     squared_error = np.zeros(len(series), dtype=np.float64)
     n_values = np.zeros(len(series), dtype=np.int64)
     of_values = empty_statistics(series.n_channels)
@@ -87,8 +91,8 @@ def _own_sums(
     return squared_error, n_values, of_values, of_embeddings
 
 
-def _r_squared(error: float, total: float) -> float:
-    """Return 1 - error / total; for constant series 1 or 0, as `r2_score` does."""
-    if total > 0.0:
-        return 1.0 - error / total
+def _r_squared(error: float, total_variation: float) -> float:
+    """Return 1 - error / total variation; 1 or 0 for constant series, as `r2_score` does."""
+    if total_variation > 0.0:
+        return 1.0 - error / total_variation
     return 1.0 if error == 0.0 else 0.0

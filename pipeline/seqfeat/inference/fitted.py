@@ -1,4 +1,4 @@
-"""What a fitted estimator knows: its network, its scaling, and what input it accepts."""
+"""The network and the scaling of a fitted estimator, and the checks of its input."""
 
 from __future__ import annotations
 
@@ -18,16 +18,11 @@ from seqfeat.series.conversion import as_series
 from seqfeat.series.scaling import ChannelScaling
 from seqfeat.series.series import Series
 
-__all__ = [
-    "check_fitted",
-    "fitted_backend",
-    "fitted_scaling",
-    "validate_series",
-]
+__all__ = ["check_fitted", "fitted_backend", "fitted_scaling", "validate_series"]
 
-# Network and scaling are kept next to an estimator and not in it: there they would be pickled,
-# copied and compared with it, and could hold CUDA tensors. They last as long as the estimator, or
-# until what they were made from is replaced.
+# Caches by estimator. They are not attributes of the estimator, because those are pickled, copied
+# and compared with it, and a network may hold CUDA tensors. An entry lives as long as its
+# estimator, or until the attributes that it was made from are replaced.
 
 _backends: WeakKeyDictionary[Any, tuple[Weights, torch.device, Backend]] = WeakKeyDictionary()
 _scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, ...], ChannelScaling]] = WeakKeyDictionary()
@@ -36,17 +31,17 @@ _lock = threading.Lock()
 
 def check_fitted(estimator: Any) -> None:
     """Raise `NotFittedError` if `fit` has not been called."""
-    # scikit-learn's check looks up the tags first, a tenth of the time of embedding one series.
+    # scikit-learn's check looks up tags first, which takes a tenth of the time to embed one series.
     if not hasattr(estimator, "weights_"):
         check_is_fitted(estimator)
 
 
 def fitted_backend(estimator: Any) -> Backend:
-    """Return what runs the fitted network, on the estimator's device."""
+    """Return the backend that runs the fitted network on the estimator's device."""
     device = inference_device(estimator.device)
     with _lock:
-        weights, kept_device, backend = _backends.get(estimator, (None, None, None))
-        if backend is None or weights is not estimator.weights_ or kept_device != device:
+        weights, cached_device, backend = _backends.get(estimator, (None, None, None))
+        if backend is None or weights is not estimator.weights_ or cached_device != device:
             # In a forked process, PyTorch's own threads would be waited for in vain.
             with single_threaded():
                 architecture = Architecture(**estimator.architecture_)
@@ -57,33 +52,31 @@ def fitted_backend(estimator: Any) -> Backend:
 
 
 def fitted_scaling(estimator: Any) -> ChannelScaling:
-    """Return the scaling that an estimator learned."""
+    """Return the scaling that a fitted estimator learned."""
     learned = estimator.n_observed_, estimator.mean_, estimator.std_
     key = tuple(array.tobytes() for array in learned)
-    kept = _scalings.get(estimator)
-    if kept is None or kept[0] != key:
-        kept = _scalings[estimator] = key, ChannelScaling(*(array.copy() for array in learned))
-    return kept[1]
-
-
-# Input
+    cached = _scalings.get(estimator)
+    if cached is None or cached[0] != key:
+        cached = _scalings[estimator] = key, ChannelScaling(*(array.copy() for array in learned))
+    return cached[1]
 
 
 def validate_series(estimator: Any, X: Any) -> Series:
-    """Convert `X`, and check that it agrees with the input of `fit`.
+    """Convert `X`, and check that it has the form and the channels of the input of `fit`.
 
     Raises
     ------
     InputError
-        If the channels differ, if a table follows series with channels, or if a
-        table's columns differ.
+        If the number of channels differs, or if only one of the two inputs is a table.
+    ValueError
+        If the columns of a table or frame differ in number or in name, in scikit-learn's words.
     """
     series = as_series(X, missing=estimator.missing)
     if not estimator.is_table_:
         if series.form == "frame":
             validate_data(estimator, X, reset=False, skip_check_array=True)
         if series.form == "table" or series.n_channels != estimator.n_channels_in_:
-            raise InputError(_unlike_series(estimator, series))
+            raise InputError(_describe_mismatch(estimator, series))
     elif series.form == "table":
         validate_data(estimator, X, reset=False, skip_check_array=True)
     elif series.n_channels != 1 or series.n_timesteps != estimator.n_timesteps_in_:
@@ -95,8 +88,8 @@ def validate_series(estimator: Any, X: Any) -> Series:
     return series
 
 
-def _unlike_series(estimator: Any, series: Series) -> str:
-    """Return why series differ from those with channels that `fit` saw."""
+def _describe_mismatch(estimator: Any, series: Series) -> str:
+    """Return the error message for input that differs from the series with channels of `fit`."""
     expected, n_channels = estimator.n_channels_in_, series.n_channels
     if series.form == "table":
         return (
@@ -109,5 +102,7 @@ def _unlike_series(estimator: Any, series: Series) -> str:
         "input: the last axis holds the channels."
     )
     if series.n_timesteps == expected:
-        message += " The channels seem to come first; pass seqfeat.series.from_channels_first(X)."
+        message += (
+            " The channels seem to come first; if so, pass seqfeat.series.from_channels_first(X)."
+        )
     return message

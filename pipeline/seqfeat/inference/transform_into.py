@@ -1,4 +1,4 @@
-"""Features of sets larger than memory, written where they belong part by part."""
+"""`transform_into`: the features of a set larger than memory, written to a file or an array."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from seqfeat.series.lazy_array import LazyArray, is_lazy
 
 __all__ = ["transform_into"]
 
-new_file: Any = np.lib.format.open_memmap
-
 PART_BYTES = 32 * 2**20
-"""Bytes of series, as float64, that are read and embedded together."""
+"""Size of the series, as float64, that are read and embedded together."""
+
+open_memmap: Any = np.lib.format.open_memmap
 
 
 def transform_into(model: Any, X: Any, target: Any) -> Any:
-    """Write the features of series into an array or a file, part by part.
+    """Write the features of series to a file or an array, one part at a time.
 
-    For sets and features that are larger than memory. The same rows as
-    ``model.transform(X)``.
+    The rows are those of ``model.transform(X)``. Neither the series nor the features need to fit
+    into memory.
 
     Parameters
     ----------
     model : LSTMAutoencoder or Pipeline
-        Fitted, with a `transform`; of a pipeline that ends in a classifier pass ``model[:-1]``.
+        A fitted model with a `transform`; if a pipeline ends in a classifier, pass ``model[:-1]``.
     X : array of shape (n_samples, n_timesteps, n_channels)
-        In memory, memory-mapped, or of Zarr, h5py or Dask; or a table, or a list of series.
+        An array in memory, a memory map, or an array of Zarr, h5py or Dask; or a table, or a list
+        of series.
     target : str, path or array of shape (n_samples, n_features)
-        A new ``.npy`` file, float32, whole or not there at all; or anything with a shape and
-        with slices that can be set: an array, a memory map, an array of Zarr or h5py. If an error
-        ends the work, such an array keeps what was written so far.
+        The path of a ``.npy`` file, which gets the dtype of the features and is written in full
+        or, after an error, not at all; or anything with a shape whose slices can be assigned, such
+        as an array, a memory map, or an array of Zarr or h5py. After an error, an array keeps the
+        parts written before.
 
     Returns
     -------
@@ -46,9 +48,9 @@ def transform_into(model: Any, X: Any, target: Any) -> Any:
     Raises
     ------
     InputError
-        If `X` cannot be used, or if `target` has another shape; nothing is written then.
+        If `X` cannot be used, or if `target` has another shape, in which case nothing is written.
     InputTypeError
-        If `model` has no `transform`, or `target` is nothing that can be written to.
+        If `model` has no `transform`, or if `target` cannot be written to.
 
     Examples
     --------
@@ -69,13 +71,14 @@ def transform_into(model: Any, X: Any, target: Any) -> Any:
     n_samples = len(series)
     first = _part(series, slice(0, min(n_samples, _part_size(series))))
     features = np.asarray(model.transform(first))
+    shape = (n_samples, features.shape[1])
     with ExitStack() as stack:
         array = target
         if isinstance(target, (str, os.PathLike)):
-            new = stack.enter_context(replacing(_checked_path(target)))
-            shape = (n_samples, features.shape[1])
-            array = new_file(new, mode="w+", dtype=features.dtype, shape=shape)
-        _refuse_shape(array, (n_samples, features.shape[1]))
+            _check_suffix(target)
+            new = stack.enter_context(replacing(Path(target)))
+            array = open_memmap(new, mode="w+", dtype=features.dtype, shape=shape)
+        _check_target(array, shape)
         array[: len(features)] = features
         for start in range(len(features), n_samples, len(features)):
             rows = slice(start, min(start + len(features), n_samples))
@@ -96,20 +99,19 @@ def _part_size(series: Any) -> int:
     return max(1, PART_BYTES // (8 * max(1, values)))
 
 
-def _checked_path(target: str | os.PathLike[str]) -> Path:
-    path = Path(target)
-    if path.suffix != ".npy":
-        raise InputError(f"target={os.fspath(target)!r}; a file of features is called *.npy.")
-    return path
+def _check_suffix(target: str | os.PathLike[str]) -> None:
+    if Path(target).suffix != ".npy":
+        raise InputError(f"target={os.fspath(target)!r}; the name of the file must end in .npy.")
 
 
-def _refuse_shape(array: Any, shape: tuple[int, int]) -> None:
+def _check_target(array: Any, shape: tuple[int, int]) -> None:
     if not hasattr(array, "shape") or not hasattr(array, "__setitem__"):
         raise InputTypeError(
-            f"target is {type(array).__name__}; pass the path of a .npy file, or an array that can "
-            "be written to."
+            f"target is {type(array).__name__}; pass the path of a .npy file, or an array whose "
+            "slices can be assigned."
         )
     if tuple(array.shape) != shape:
         raise InputError(
-            f"target has shape {tuple(array.shape)}, and the features of these series have {shape}."
+            f"target has shape {tuple(array.shape)}, but the features of these series have shape "
+            f"{shape}."
         )

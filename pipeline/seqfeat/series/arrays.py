@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError, LayoutWarning
+from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.series.lazy_array import LazyArray
 from seqfeat.series.numbers import as_numbers
 from seqfeat.series.series import Series, to_object_array
@@ -223,10 +223,9 @@ def warn_if_transposed(series: Series) -> None:
     """Warn if the series have more channels than timesteps, as (N, C, T) would."""
     _, n_timesteps, n_channels = series.values.shape
     if n_channels > n_timesteps:
-        warnings.warn(
+        warn_user(
             f"X has {n_timesteps} timesteps and {n_channels} channels (shape "
             f"{series.values.shape}); seqfeat reads (n_samples, n_timesteps, n_channels). "
             "If the channels come first, pass seqfeat.series.from_channels_first(X).",
             LayoutWarning,
-            stacklevel=6,
         )

@@ -2,15 +2,15 @@
 
 In the order in which a fit goes through them:
 
-- `parameters`: the parameters of a fit, checked, as a frozen record
+- `parameters`: the constraints on the parameters of a fit, and a frozen record of their values
 - `labels`: class labels as indices
-- `plan`: the facts that all processes share, and what follows from them and the parameters
-- `dataset`, `sampler`: scaled series, read a chunk at a time, in batches of similar length
+- `plan`: the facts that all processes share, and the plan that follows from them
+- `dataset`, `sampler`: scaled series, read in chunks, in batches of similar length
 - `fit`: one fit from beginning to end
 - `trainer`: the training loop
-- `schedule`, `history`: its learning rate and early stopping, and what it records
-- `checkpoints`: its state on disk
-- `progress`: what callbacks and a verbose user see of it
+- `schedule`, `history`: learning rate and early stopping, and the record of all epochs
+- `checkpoints`: the state of the training on disk
+- `progress`: reports to callbacks and to verbose users
 """
 
 __all__: list[str] = []

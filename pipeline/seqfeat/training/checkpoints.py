@@ -1,9 +1,9 @@
-"""What a training needs to go on after its process was killed, as files. NumPy only.
+"""The state of a training in files, to resume from after its process was killed. NumPy only.
 
-A file is written whole or not at all, says when it was damaged, and holds no pickle.
-Each fit has a folder of its own, named by what decides the fit: its series, its
-parameters and what it starts from. So the next fit of the same goes on, and another
-one, of a search say, does not.
+Files are written atomically, carry a checksum, and contain no pickles. Each fit has a folder of
+its own, named after everything that determines its result: series, parameters and initial weights.
+The same fit, run again, resumes from its checkpoints; another one, such as the next candidate of a
+search, never finds them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,12 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import CheckpointWarning, InputError
 from seqfeat.runtime.atomic_files import atomic_write
+from seqfeat.runtime.user_warnings import warn_user
 
 __all__ = ["Checkpoints", "digest"]
 
 N_KEPT = 2
-"""Newest files that are kept: one, and one for the case that it was damaged."""
+"""Number of files that are kept: the newest, and the one before in case that is damaged."""
 FORMAT = 1
 
 State = dict[str, Any]
@@ -42,7 +42,7 @@ class Checkpoints:
     ----------
     folder : Path
     every : int
-        Epochs from one to the next.
+        Number of epochs from one checkpoint to the next.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class Checkpoints:
 
     @classmethod
     def of_fit(cls, directory: str | os.PathLike[str], every: int, fingerprint: str) -> Checkpoints:
-        """Return those of the fit with this fingerprint; its folder is made."""
+        """Return the checkpoints of the fit with a fingerprint; create their folder."""
         folder = Path(directory) / f"fit-{fingerprint[:16]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,30 +62,28 @@ class Checkpoints:
         return cls(folder, every)
 
     def newest(self) -> State | None:
-        """Return the newest state that is whole; None if there is none."""
+        """Return the newest state that is not damaged, or None if there is none."""
         for path in reversed(self._paths()):
             try:
-                return _unpacked(path.read_bytes())
+                return _unpack(path.read_bytes())
             except (OSError, BadZipFile, KeyError, ValueError, EOFError) as error:
-                warnings.warn(
+                warn_user(
                     f"the checkpoint {path} is damaged ({error}); the one before it is used.",
                     CheckpointWarning,
-                    stacklevel=2,
                 )
         return None
 
     def write(self, n_iter: int, state: State) -> None:
-        """Keep the state after an epoch; a training outlives a full disk, with a warning."""
+        """Write the state after an epoch. If the disk is full, warn; training continues."""
         try:
-            atomic_write(self.folder / f"epoch-{n_iter:08d}.npz", _packed(state))
+            atomic_write(self.folder / f"epoch-{n_iter:08d}.npz", _pack(state))
             for path in self._paths()[:-N_KEPT]:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            warnings.warn(
-                f"no checkpoint could be written after epoch {n_iter}: {error}. Training goes on; "
-                "if it is cut short, the next one starts from an earlier checkpoint.",
+            warn_user(
+                f"no checkpoint could be written after epoch {n_iter}: {error}. Training "
+                "continues; if it is killed, the next fit resumes from an earlier checkpoint.",
                 CheckpointWarning,
-                stacklevel=2,
             )
 
     def _paths(self) -> list[Path]:
@@ -93,7 +91,7 @@ class Checkpoints:
 
 
 def digest(parts: Any) -> str:
-    """Return the SHA-256 of nested dicts and lists of numbers, texts and arrays."""
+    """Return the SHA-256 of nested dicts and lists of numbers, strings and arrays."""
     sha = hashlib.sha256()
     arrays: dict[str, NDArray[Any]] = {}
     sha.update(json.dumps(_without_arrays(parts, "", arrays), sort_keys=True).encode())
@@ -103,7 +101,7 @@ def digest(parts: Any) -> str:
     return sha.hexdigest()
 
 
-def _packed(state: State) -> bytes:
+def _pack(state: State) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     rest = _without_arrays(state, "", arrays)
     header = json.dumps({"format": FORMAT, "state": rest, "sha256": digest(state)})
@@ -112,15 +110,15 @@ def _packed(state: State) -> bytes:
     return file.getvalue()
 
 
-def _unpacked(content: bytes) -> State:
+def _unpack(content: bytes) -> State:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         header = json.loads(str(file["header"]))
         if header["format"] != FORMAT:
-            raise ValueError(f"its format is {header['format']}, and this is {FORMAT}")
+            raise ValueError(f"its format is {header['format']}, not {FORMAT}")
         arrays = {name: file[name] for name in file.files if name != "header"}
     state: State = _with_arrays(header["state"], arrays)
     if digest(state) != header["sha256"]:
-        raise ValueError("its checksum differs")
+        raise ValueError("its checksum does not match")
     return state
 
 
@@ -128,7 +126,7 @@ ARRAY = "__array__"
 
 
 def _without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Return a value for JSON; its arrays go into `arrays`, by their paths in it."""
+    """Return a value that JSON can hold; put its arrays into `arrays`, by their paths."""
     if isinstance(value, np.ndarray):
         arrays[path] = value
         return {ARRAY: path}
@@ -142,7 +140,7 @@ def _without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> A
 
 
 def _with_arrays(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Undo `_without_arrays`; tuples became lists, and keys text."""
+    """Undo `_without_arrays`, except that tuples are now lists, and keys strings."""
     if isinstance(value, dict):
         if set(value) == {ARRAY}:
             return arrays[value[ARRAY]]

@@ -1,4 +1,4 @@
-"""Series that are scaled as they are read, a chunk at a time. NumPy and torch only."""
+"""Series that are scaled when they are read, in chunks. NumPy and torch only."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from seqfeat.training.sampler import is_one_chunk
 __all__ = ["Dataset", "Shard"]
 
 BLOCK_BYTES = 2**20
-"""Size of the values, as float64, that are scaled together."""
+"""Size of the blocks, as float64, in which a chunk is scaled."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """Where a process's own series stand among those of all processes.
+    """The place of a process's series among those of all processes.
 
     Attributes
     ----------
     first : int
-        Row number of its first one.
+        Row number of the process's first series.
     lengths : ndarray of shape (N,), int64
-        Timesteps of all.
+        Timesteps of the series of all processes.
     is_dense : bool
         Whether everything was observed, in all processes.
     """
@@ -41,7 +41,7 @@ class Shard:
 
     @classmethod
     def whole(cls, series: Series) -> Shard:
-        """Return the shard of a process that works alone: all of them."""
+        """Return the shard of a single process: all series."""
         return cls(0, series.lengths, series.is_dense)
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class Shard:
 
     @cached_property
     def n_timesteps(self) -> int:
-        """Timesteps of the longest series of all."""
+        """Timesteps of the longest series."""
         return int(self.lengths.max())
 
 
@@ -62,13 +62,13 @@ class Dataset:
     Attributes
     ----------
     series : Series
-        Those that this process holds.
+        The series of this process.
     scaling : ChannelScaling
     shard : Shard
     targets : ndarray or None
         Class indices of `series`.
     chosen : ndarray, ascending, or None
-        Which series, of all processes, make up the set; None means all.
+        Row numbers, among the series of all processes, that make up the set; None means all.
     """
 
     series: Series
@@ -79,7 +79,7 @@ class Dataset:
     _kept: list[Chunk] = field(default_factory=list)
 
     def subset(self, chosen: NDArray[np.int64]) -> Dataset:
-        """Return the set of some series, ascending, of all processes."""
+        """Return a set of some rows, ascending, of the series of all processes."""
         return Dataset(self.series, self.scaling, self.shard, self.targets, chosen)
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class Dataset:
 
     @cached_property
     def _own(self) -> tuple[int, int]:
-        """Range of this process's series in the set."""
+        """The first of this process's rows in the set, and the end of them."""
         first, last = self.shard.first, self.shard.first + len(self.series)
         if self.chosen is None:
             return first, last
@@ -118,7 +118,7 @@ class Dataset:
         return own - self.shard.first
 
     def load(self, rows: Tensor) -> Chunk:
-        """Return the chunk with those of the rows, ascending, that this process holds."""
+        """Return a chunk of the rows, ascending, as far as this process holds them."""
         if not is_one_chunk(len(self), self.values_per_series):
             return self._read(rows)
         if not self._kept:

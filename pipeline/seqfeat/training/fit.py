@@ -1,7 +1,6 @@
 """One fit from beginning to end: a `Plan` in, a `FitResult` out.
 
-`run_fit` changes nothing but what it returns, so that a fit which fails leaves its estimator as it
-was.
+`run_fit` never sees the estimator, so a fit that fails leaves it unchanged.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ __all__ = ["FitResult", "run_fit", "warn_about"]
 
 CPU = torch.device("cpu")
 MIN_R_SQUARED = 0.05
-"""A reconstruction that explains less is reported as a collapse."""
+"""Minimum share of the variance that a reconstruction explains without a warning."""
 MIN_SPREAD = 1e-3
-"""Embeddings that vary less are reported as constant; initially their spread is about 1."""
+"""Embeddings with a smaller spread are reported as constant; initially it is about 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """A trained network, how it was trained and how well it reconstructs the monitored series.
+    """A trained network, the history of its training, and how well it reconstructs series.
 
     Attributes
     ----------
@@ -49,7 +48,7 @@ class FitResult:
     optimizer_state : dict
         What `partial_fit` continues from.
     evaluation : Evaluation
-        On the validation set, or else on the training set.
+        On the validation set if there is one, else on the training set.
     """
 
     network: RecurrentAutoencoder
@@ -59,7 +58,7 @@ class FitResult:
 
 
 def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
-    """Fit as planned. `observer` is told about every epoch, and may stop the training."""
+    """Fit as planned. `observer` is notified of every epoch, and may stop the training."""
     # Sums and matrix decompositions depend on the number of threads, and in a forked process
     # PyTorch's own would be waited for in vain. Trainer and evaluation have theirs.
     with single_threaded():
@@ -107,7 +106,7 @@ def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Ge
 
 
 def _keep_checkpoints(plan: Plan, seed: int) -> Callable[[int, Callable[[], TrainerState]], None]:
-    """Return what writes a checkpoint after an epoch where one is due."""
+    """Return a function that writes a checkpoint after an epoch if one is due."""
 
     def keep(n_iter: int, state_dict: Callable[[], TrainerState]) -> None:
         if plan.checkpoints is not None and n_iter % plan.checkpoints.every == 0:
@@ -128,10 +127,9 @@ def _split(plan: Plan, seed: int) -> tuple[Dataset, Dataset | None]:
 
 
 def split_rows(plan: Plan, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training rows and validation rows, ascending, split by series.
+    """Return the rows of the training set and of the validation set, ascending.
 
-    Classes keep their shares where each has enough series for it. A single
-    series is never held out.
+    Classes keep their shares if each has enough series. At least one series remains to train on.
     """
     n_series = len(plan.dataset)
     rows = np.arange(n_series)

@@ -1,4 +1,4 @@
-"""What a training records of its epochs."""
+"""The record of a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["History"]
 
 @dataclass
 class History:
-    """Losses of all epochs, and how the training ended.
+    """The losses of all epochs, and how training ended.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class History:
     best_iter : int
         The epoch with the lowest monitored loss, from 1; 0 before the first one has ended.
     best_loss : float
-        Its monitored loss: on the validation set or else in training.
+        Its monitored loss: the validation loss, or else the training loss.
     stop_reason : {"max_iter", "no_improvement", "callback", "interrupted", "diverged"}
-        Why the training ended.
+        Why training ended.
     """
 
     loss_curve: list[float] = field(default_factory=list)

@@ -18,11 +18,11 @@ __all__ = ["check_labels", "class_labels", "encode_labels"]
 
 
 def check_labels(y: Any, series: Series) -> None:
-    """Check that labels can belong to the series, also where they are not used.
+    """Check that labels match the series, even if they are not used.
 
-    A classifier after the autoencoder would do so only after the training. And labels
-    that name the same series in another order, as those of a groupby, which sorts,
-    would be matched by position.
+    A classifier after the autoencoder would notice a mismatch only after training. And labels
+    whose index names the same series in another order, such as the result of a groupby, which
+    sorts, would silently be matched by position.
     """
     check_consistent_length(series, y)
     if series.form != "frame" or not isinstance(y, pd.Series) or series.ids is None:
@@ -35,21 +35,23 @@ def check_labels(y: Any, series: Series) -> None:
 
 
 def class_labels(y: Any, X: Any) -> NDArray[Any]:
-    """Return labels that are classes, one for each series of `X`.
+    """Return the labels of `X` as an array, and check that they are classes.
 
     Raises
     ------
     ValueError
-        If `y` is missing, continuous, of another length than `X`, or holds NaN.
+        If `y` is missing, is continuous, differs from `X` in length, or contains NaN.
     """
     if y is None:
         raise InputError(
             "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
             "None. Pass the labels, or set target_weight=0."
         )
-    # As objects, because NumPy would turn a NaN among strings into a string.
+    # As objects, because NumPy would convert a NaN among strings to a string.
     if pd.isna(np.asarray(y, dtype=object)).any():
-        raise InputError("Input y contains NaN: every series needs a label. Drop those without.")
+        raise InputError(
+            "Input y contains NaN: every series needs a label. Drop those without one."
+        )
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     check_consistent_length(X, labels)
     assert_all_finite(labels, input_name="y")

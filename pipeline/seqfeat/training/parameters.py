@@ -1,4 +1,4 @@
-"""The parameters of a fit: what they may be, and a frozen record of what they are."""
+"""The parameters of a fit: their constraints, and a frozen record of their values."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ class FitParameters:
 
 
 def needs_labels(target_weight: Any) -> bool:
-    """Tell whether `fit` needs labels, also before the parameters were checked."""
+    """Return whether `fit` needs labels; the parameter need not have been validated."""
     return isinstance(target_weight, (int, float, np.number)) and bool(target_weight > 0)

@@ -1,7 +1,7 @@
 """From the parameters and the input of a fit to its plan.
 
 `share_facts` gathers what the processes that share a fit have to agree on, in one exchange;
-`plan_fit` and `plan_epoch` decide everything else, each process by itself and with the same result.
+`plan_fit` and `plan_epoch` decide everything else, in each process and with the same result.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from seqfeat.version import __version__
 __all__ = ["EarlierFit", "Plan", "SharedFacts", "plan_epoch", "plan_fit", "share_facts"]
 
 MAX_PATCHES = 32
-"""Recurrent steps of the decoder that ``patch_len="auto"`` allows the longest training series."""
+"""Maximum steps of the decoder over the longest training series with ``patch_len="auto"``."""
 MAX_WINDOW_LEN = 16
-"""Timesteps in a window of ``window_len="auto"``; for a short series, a sixth of it."""
+"""Timesteps in a window with ``window_len="auto"``; for short series, a sixth of their length."""
 MAX_WINDOWS = 128
-"""Recurrent steps of the encoder that ``window_stride="auto"`` allows the longest series."""
+"""Maximum steps of the encoder over the longest training series with ``window_stride="auto"``."""
 FITTED_ENCODER_RATE = 0.1
 """Relative learning rate of an encoder whose initial weights were fitted to the series."""
 STREAM_RATE = 0.2
@@ -46,7 +46,7 @@ STREAM_RATE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class EarlierFit:
-    """What an earlier fit learned, for one that continues it."""
+    """What an earlier fit learned, for a fit that continues it."""
 
     architecture: Architecture
     weights: Weights
@@ -60,12 +60,12 @@ class EarlierFit:
 
 
 class _OwnFacts(NamedTuple):
-    """What one process tells the others, in one message."""
+    """What a process tells the others, in a single message."""
 
     form: str
     n_series: int
     lengths: NDArray[np.int64]
-    """A single length where all are equal."""
+    """A single length if all are equal."""
     is_dense: bool
     statistics: ChannelScaling
     classes: NDArray[Any] | None
@@ -74,16 +74,16 @@ class _OwnFacts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SharedFacts:
-    """What all processes know after the exchange.
+    """What every process knows after the exchange.
 
     Attributes
     ----------
     series : Series
-        Those that this process holds.
+        The series of this process.
     shard : Shard
-        Where they stand among those of all processes.
+        Their place among the series of all processes.
     statistics : ChannelScaling
-        Statistics of the channels, over all processes; nothing where values are not scaled.
+        Statistics of the channels over all processes; the identity with ``scale=None``.
     classes : ndarray or None
         All classes, sorted, if labels are used.
     targets : ndarray or None
@@ -112,25 +112,27 @@ def share_facts(
     uses_labels: bool,
     classes: Any = None,
 ) -> SharedFacts:
-    """Convert the input, and exchange with the other processes what all have to know.
+    """Convert the input, and exchange what all processes need to know about it.
 
     Parameters
     ----------
     convert : callable
-        Returns this process's series, or raises an error.
+        Returns the series of this process, or raises an error.
     y : array-like or None
         Their labels.
     parameters : FitParameters
     ranks : Ranks
     uses_labels : bool
-        Whether the network is to learn from the labels.
+        Whether the network learns from the labels.
     classes : array-like, optional
-        All classes, if the labels of these series need not contain every one of them.
+        All classes; without them, those that occur in the labels.
 
     Raises
     ------
     InputError
-        If the input of any process cannot be used, or if forms and channels differ between them.
+        If the input is invalid, or if its form or channels differ between processes.
+    DistributedError
+        If the input of another process is invalid.
     """
     known = np.unique(np.asarray(classes)) if uses_labels and classes is not None else None
     own: dict[str, Any] = {}
@@ -181,7 +183,7 @@ def _no_scaling(series: Series) -> ChannelScaling:
 
 
 def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Return a seed; without a `random_state`, one that leaves NumPy's global state alone."""
+    """Return a seed; without a `random_state` a random one, never from NumPy's global state."""
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))
@@ -198,7 +200,7 @@ def _other_forms(facts: list[_OwnFacts]) -> str:
     rank = next(rank for rank, one in enumerate(facts) if one.form != first)
     return (
         f"the processes that share this fit hold {first} in rank 0, but {facts[rank].form} in "
-        f"rank {rank}. Give each of them series of the same form and channels."
+        f"rank {rank}. Pass series of the same form and channels to all of them."
     )
 
 
@@ -207,12 +209,12 @@ def _other_forms(facts: list[_OwnFacts]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything that decides a fit.
+    """Everything that determines the result of a fit.
 
     Attributes
     ----------
     dataset : Dataset
-        The series of all processes, scaled as they are read.
+        The series of all processes, scaled when they are read.
     architecture : Architecture
     settings : TrainingSettings
     device : torch.device
@@ -220,11 +222,11 @@ class Plan:
     classes : ndarray or None
         The classes of the classification head.
     validation_fraction : float or None
-        Share of the series that are held out; None monitors the training loss.
+        Share of the series to hold out; None monitors the training loss.
     start_weights, optimizer_state
-        Where an earlier fit is continued, what it ended with.
+        What an earlier fit ended with, if this one continues it.
     checkpoints : Checkpoints or None
-        Where the training's state is kept; in rank 0 alone.
+        Where the state of the training is saved; only rank 0 has them.
     ranks : Ranks
         The processes that share the fit.
     """
@@ -243,7 +245,7 @@ class Plan:
 
 
 def plan_fit(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit | None) -> Plan:
-    """Return the plan of `fit`; `earlier` is what ``warm_start`` continues."""
+    """Return the plan of `fit`; with ``warm_start`` it continues the `earlier` one."""
     plan = _plan_from_scratch(parameters, facts)
     if parameters.early_stopping:
         plan = replace(plan, validation_fraction=parameters.validation_fraction)
@@ -293,15 +295,15 @@ def _dataset(facts: SharedFacts, scaling: ChannelScaling) -> Dataset:
 
 
 def _next_seed(seed: int, n_iter: int) -> int:
-    """Return another seed for each call, so that parts of a stream differ in their noise."""
+    """Return a different seed for each part of a stream, so that they differ in their noise."""
     return int(np.random.SeedSequence([seed, n_iter]).generate_state(1)[0] % 2**31)
 
 
 def _settings(parameters: FitParameters, n_samples: int) -> TrainingSettings:
     p, batch_size = parameters, parameters.batch_size
     if batch_size == "auto":
-        # An eighth of a small set, so that it gets enough updates; for a larger one, growing with
-        # the square root of its size, up to what the hardware can use.
+        # An eighth of a small set, so that it gets enough updates. For larger sets, it grows with
+        # the square root of their size, up to what the hardware can use.
         batch_size = int(np.clip(min(n_samples / 8, 2 * np.sqrt(n_samples)), 8, 256))
     return TrainingSettings(
         max_iter=p.max_iter,
@@ -340,7 +342,7 @@ def _architecture(
 
 
 def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tuple[int, int]:
-    """Return the encoder's windows: overlapping ones for statistics, else the patches."""
+    """Return length and stride of the windows: overlapping for statistics, else the patches."""
     auto_len = auto_stride = patch_len
     if parameters.pooling == "statistics":
         auto_stride = -(-n_timesteps // MAX_WINDOWS)
@@ -350,8 +352,8 @@ def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tup
     stride = int(min(auto_stride, length) if stride == "auto" else stride)
     if stride > length:
         raise InputError(
-            f"window_stride={stride} is larger than the windows' length, {length}, so that the "
-            "encoder would not see the timesteps between. Lower window_stride or raise window_len."
+            f"window_stride={stride} is larger than the length of a window, {length}, so the "
+            "encoder would skip the timesteps in between. Lower window_stride or raise window_len."
         )
     return length, stride
 
@@ -359,7 +361,7 @@ def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tup
 def _check_warm_start(earlier: EarlierFit, plan: Plan) -> None:
     fitted = {**asdict(earlier.architecture), "classes": _as_list(earlier.classes)}
     wanted = {**asdict(plan.architecture), "classes": _as_list(plan.classes)}
-    # The period only places the time features; the weights fit any.
+    # The period only positions the time features; it does not change the weights' shapes.
     wanted["time_period"] = fitted["time_period"]
     for name, value in wanted.items():
         if value != fitted[name]:
@@ -378,7 +380,7 @@ def _as_list(classes: NDArray[Any] | None) -> list[Any] | None:
 
 
 def _checkpoints(parameters: FitParameters, plan: Plan) -> Checkpoints | None:
-    """Return the checkpoints of this fit, which rank 0 keeps."""
+    """Return the checkpoints of a fit, in rank 0; None in all others."""
     directory, ranks = parameters.checkpoint_dir, plan.ranks
     assert directory is not None
     name = _fingerprint(plan, is_seeded=parameters.random_state is not None)
@@ -392,10 +394,10 @@ def _checkpoints(parameters: FitParameters, plan: Plan) -> Checkpoints | None:
 
 
 def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
-    """Return a name for a fit, made from everything that decides its result.
+    """Return a name for a fit, a digest of everything that determines its result.
 
-    It is the same in all processes that share the fit, however many there are. Reads all
-    series once. A seed that was drawn for this fit only has no part in it.
+    It is the same in all processes, and does not depend on their number. Without a
+    `random_state`, the seed has no part in it. Reads all series once.
     """
     data, start = plan.dataset, plan.start_weights
     targets: Any = [] if data.targets is None else data.targets

@@ -1,4 +1,4 @@
-"""What scikit-learn's callbacks and a verbose user see of a training."""
+"""Reports on training, to scikit-learn's callbacks and to verbose users."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ __all__ = ["EpochReporter"]
 
 
 class EpochReporter:
-    """Reports each epoch to scikit-learn's callbacks, and prints its loss if asked to.
+    """Reports each epoch to scikit-learn's callbacks and, if verbose, prints its loss.
 
     Parameters
     ----------
     context : CallbackContext
-        That of the fit.
+        The context of the fit.
     estimator, X, y
-        What the callbacks are given.
+        Passed on to the callbacks.
     attributes : dict
-        Learned attributes that are known before the training.
+        Learned attributes that are known before training.
     is_verbose : bool
+        Whether to print a line per epoch.
     """
 
     def __init__(
@@ -37,12 +38,12 @@ class EpochReporter:
         self.data = {"estimator": estimator, "X": X, "y": y}
 
     def begin_epoch(self) -> None:
-        """Open the epoch's task."""
+        """Begin the epoch's task."""
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.data)
 
     def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
-        """Close the epoch's task; return whether a callback wants to stop."""
+        """End the epoch's task; return whether a callback wants to stop."""
         if self.is_verbose:
             print(_progress_line(history, self.context.max_subtasks))
         stop = self.epoch.call_on_fit_task_end(

@@ -1,10 +1,10 @@
 """Which series are in memory together, and which of them make up a batch.
 
-A data set need not be in memory as a whole. It is divided into blocks of neighbouring series, a few
-MiB each, which storage reads at once. Training shuffles the blocks, reads some of them together as
-a chunk, and shuffles the series within the chunk. A set that is no larger than a chunk is one, and
-its series are shuffled freely. All of this follows from sizes alone: the same series lead to the
-same batches, wherever they are stored and whichever process holds them. Torch only.
+A data set need not fit into memory. It is divided into blocks of consecutive series, a few MiB
+each, which storage reads in one go. Training shuffles the blocks, reads several of them at a time
+as a chunk, and shuffles the series within the chunk. A set no larger than a chunk is a single
+chunk, and its series are shuffled freely. All of this follows from sizes alone: the same series
+lead to the same batches, wherever they are stored and whichever process holds them. Torch only.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = [
 ]
 
 CHUNK_BYTES = 64 * 2**20
-"""Size of a chunk: scaled series as float32."""
+"""Maximum size of a chunk, as float32."""
 BLOCKS_PER_CHUNK = 32
-"""The more blocks, the better the series are mixed, and the smaller the pieces that are read."""
+"""More blocks mix the series better, but are smaller pieces to read."""
 BUCKET_BATCHES = 32
-"""Batches whose series are sorted by length together."""
+"""Number of batches whose series are sorted by length together."""
 MAX_SAMPLE_SERIES = 1024
-"""Series that initial weights are fitted to."""
+"""Maximum number of series to which initial weights are fitted."""
 
 
 class TrainingData(Protocol):
-    """A set of series that training reads, of all processes that share it.
+    """A set of series to train on, shared by all processes.
 
-    A `Batch` is one that is in memory, a `seqfeat.training.dataset.Dataset` one that need not be.
+    A `Batch` is a set in memory; a `seqfeat.training.dataset.Dataset` need not be.
     """
 
     @property
@@ -60,11 +60,11 @@ class TrainingData(Protocol):
         """Return the number of series."""
 
     def load(self, rows: Tensor) -> Chunk:
-        """Return the chunk with those of the rows, ascending, that this process holds."""
+        """Return a chunk of the rows, ascending, as far as this process holds them."""
 
 
 def is_one_chunk(n_series: int, values_per_series: int) -> bool:
-    """Tell whether a set is small enough to be in memory as a whole."""
+    """Return whether a set is small enough to be a single chunk."""
     return n_series * values_per_series * 4 <= CHUNK_BYTES
 
 
@@ -77,7 +77,7 @@ def _shuffle(count: int, generator: torch.Generator) -> Tensor:
 
 
 def chunks_in_order(data: TrainingData) -> Iterator[Tensor]:
-    """Yield the rows of one chunk after the other, ascending."""
+    """Yield the rows of each chunk, ascending."""
     size = max(1, CHUNK_BYTES // (4 * data.values_per_series))
     for start in range(0, len(data), size):
         yield _arange(start, min(start + size, len(data)))
@@ -86,10 +86,10 @@ def chunks_in_order(data: TrainingData) -> Iterator[Tensor]:
 def shuffled_chunks(
     data: TrainingData, batch_size: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Yield the rows, ascending, of chunks that are made of blocks in random order.
+    """Yield the rows, ascending, of chunks that consist of random blocks.
 
-    Except for the last series of the set, a block holds whole batches, so that there are as
-    many batches as in a set that is a single chunk.
+    All blocks but the last hold whole batches, so that there are as many batches as in a set
+    that is a single chunk.
     """
     n_series, values_per_series = len(data), data.values_per_series
     if is_one_chunk(n_series, values_per_series):
@@ -109,8 +109,8 @@ def bucket_batches(
 ) -> Iterator[Tensor]:
     """Yield shuffled batches of row numbers in which series have similar lengths.
 
-    Rows are shuffled, sorted by length within `BUCKET_BATCHES` batches, and the
-    batches shuffled again: little padding, and other batches in every epoch.
+    Rows are shuffled, sorted by length within groups of `BUCKET_BATCHES` batches, and the
+    batches are shuffled again. This takes little padding, and every epoch has new batches.
     """
     order = _shuffle(len(lengths), generator)
     if common_length(lengths) is not None:
@@ -127,7 +127,7 @@ def bucket_batches(
 def sample_series(
     data: TrainingData, batch_size: int, generator: torch.Generator, ranks: Ranks
 ) -> Batch:
-    """Return up to `MAX_SAMPLE_SERIES` random series of one chunk, the same in every process."""
+    """Return up to `MAX_SAMPLE_SERIES` random series of a chunk, the same in every process."""
     chunk = next(shuffled_chunks(data, batch_size, generator))
     rows = chunk[_shuffle(len(chunk), generator)[:MAX_SAMPLE_SERIES]]
     own, positions = data.load(chunk).take(rows)
@@ -137,7 +137,7 @@ def sample_series(
 
 
 def _join(parts: list[tuple[Tensor, Batch]], n_series: int, is_dense: bool) -> Batch:
-    """Join what several processes hold of one batch."""
+    """Join the parts of a batch that several processes hold."""
     n_timesteps = max(part.values.shape[1] for _, part in parts)
     shape = (n_series, n_timesteps, parts[0][1].values.shape[2])
     values = torch.zeros(shape, dtype=torch.float32, device="cpu")

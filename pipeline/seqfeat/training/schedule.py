@@ -1,4 +1,4 @@
-"""How the learning rate rises and falls, and when training has gone on for long enough."""
+"""The schedule of the learning rate, and early stopping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INITIAL_RATE = 0.04
 class EarlyStopping:
     """Counts epochs in which the monitored loss does not improve by at least `tol`.
 
-    Epochs of the warm-up do not count: before the learning rate has peaked, a plateau says nothing.
+    Epochs of the warm-up do not count: a plateau before the learning rate's peak means nothing.
     """
 
     def __init__(self, n_iter_no_change: int, tol: float, max_iter: int) -> None:
@@ -26,7 +26,7 @@ class EarlyStopping:
         self.warm_up = math.ceil(WARM_UP_SHARE * max_iter)
 
     def should_stop(self, loss: float, n_iter: int) -> bool:
-        """Count one more epoch, the `n_iter`-th, and its loss."""
+        """Return whether to stop after the `n_iter`-th epoch, which had this loss."""
         if loss < self.least - self.tol or n_iter <= self.warm_up:
             self.left = self.n_iter_no_change
         else:

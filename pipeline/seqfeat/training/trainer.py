@@ -1,11 +1,12 @@
-"""The training loop: `Trainer.run`; below it a method for each smaller step, `epoch` and `step`.
+"""The training loop: `Trainer.run`, and below it a method for each smaller step.
 
-Torch only. All randomness comes from one CPU generator that the caller owns, so that a seed gives
-the same batches and masks on every device, and no global random state is touched.
+All randomness comes from one CPU generator that the caller owns, so that a seed gives the same
+batches and masks on every device, and no global random state is touched. Torch only.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Mapping
@@ -38,11 +39,11 @@ __all__ = ["Observer", "Trainer", "TrainerState", "TrainingSettings"]
 
 MAX_GRADIENT_NORM = 1.0
 CPU_MICRO_BATCH = 48
-"""Series that go through the network together on a CPU; more run slower there."""
+"""Number of series that run through the network at once on a CPU; more are slower."""
 MIN_SPLIT_WORK = 1_500_000
-"""Series x recurrent steps x hidden units² of a batch that is split for two threads on a CPU.
+"""Minimum of series x recurrent steps x hidden units² for a batch to be split on a CPU.
 
-A second thread gains less on a smaller one than the split costs where there is no second thread.
+For a smaller one, a second thread saves less than the split costs where there is only one.
 """
 
 TrainerState = dict[str, Any]
@@ -70,13 +71,13 @@ class TrainingSettings:
 
 
 class Observer(Protocol):
-    """What is told about every epoch."""
+    """Is notified of every epoch."""
 
     def begin_epoch(self) -> None:
-        """Note that an epoch begins."""
+        """Called when an epoch begins."""
 
     def end_epoch(self, network: RecurrentAutoencoder, history: History) -> bool:
-        """Note that an epoch has ended; return whether to stop."""
+        """Called when an epoch has ended; returns whether to stop."""
 
 
 class Trainer:
@@ -92,10 +93,10 @@ class Trainer:
     generator : torch.Generator
         A CPU generator, the source of all randomness.
     validation : TrainingData, optional
-        The set on which the loss is monitored; without it, the training loss is.
+        The set whose loss is monitored; without it, the training loss is monitored.
     ranks : Ranks, default=ALONE
-        The processes that share `data` and `validation`, each of which trains the same network with
-        the same settings and generator.
+        The processes that share `data` and `validation`. Each trains the same network, with the
+        same settings and an equal generator.
     optimizer_state : mapping, optional
         `optimizer_state` of an earlier trainer, to continue from.
 
@@ -142,7 +143,7 @@ class Trainer:
         self.corrupts = max(s.dropout, s.masking_ratio, s.input_noise) > 0
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters, the encoder's apart if it has a learning rate of its own."""
+        """Return the parameters, in two groups if the encoder has its own learning rate."""
         rate, encoder_rate = self.settings.learning_rate, self.settings.encoder_rate
         if encoder_rate == 1.0:
             return [{"params": list(self.network.parameters()), "lr": rate}]
@@ -153,7 +154,7 @@ class Trainer:
 
     def _continue(self, optimizer_state: Mapping[str, Any]) -> None:
         self.optimizer.load_state_dict(_as_tensors(optimizer_state))
-        # The state brings its learning rates along; what is asked for now counts.
+        # The state contains learning rates and weight decay; those of the settings apply.
         wanted = self._parameter_groups()
         for group, now in zip(self.optimizer.param_groups, wanted, strict=True):
             group["lr"] = group["initial_lr"] = now["lr"]
@@ -170,26 +171,26 @@ class Trainer:
         observer: Observer | None = None,
         keep: Callable[[int, Callable[[], TrainerState]], None] = lambda n_iter, state_dict: None,
     ) -> History:
-        """Train until the last epoch, or until something says stop.
+        """Train until the last epoch, or until something stops it.
 
         Parameters
         ----------
         observer : Observer, optional
-            Is told about every epoch, and may stop the training.
+            Is notified of every epoch, and may stop the training.
         keep : callable, optional
-            Called after every epoch with its number and with `state_dict`.
+            Called after every epoch with its number and `state_dict`.
 
         Raises
         ------
         TrainingError
-            If the loss was not finite before any epoch had ended well.
+            If the loss was not finite in the first epoch.
         DeviceMemoryError
-            If the device's memory does not hold one series at a time.
+            If not even a single series fits into the memory of the device.
         DistributedError
-            If another process of `ranks` ended, or did not answer in time.
+            If another process ended, or did not answer in time.
         KeyboardInterrupt
-            If it came before the first epoch had ended, or if there are other processes. Otherwise
-            the best weights so far are kept, and ``stop_reason`` is ``"interrupted"``.
+            If it came in the first epoch, or if there are other processes. Otherwise the best
+            weights so far are kept, and ``stop_reason`` is ``"interrupted"``.
         """
         history, s = self.history, self.settings
         try:
@@ -208,7 +209,7 @@ class Trainer:
                     if any(self.ranks.gather(stops)):
                         history.stop_reason = "callback"
         except KeyboardInterrupt:
-            # The others may be in another epoch.
+            # Other processes may be in another epoch.
             if history.n_iter == 0 or not self.ranks.is_alone:
                 raise
             history.stop_reason = "interrupted"
@@ -222,7 +223,7 @@ class Trainer:
         return history
 
     def _record(self, loss: float, monitored: float) -> None:
-        """Note the losses of an epoch, its weights if they are the best, and whether to stop."""
+        """Record the losses of an epoch, its weights if they are the best, and whether to stop."""
         history = self.history
         history.loss_curve.append(loss)
         if history.validation_loss_curve is not None:
@@ -231,13 +232,13 @@ class Trainer:
         if monitored < history.best_loss:
             history.best_loss, history.best_iter = monitored, history.n_iter
             weights = self.network.state_dict()
-            # In one call, which no interrupt cuts short.
+            # In one call, so that no interrupt comes in between.
             torch._foreach_copy_([self.best_weights[name] for name in weights], [*weights.values()])
         if self.early_stopping.should_stop(monitored, history.n_iter):
             history.stop_reason = "no_improvement"
 
     def _restore_best_weights(self) -> None:
-        """Take the best weights; in all processes rank 0's, as machines round differently."""
+        """Load the best weights; in all processes rank 0's, because machines round differently."""
         weights = self.best_weights
         if not self.ranks.is_alone:
             weights = self.ranks.first({name: weight.cpu() for name, weight in weights.items()})
@@ -256,10 +257,7 @@ class Trainer:
             "generator": _as_arrays(self.generator.get_state()),
             "micro_batch": self.micro_batch,
             "early_stopping": vars(self.early_stopping).copy(),
-            "history": {
-                name: value.copy() if isinstance(value, list) else value
-                for name, value in vars(self.history).items()
-            },
+            "history": copy.deepcopy(vars(self.history)),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -270,19 +268,19 @@ class Trainer:
             for name, weight in _as_tensors(state["best_weights"]).items()
         }
         optimizer = _as_tensors(state["optimizer"])
-        # JSON has no numbers as keys.
+        # In JSON, keys are strings.
         optimizer["state"] = {int(index): value for index, value in optimizer["state"].items()}
         self.optimizer.load_state_dict(optimizer)
         self.schedule.load_state_dict({**self.schedule.state_dict(), **state["schedule"]})
         self.generator.set_state(_as_tensors(state["generator"]))
         self.micro_batch = state["micro_batch"]
         vars(self.early_stopping).update(state["early_stopping"])
-        vars(self.history).update(state["history"])
+        vars(self.history).update(copy.deepcopy(state["history"]))
 
     # One epoch, one step
 
     def epoch(self) -> float:
-        """Pass over the training set once, and return the mean training loss."""
+        """Pass once over the training set, and return the mean training loss."""
         data, size = self.data, self.settings.batch_size
         total: Tensor | float = 0.0
         for rows in shuffled_chunks(data, size, self.generator):
@@ -299,13 +297,13 @@ class Trainer:
         return float(total) / len(data)
 
     def step(self, batch: Batch, shard: BatchShard | None = None) -> Tensor | float:
-        """Update the weights once; return the batch's loss, NaN if a gradient is not finite.
+        """Update the weights once; return the batch's loss, or NaN if a gradient is not finite.
 
-        A batch goes through the network in micro-batches whose gradients add up to its own. On a
-        CPU several run at once, each on one thread; their size does not depend on the number of
-        threads, and so the result does not either. If memory runs out they are halved, and the
-        batch starts again. With a `shard`, other processes do the same with the rest of the
-        batch, and the gradients and losses of all add up.
+        A batch is cut into micro-batches, whose gradients are added up. On a CPU, several of them
+        run at once, each on one thread. Their size does not depend on the number of threads, so
+        the result does not either. If memory runs out, they are halved and the batch is retried.
+        With a `shard`, other processes do the same with the rest of the batch, and gradients and
+        losses are added up over all processes.
         """
         corruption = self.draw_corruption(batch, shard)
         n_values, n_samples = self._count(batch, shard)
@@ -317,15 +315,15 @@ class Trainer:
             loss = self.backend.add_up(self.ranks.sum, loss)
         norm = self.backend.update(self.optimizer, MAX_GRADIENT_NORM, self.pool)
         self.schedule.step()
-        # Such gradients have ruined the weights, which the loss would show one step too late.
+        # Such gradients have spoilt the weights, which the loss would show one step too late.
         if isinstance(norm, Tensor):
             return torch.where(norm.isfinite(), loss, math.nan)
         return loss if math.isfinite(norm) else math.nan
 
     def draw_corruption(self, batch: Batch, shard: BatchShard | None = None) -> Corruption:
-        """Draw what training hides from the network in this batch.
+        """Draw masks and noise for a batch.
 
-        Of a `shard`, that of the whole batch is drawn, and its own part returned.
+        With a `shard`, they are drawn for the whole batch, and the shard's part is returned.
         """
         if not self.corrupts:
             return NO_CORRUPTION
@@ -345,7 +343,7 @@ class Trainer:
         return corruption.where(batch.observed)
 
     def _count(self, batch: Batch, shard: BatchShard | None) -> tuple[int, int]:
-        """Return the numbers of observed values and of series of the whole batch."""
+        """Return the numbers of observed values and of series in the whole batch."""
         if shard is None:
             return batch.n_values, len(batch)
         if shard.n_values is not None:
@@ -360,7 +358,10 @@ class Trainer:
         n_values: int | None = None,
         n_samples: int | None = None,
     ) -> Tensor | float:
-        """Find the gradients of a batch, and return its loss."""
+        """Compute the gradients of a batch, and return its loss.
+
+        `n_values` and `n_samples` count the whole batch, if `batch` is a shard of it.
+        """
         if n_values is None or n_samples is None:
             n_values, n_samples = batch.n_values, len(batch)
         slices = self.micro_batches(*batch.values.shape[:2])
@@ -375,7 +376,7 @@ class Trainer:
         return LossWeights((1 - share) / n_values, share / n_samples)
 
     def micro_batches(self, n_samples: int, n_timesteps: int) -> list[slice]:
-        """Cut a batch into parts of about equal size; an empty one into none."""
+        """Cut a batch into parts of about equal size, an empty one into none."""
         n_parts = -(-n_samples // self.micro_batch)
         if self.device.type == "cpu":
             a = self.network.architecture
@@ -386,7 +387,7 @@ class Trainer:
         return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
     def _halve_micro_batch(self) -> bool:
-        """Halve the micro-batch; raise an error if it is a single series already."""
+        """Halve the size of micro-batches, which must not be a single series already."""
         if self.micro_batch == 1:
             raise DeviceMemoryError(
                 f"{self.device} ran out of memory with a single series in the batch. Reduce "
@@ -397,7 +398,7 @@ class Trainer:
         return True
 
     def evaluate(self, data: TrainingData) -> float:
-        """Return the loss on a set, without corruption and without an update."""
+        """Return the loss on a set, without corruption and without updates."""
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         for rows in chunks_in_order(data):
             held, _ = data.load(rows).take(rows)
@@ -410,7 +411,7 @@ class Trainer:
         return squared_error * weights.squared_error + entropy * weights.entropy
 
     def _error_sums(self, data: Batch) -> Tensor:
-        """Add up the errors of series in memory, in batches of similar length."""
+        """Return the summed errors of series in memory, which run in batches of similar length."""
         order = torch.split(torch.argsort(data.lengths, stable=True), self.micro_batch)
         parts = self.pool.map(lambda rows: self.backend.error_sums(data.take(rows)), order)
         return torch.stack(list(parts)).sum(dim=0)

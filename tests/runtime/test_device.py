@@ -1,20 +1,16 @@
-"""Devices, threads, precision, and what happens when memory runs out."""
+"""Devices by name, torch's threads and precision, and how a lack of memory is told."""
 
+import io
 import pickle
+import pickletools
 import threading
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
 import torch
-from tests.scarce import out_of_memory_beyond
 
-from seqfeat import DeviceError, DeviceMemoryError, DeviceWarning, LSTMAutoencoder, load, save
-from seqfeat.inference.batched import decode, embed
-from seqfeat.inference.evaluation import evaluate
-from seqfeat.nn.batch import Batch
-from seqfeat.nn.initialization import initialize
-from seqfeat.nn.network import Architecture, RecurrentAutoencoder
+from seqfeat import DeviceError, DeviceWarning, LSTMAutoencoder, load, save
 from seqfeat.runtime.device import (
     full_precision,
     halving_on_out_of_memory,
@@ -24,9 +20,6 @@ from seqfeat.runtime.device import (
     single_threaded,
     to_device,
 )
-from seqfeat.series import as_series
-from seqfeat.series.scaling import channel_scaling
-from seqfeat.training.trainer import Settings, Trainer, train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 has_cuda = torch.cuda.is_available()
@@ -40,7 +33,7 @@ def sines(n_samples=40, n_timesteps=20):
 
 
 def autoencoder(**params):
-    plain = {"pooling": "last", "input_noise": 0.0, "max_iter": 2, "random_state": 0}
+    plain = {"pooling": "last", "max_iter": 2, "random_state": 0}
     return LSTMAutoencoder(**{"embedding_dim": 4, **plain, **params})
 
 
@@ -58,7 +51,7 @@ def test_the_cpu_is_always_there():
 
 @needs_no_cuda
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
-def test_fault_23_a_missing_device_names_the_way_out(name):
+def test_fault_23_a_missing_device_is_an_error_with_the_way_out(name):
     with pytest.raises(DeviceError, match=f"device='{name}'.*device='auto' or device='cpu'"):
         resolve_device(name)
 
@@ -73,14 +66,13 @@ def test_fault_23_a_fit_without_its_device_leaves_nothing_behind():
 
 @needs_no_cuda
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 @pytest.mark.parametrize("name", ["cuda", "cuda:7"])
 def test_fault_23_a_model_fitted_on_cuda_opens_on_the_cpu(name, tmp_path):
     estimator = autoencoder(device="cpu").fit(sines())
     expected = estimator.transform(sines())
     save(estimator.set_params(device=name), tmp_path / "cuda.joblib")
     opened = load(tmp_path / "cuda.joblib")
-    with pytest.warns(DeviceWarning, match=f"device='{name}'.*the CPU does the work"):
+    with pytest.warns(DeviceWarning, match=f"device='{name}'.*the CPU"):
         np.testing.assert_array_equal(opened.transform(sines()), expected)
     with pytest.raises(DeviceError, match="no CUDA device"):
         opened.fit(sines())
@@ -89,8 +81,8 @@ def test_fault_23_a_model_fitted_on_cuda_opens_on_the_cpu(name, tmp_path):
     np.testing.assert_array_equal(estimator.set_params(device="auto").transform(sines()), expected)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "", "mps", "meta"])
-def test_a_bad_name_is_answered_with_the_good_ones(name):
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "", "mps", "meta", "tpu:0"])
+def test_an_unknown_name_is_answered_with_the_known_ones(name):
     with pytest.raises(DeviceError, match=r"use 'auto', 'cpu', 'cuda' or 'cuda:N'\.$"):
         resolve_device(name)
 
@@ -218,113 +210,6 @@ def test_arrays_and_tensors_reach_the_cpu_without_a_copy(wrap):
 # Memory (fault 24)
 
 
-def small_network():
-    network = RecurrentAutoencoder(Architecture(2, 3, 6, patch_len=2))
-    initialize(network, torch.Generator().manual_seed(0))
-    return network
-
-
-@pytest.fixture
-def data():
-    lengths = torch.tensor([6, 3, 5, 4] * 8)
-    observed = (torch.arange(6) < lengths[:, None])[:, :, None].repeat(1, 1, 2)
-    values = torch.randn((32, 6, 2), generator=torch.Generator().manual_seed(1))
-    return Batch(values * observed, lengths, observed)
-
-
-SETTINGS = Settings(3, 16, 1e-2, dropout=0.2, masking_ratio=0.2, input_noise=0.3)
-
-
-def run_trainer(network, data, micro_batch, device=CPU, settings=SETTINGS):
-    trainer = Trainer(network, settings, torch.Generator().manual_seed(2), device)
-    trainer.micro_batch = micro_batch
-    trainer.prepare(len(data), None)
-    with single_threaded():
-        history = trainer.run(data, data, lambda: None, lambda history: False)
-    return trainer, history
-
-
-@pytest.mark.parametrize("n_series", [1, 4, 5])
-def test_fault_24_training_halves_its_batches_and_changes_nothing_else(data, n_series):
-    struggling, history = run_trainer(out_of_memory_beyond(small_network(), n_series), data, 64)
-    assert struggling.micro_batch == min(n_series, 4)
-    undisturbed, expected = run_trainer(small_network(), data, min(n_series, 4))
-    assert history.loss_curve == expected.loss_curve
-    assert history.validation_loss_curve == expected.validation_loss_curve
-    weights = undisturbed.network.state_dict()
-    for name, weight in struggling.network.state_dict().items():
-        assert torch.equal(weight, weights[name])
-
-
-def test_fault_24_memory_that_runs_out_in_the_validation_halves_as_well(data):
-    network = small_network()
-    expected = Trainer(network, SETTINGS, torch.Generator(), CPU).evaluate(data)
-    trainer = Trainer(out_of_memory_beyond(network, 3), SETTINGS, torch.Generator(), CPU)
-    assert trainer.evaluate(data) == pytest.approx(expected, rel=1e-6)
-    assert trainer.micro_batch == 3
-
-
-@pytest.mark.parametrize("way_out", ["hidden_dim", "patch_len", "device='cpu'"])
-def test_fault_24_training_gives_advice_when_one_series_is_too_large(data, way_out):
-    with pytest.raises(DeviceMemoryError, match=way_out):
-        train(out_of_memory_beyond(small_network(), 0), data, SETTINGS, torch.Generator())
-
-
-def test_fault_24_the_error_says_what_it_came_from(data):
-    with pytest.raises(DeviceMemoryError) as caught:
-        train(out_of_memory_beyond(small_network(), 0), data, SETTINGS, torch.Generator())
-    assert isinstance(caught.value.__context__, torch.OutOfMemoryError)
-
-
-def embeddings_of(network, series):
-    result = np.full((len(series), 3), np.nan, dtype=np.float32)
-    for rows, batch in embed(network, series, channel_scaling(series), CPU):
-        result[rows] = batch
-    return result
-
-
-@pytest.fixture
-def series():
-    rng = np.random.default_rng(3)
-    return as_series([rng.normal(size=(2 + index % 9, 2)) for index in range(90)])
-
-
-@pytest.mark.parametrize("n_series", [1, 7, 40])
-def test_fault_24_inference_halves_its_batches_and_changes_nothing_else(series, n_series):
-    struggling = embeddings_of(out_of_memory_beyond(small_network(), n_series), series)
-    np.testing.assert_allclose(struggling, embeddings_of(small_network(), series), atol=1e-6)
-
-
-def test_fault_24_a_score_survives_smaller_batches(series):
-    scaling = channel_scaling(series)
-    expected = evaluate(small_network(), series, scaling, CPU)
-    struggling = evaluate(out_of_memory_beyond(small_network(), 5), series, scaling, CPU)
-    np.testing.assert_allclose(struggling.squared_error, expected.squared_error, rtol=1e-5)
-    assert struggling.r_squared == pytest.approx(expected.r_squared, rel=1e-6)
-
-
-@pytest.mark.parametrize("way_out", ["shorter series", "hidden_dim", "device='cpu'"])
-def test_fault_24_inference_gives_advice_when_one_series_is_too_large(series, way_out):
-    with pytest.raises(DeviceMemoryError, match=way_out):
-        embeddings_of(out_of_memory_beyond(small_network(), 0), series)
-
-
-def test_fault_24_decoding_halves_its_batches():
-    network, calls = small_network(), []
-
-    def hook(module, arguments):
-        calls.append(len(arguments[0]))
-        if calls[-1] > 10:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    network.decoder.register_forward_pre_hook(hook)
-    codes = np.random.default_rng(4).uniform(-1, 1, size=(21, 3)).astype(np.float32)
-    rows = np.concatenate([rows for rows, _ in decode(network, codes, 5, CPU)])
-    assert rows.tolist() == list(range(21))
-    # 64, 32 and 16 rows at a time failed, 8 did not.
-    assert calls == [21, 21, 16, 8, 8, 5]
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -333,15 +218,31 @@ def test_fault_24_decoding_halves_its_batches():
         "CUDA error: out of memory",
     ],
 )
-def test_memory_runs_out_under_several_names(message):
+def test_a_lack_of_memory_is_known_by_several_messages(message):
     assert is_out_of_memory(RuntimeError(message))
     assert not is_out_of_memory(ValueError(message))
 
 
-def test_the_cpu_allocator_is_understood():
+def test_the_cpu_allocators_error_is_a_lack_of_memory():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize("can_halve", [True, False])
+def test_a_lack_of_memory_is_swallowed_if_the_batch_can_be_halved(can_halve):
+    halved = []
+
+    def halve():
+        halved.append(1)
+        return can_halve
+
+    try:
+        with halving_on_out_of_memory(halve, CPU):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+    except torch.OutOfMemoryError:
+        assert not can_halve
+    assert halved == [1]
 
 
 def test_other_errors_pass_through_without_halving():
@@ -365,7 +266,7 @@ def fitted_on_cuda():
 
 @pytest.mark.cuda
 @needs_cuda
-def test_cuda_resolves_by_name_and_refuses_numbers_beyond_the_last():
+def test_cuda_resolves_by_name_but_not_beyond_the_last_device():
     assert resolve_device("auto").type == resolve_device("cuda:0").type == "cuda"
     with pytest.raises(DeviceError, match="numbered from 0"):
         resolve_device(f"cuda:{torch.cuda.device_count()}")
@@ -396,7 +297,8 @@ def test_cuda_and_cpu_agree(fitted_on_cuda, method):
 def test_cuda_pickles_hold_no_tensor_and_predict_on_the_cpu(fitted_on_cuda):
     expected = fitted_on_cuda.transform(sines())
     pickled = pickle.dumps(fitted_on_cuda)
-    assert b"torch" not in pickled
+    names = [argument for _, argument, _ in pickletools.genops(io.BytesIO(pickled))]
+    assert not [name for name in names if isinstance(name, str) and name.startswith("torch")]
     on_cpu = pickle.loads(pickled).set_params(device="cpu")
     np.testing.assert_allclose(on_cpu.transform(sines()), expected, atol=1e-4)
 
@@ -404,42 +306,9 @@ def test_cuda_pickles_hold_no_tensor_and_predict_on_the_cpu(fitted_on_cuda):
 @pytest.mark.cuda
 @needs_cuda
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_cuda_streams_on_from_a_pickle():
+def test_cuda_streams_continue_from_a_pickle():
     estimator = autoencoder(device="cuda").partial_fit(sines())
     again = pickle.loads(pickle.dumps(estimator)).set_params(device="cpu")
     again.partial_fit(sines())
     assert again.n_iter_ == 2
     assert np.isfinite(again.transform(sines())).all()
-
-
-def more_than_there_is():
-    torch.empty(2**50, dtype=torch.uint8, device="cuda")
-
-
-@pytest.mark.cuda
-@needs_cuda
-def test_cuda_out_of_memory_halves_batches_in_training(data):
-    struggling = out_of_memory_beyond(small_network(), 4, more_than_there_is)
-    trainer, history = run_trainer(struggling, data, 16, CUDA)
-    assert trainer.micro_batch == 4
-    _, expected = run_trainer(small_network(), data, 4, CUDA)
-    np.testing.assert_allclose(history.loss_curve, expected.loss_curve, rtol=1e-3)
-
-
-@pytest.mark.cuda
-@needs_cuda
-def test_cuda_out_of_memory_halves_batches_in_inference(series):
-    expected = embeddings_of(small_network(), series)
-    network = out_of_memory_beyond(small_network(), 7, more_than_there_is).to(CUDA)
-    result = np.full_like(expected, np.nan)
-    for rows, batch in embed(network, series, channel_scaling(series), CUDA):
-        result[rows] = batch
-    np.testing.assert_allclose(result, expected, atol=1e-4)
-
-
-@pytest.mark.cuda
-@needs_cuda
-def test_cuda_gives_advice_when_one_series_is_too_large(data):
-    network = out_of_memory_beyond(small_network(), 0, more_than_there_is)
-    with pytest.raises(DeviceMemoryError, match="cuda ran out of memory"):
-        train(network, data, SETTINGS, torch.Generator(), device=CUDA)

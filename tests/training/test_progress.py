@@ -1,4 +1,7 @@
+"""What scikit-learn's callbacks and a verbose user see of a training."""
+
 import pickle
+import re
 import threading
 
 import numpy as np
@@ -9,13 +12,13 @@ from sklearn.model_selection import GridSearchCV
 from seqfeat import InputError, LSTMAutoencoder, TrainingError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
-# Two or three epochs say whether things fit together, not whether they converge.
+# Two or three epochs show whether things fit together, not whether they converge.
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-# scikit-learn's own warning: the linear discriminant analysis has no bar.
+# scikit-learn's warning about the classifier, which has no progress bar.
 CLASSIFIER_WITHOUT_CALLBACKS = "ignore:The estimator .* does not support callbacks:UserWarning"
 
 
@@ -36,7 +39,7 @@ def utterances():
 
 
 class Recorder:
-    """A callback that writes down what it is told."""
+    """A callback that records what it is told."""
 
     def __init__(self):
         self.events = []
@@ -58,7 +61,7 @@ class Recorder:
 
 
 class PropagatedRecorder(Recorder):
-    """The same, handed down from search and pipeline to the autoencoder."""
+    """The same, propagated from a search and a pipeline to the autoencoder."""
 
     max_propagation_depth = None
 
@@ -80,7 +83,7 @@ class FailAfter(StopAfter):
 
 
 class Transformer(Recorder):
-    """Uses the estimator as it would be if training ended with each epoch."""
+    """Transforms with the estimator that the fit would return if it ended with the epoch."""
 
     def __init__(self, X):
         super().__init__()
@@ -95,7 +98,7 @@ class Transformer(Recorder):
 # Progress bars
 
 
-def test_a_progress_bar_of_a_fit(capsys):
+def test_a_fit_has_a_progress_bar(capsys):
     small().set_callbacks(ProgressBar()).fit(utterances()[0])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
@@ -111,7 +114,7 @@ def test_a_progress_bar_counts_epochs(capsys):
 
 
 @pytest.mark.filterwarnings(CLASSIFIER_WITHOUT_CALLBACKS)
-def test_a_progress_bar_nests_in_a_pipeline(capsys):
+def test_a_progress_bar_nests_in_that_of_a_pipeline(capsys):
     pipeline = make_classifier(4, max_iter=2, random_state=0)
     pipeline.set_callbacks(ProgressBar()).fit(*utterances())
     first, second, *_ = capsys.readouterr().out.splitlines()
@@ -121,7 +124,7 @@ def test_a_progress_bar_nests_in_a_pipeline(capsys):
 
 
 @pytest.mark.filterwarnings(CLASSIFIER_WITHOUT_CALLBACKS)
-def test_a_progress_bar_nests_in_a_search(capsys):
+def test_progress_bars_nest_in_that_of_a_search(capsys):
     pipeline = make_classifier(max_iter=2, random_state=0)
     search = GridSearchCV(pipeline, {"autoencoder__embedding_dim": [2, 3]}, cv=2)
     search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(*utterances())
@@ -138,11 +141,11 @@ def test_a_fitted_estimator_with_a_progress_bar_can_be_pickled():
     np.testing.assert_array_equal(restored.transform(X), estimator.transform(X))
 
 
-# Callbacks of one's own
+# Custom callbacks
 
 
 @pytest.mark.parametrize("max_iter", [0, 1, 4])
-def test_a_callback_sees_every_epoch_once(max_iter):
+def test_a_callback_is_told_about_every_epoch_once(max_iter):
     recorder = Recorder()
     estimator = small(max_iter=max_iter).set_callbacks(recorder).fit(utterances()[0])
     assert estimator.n_iter_ == max_iter
@@ -151,13 +154,13 @@ def test_a_callback_sees_every_epoch_once(max_iter):
     assert recorder.events == ["setup", "begin fit", *epochs, "end fit", "teardown"]
 
 
-def test_a_callback_sees_the_epoch_of_partial_fit():
+def test_a_callback_is_told_about_the_epoch_of_partial_fit():
     recorder = Recorder()
     small().set_callbacks(recorder).partial_fit(utterances()[0])
     assert recorder.epochs == [(0, 1)]
 
 
-def test_epochs_seen_are_those_trained_when_patience_ends():
+def test_a_callback_is_told_about_no_epoch_after_training_stopped():
     recorder = Recorder()
     estimator = small(max_iter=50, tol=1e9, n_iter_no_change=1).set_callbacks(recorder)
     estimator.fit(utterances()[0])
@@ -165,7 +168,7 @@ def test_epochs_seen_are_those_trained_when_patience_ends():
 
 
 @pytest.mark.filterwarnings(CLASSIFIER_WITHOUT_CALLBACKS)
-def test_a_propagated_callback_sees_the_epochs_of_every_fit_in_a_search():
+def test_a_propagated_callback_is_told_about_all_fits_of_a_search():
     recorder = PropagatedRecorder()
     pipeline = make_classifier(max_iter=2, random_state=0)
     search = GridSearchCV(pipeline, {"autoencoder__embedding_dim": [2, 3]}, cv=2)
@@ -190,7 +193,7 @@ def test_returning_true_stops_training():
     assert np.isfinite(estimator.transform(X)).all()
 
 
-def test_the_fitted_estimator_of_an_epoch_can_transform():
+def test_a_callback_can_transform_with_the_estimator_of_an_epoch():
     X, _ = utterances()
     callback = Transformer(X)
     estimator = small().set_callbacks(callback).fit(X)
@@ -200,7 +203,7 @@ def test_the_fitted_estimator_of_an_epoch_can_transform():
     assert not np.array_equal(callback.embeddings[0], callback.embeddings[2])
 
 
-def test_the_fitted_estimator_of_a_second_fit_is_not_the_first():
+def test_the_estimator_of_an_epoch_knows_nothing_of_an_earlier_fit():
     X, _ = utterances()
     estimator = small().fit(X)
     callback = Transformer(X)
@@ -208,7 +211,7 @@ def test_the_fitted_estimator_of_a_second_fit_is_not_the_first():
     np.testing.assert_array_equal(callback.embeddings[-1], estimator.transform(X))
 
 
-def test_sklearns_scoring_monitor_follows_the_score():
+def test_scikit_learns_scoring_monitor_follows_the_score():
     X, y = utterances()
     monitor = ScoringMonitor(scoring={"explained": lambda fitted, X, y: fitted.score(X)})
     estimator = small().set_callbacks(monitor).fit(X, y)
@@ -224,7 +227,7 @@ def test_callbacks_do_not_change_the_result():
     np.testing.assert_array_equal(watched.transform(X), small().fit(X).transform(X))
 
 
-# Failing fits
+# Fits that fail
 
 
 def test_callbacks_are_torn_down_after_a_callback_failed():
@@ -245,7 +248,7 @@ def test_callbacks_are_torn_down_after_training_failed():
     assert recorder.events[-1] == "teardown"
 
 
-def test_callbacks_hear_nothing_of_input_that_is_refused():
+def test_callbacks_are_not_told_about_invalid_input():
     recorder = Recorder()
     with pytest.raises(InputError):
         small().set_callbacks(recorder).fit(np.full((3, 4, 1), np.nan))
@@ -261,3 +264,28 @@ def test_a_progress_bar_leaves_no_thread_behind_and_works_again(capsys):
     capsys.readouterr()
     estimator.fit(utterances()[0])
     assert "100%" in capsys.readouterr().out
+
+
+# A verbose fit
+
+
+def printed_by(capsys, **params):
+    small(**params).fit(utterances()[0])
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_verbose_fit_prints_a_line_per_epoch(capsys):
+    model = small(verbose=1).fit(utterances()[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"Epoch {epoch}/3, loss = {loss:.5f}" for epoch, loss in enumerate(model.loss_curve_, 1)
+    ]
+
+
+def test_a_verbose_fit_prints_the_validation_loss(capsys):
+    for line in printed_by(capsys, verbose=True, early_stopping=True):
+        assert re.fullmatch(r"Epoch \d/3, loss = \d\.\d{5}, validation loss = \d\.\d{5}", line)
+
+
+def test_a_fit_prints_nothing_by_default(capsys):
+    assert printed_by(capsys) == []
