@@ -34,10 +34,7 @@ NOT_RANDOM = {"constant_", "dirac_", "eye_", "ones_", "zeros_", "calculate_gain"
 """Of `torch.nn.init`."""
 
 ADDRESSES = {"data_ptr", "addressof", "ctypes", "__array_interface__", "from_address", "byref"}
-"""Attributes and functions that give the address of memory, or a view of it."""
-
-ADDRESS_TAKER = PACKAGE / "nn" / "kernels" / "program.py"
-THREAD_SETTER = PACKAGE / "runtime" / "device.py"
+"""What gives the address of memory, or takes memory at an address."""
 
 
 def parameters_of(module):
@@ -146,18 +143,18 @@ def tensors_from_defaults(tree, own_modules=()):
         # Classes are also used as types.
         is_function = name.rpartition(".")[2][:1].islower()
         if is_function and node not in called and required_arguments(name):
-            findings.append(Finding(node.lineno, name, "is called by somebody else"))
+            findings.append(Finding(node.lineno, name, "is passed on, to be called elsewhere"))
     return findings
 
 
 def addresses_taken(tree):
-    """Return the places where the address of memory is taken."""
-    names, findings = Names(tree), []
+    """Return the places where the address of memory is taken, or imported what takes it."""
+    findings = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ADDRESSES:
-            findings.append(Finding(node.lineno, node.attr, "takes an address"))
-        elif isinstance(node, ast.Name) and names.of(node).rpartition(".")[2] in ADDRESSES - {"ctypes"}:
-            findings.append(Finding(node.lineno, names.of(node), "takes an address"))
+        names = [node.attr] if isinstance(node, ast.Attribute) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+        findings += [Finding(node.lineno, name, "address") for name in names if name in ADDRESSES]
     return findings
 
 
@@ -172,29 +169,29 @@ def settings_changed(tree):
     ]
 
 
-def parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-TREES = {module_of(path): parse(path) for path in sources()}
+TREES = {module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in sources()}
 OWN_MODULES = subclasses_of_modules(TREES)
 
 
-@pytest.mark.parametrize("module", TREES)
-def test_fault_37_every_new_tensor_names_its_dtype_and_device(module):
-    assert tensors_from_defaults(TREES[module], OWN_MODULES) == []
+def findings_of(rule, *options):
+    """Return the findings of a rule in the files of the package, where there are any."""
+    found = {module: rule(tree, *options) for module, tree in TREES.items()}
+    return {module: findings for module, findings in found.items() if findings}
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_addresses_are_taken_in_one_place(path):
-    found = addresses_taken(parse(path))
-    assert bool(found) == (path == ADDRESS_TAKER), found
+def test_fault_37_every_new_tensor_names_its_dtype_and_device():
+    assert findings_of(tensors_from_defaults, OWN_MODULES) == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_torchs_global_settings_are_left_alone(path):
-    changed = {finding.name for finding in settings_changed(parse(path))}
-    assert changed == ({"torch.set_num_threads"} if path == THREAD_SETTER else set())
+def test_addresses_are_taken_in_one_place():
+    assert findings_of(addresses_taken).keys() == {"seqfeat.nn.kernels.program"}
+
+
+def test_torchs_global_settings_are_left_alone():
+    found = findings_of(settings_changed)
+    assert found.keys() == {"seqfeat.runtime.device"}
+    (findings,) = found.values()
+    assert {finding.name for finding in findings} == {"torch.set_num_threads"}
 
 
 # The rules find what they are for

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 SETTINGS = {
-    "nothing": lambda: None,
     "float64": lambda: torch.set_default_dtype(torch.float64),
     "float16": lambda: torch.set_default_dtype(torch.float16),
     "bfloat16": lambda: torch.set_default_dtype(torch.bfloat16),
@@ -33,8 +32,7 @@ MOMENTS = "import", "load", "transform"
 CASES = [
     *(("kernels", *case) for case in itertools.product(SETTINGS, MOMENTS)),
     *(("torch", *case) for case in itertools.product(SETTINGS, ["import", "transform"])),
-    ("kernels", "planted", "load"),
-    ("torch", "planted", "load"),
+    *itertools.product(["kernels", "torch"], ["nothing", "planted"], ["load"]),
 ]
 LIBRARIES = (
     *("sklearn.linear_model", "sklearn.model_selection", "sklearn.preprocessing", "pandas"),
@@ -57,7 +55,7 @@ def plant_a_fault():
     torch.set_default_dtype(torch.float16)
 
 
-SETTINGS["planted"] = plant_a_fault
+SETTINGS |= {"nothing": lambda: None, "planted": plant_a_fault}
 
 
 def walks(n_series=24, n_timesteps=40):
@@ -135,8 +133,7 @@ def results_of(name, model, folder):
     if hasattr(model, "steps"):
         autoencoder = model["autoencoder"]
         yield "probabilities", model.predict_proba(series)
-    for weight, value in autoencoder.weights_.items():
-        yield weight, value
+    yield from autoencoder.weights_.items()
     yield "losses", np.array(autoencoder.loss_curve_)
     yield "score", np.array(autoencoder.best_score_)
     embeddings = autoencoder.transform(series)

@@ -22,6 +22,7 @@ __all__ = [
     "is_out_of_memory",
     "mixed_precision",
     "n_cpu_threads",
+    "outside_modes",
     "resolve_device",
     "single_threaded",
     "to_device",
@@ -98,7 +99,22 @@ def to_device(array: NDArray[np.generic] | Tensor, device: torch.device) -> Tens
     return tensor.to(device)
 
 
-# Precision
+# Modes and precision
+
+
+@contextmanager
+def outside_modes(device: torch.device) -> Iterator[None]:
+    """Leave the modes of torch that the caller may be in: inference mode and autocast.
+
+    Tensors made in inference mode cannot be trained, and autocast changes the dtype of results.
+    Threads that start within this context are in no mode anyway.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
@@ -116,13 +132,20 @@ _full_precision: dict[str, Any] = {"users": 0, "flags": None}
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Run inference on CUDA without TF32 in cuDNN, so that its results agree with the CPU's.
+    """Run inference without autocast and, on CUDA, without TF32 in cuDNN, so that devices agree.
 
-    The setting is global. The first of several threads changes it, and the last one restores it.
+    cuDNN's setting is global. The first of several threads changes it, and the last one restores it.
     """
-    if device.type != "cuda":
-        yield
-        return
+    with torch.autocast(device.type, enabled=False):
+        if device.type == "cuda":
+            with _without_tf32():
+                yield
+        else:
+            yield
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
     with _lock:
         if _full_precision["users"] == 0:
             _full_precision["flags"] = torch.backends.cudnn.flags(
