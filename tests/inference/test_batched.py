@@ -1,6 +1,7 @@
 """Running a network over many series, against calling it directly, series by series."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -221,6 +222,11 @@ def set_threads():
     torch.set_num_threads(before)
 
 
+def threads_of_a_new_thread():
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
 def test_the_number_of_threads_changes_no_bit_and_is_restored(backend, set_threads, monkeypatch):
     monkeypatch.setitem(batched.MAX_BATCH_SERIES, "cpu", 4)
     rng = np.random.default_rng(0)
@@ -232,7 +238,7 @@ def test_the_number_of_threads_changes_no_bit_and_is_restored(backend, set_threa
         batches = list(embed(backend, series, scaling))
         embeddings[n_threads] = np.concatenate([embeddings for _, embeddings in batches])
         errors[n_threads] = evaluate(backend, series, scaling).squared_error
-        assert torch.get_num_threads() == n_threads
+        assert torch.get_num_threads() == threads_of_a_new_thread() == n_threads
     for n_threads in (2, 3):
         np.testing.assert_array_equal(embeddings[n_threads], embeddings[1])
         np.testing.assert_array_equal(errors[n_threads], errors[1])

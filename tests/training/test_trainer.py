@@ -522,16 +522,6 @@ def test_a_state_continues_bit_equal_after_any_epoch(backend_of, ragged):
         assert_same_training(trainer, whole)
 
 
-KEEPS_OLD_STATE = pytest.mark.xfail(
-    strict=True, reason="CompiledAdamW goes on with the optimizer's state of before the load"
-)
-
-
-@pytest.mark.parametrize(
-    "backend_of",
-    [pytest.param(compiled_backend, marks=KEEPS_OLD_STATE), torch_backend],
-    ids=["kernels", "torch"],
-)
 def test_a_trainer_that_has_run_may_go_back_to_an_earlier_state(backend_of, ragged):
     trainer = labelled_trainer(backend_of(make_network(n_classes=3)), ragged)
     states, expected = states_of(trainer), weights_of(trainer.network)

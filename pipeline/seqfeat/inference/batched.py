@@ -159,11 +159,11 @@ def _run_batches(
 
     # The kernels need none of PyTorch's modes, and entering them takes as long as a small batch.
     run_one = run if backend.is_compiled else run_in_torch
-    mode: Callable[[], AbstractContextManager[None]]
-    mode = nullcontext if backend.is_compiled else single_threaded
     n_threads = 1
     if device.type == "cpu" and len(order) > size:
         n_threads = max(1, min(n_cpu_threads(), -(-len(order) // size)))
+    mode: Callable[[], AbstractContextManager[None]]
+    mode = nullcontext if backend.is_compiled and n_threads == 1 else single_threaded
     start = 0
     with ExitStack() as stack:
         run_all: Callable[..., Iterable[T]] = map

@@ -26,12 +26,19 @@ class CompiledAdamW:
     weights : PackedNetwork
     gradients : list of Tensor
         Gradients of all parameters, in order.
+
+    Attributes
+    ----------
+    state : dict
+        The optimizer's state that is worked on. After `optimizer.load_state_dict`, the optimizer
+        has another one, and another `CompiledAdamW` is needed.
     """
 
     def __init__(
         self, optimizer: torch.optim.AdamW, weights: PackedNetwork, gradients: list[Tensor]
     ) -> None:
         self.optimizer, self.weights = optimizer, weights
+        self.state = optimizer.state
         of_encoder = set(weights.network.encoder.parameters())
         gradient_of = dict(zip(weights.parameters, gradients, strict=True))
         self._share_step_count()
@@ -41,7 +48,7 @@ class CompiledAdamW:
             coefficients = torch.zeros(len(COEFFICIENTS), dtype=torch.float32, device="cpu")
             self.coefficients.append(coefficients.numpy())
             for weight in group["params"]:
-                state = optimizer.state[weight]
+                state = self.state[weight]
                 self.programs[ENCODER if weight in of_encoder else DECODER].call(
                     "adamw",
                     weights=weight.detach().view(-1),
@@ -63,7 +70,7 @@ class CompiledAdamW:
         The count is written through NumPy: the first operation of PyTorch after the kernels takes
         0.1 ms, as nothing of it is left in the cache.
         """
-        states = self.optimizer.state
+        states = self.state
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         for weight in weights:
             if not states[weight]:

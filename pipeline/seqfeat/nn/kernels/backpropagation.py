@@ -90,7 +90,7 @@ class Backpropagation:
 
     def update(self, optimizer: torch.optim.AdamW, max_norm: float, pool: WorkerPool) -> float:
         """Take a step of an optimizer with clipped gradients; return their norm before clipping."""
-        if self.optimizer is None or self.optimizer.optimizer is not optimizer:
+        if self.optimizer is None or self.optimizer.state is not optimizer.state:
             self.optimizer = CompiledAdamW(optimizer, self.weights, self.gradients)
         norm = self.norm
         clip = min(1.0, max_norm / (norm + 1e-6)) if math.isfinite(norm) else math.nan
