@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
-from tests.scarce import before_each_part
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.nn.batch import Batch
@@ -20,6 +19,7 @@ from seqfeat.runtime.device import single_threaded
 from seqfeat.runtime.threads import WorkerPool
 from seqfeat.training import trainer as training
 from seqfeat.training.trainer import Settings, Trainer, train
+from tests.scarce import before_each_part
 
 
 def own_threads():

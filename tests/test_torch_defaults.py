@@ -1,4 +1,4 @@
-"""Fault 37: the caller's defaults for torch's dtype and device never reach a result."""
+"""Fault 37: the caller's defaults for torch's dtype and device, and its modes, reach no result."""
 
 import json
 import subprocess
@@ -20,13 +20,13 @@ def test_fault_37_results_do_not_depend_on_torchs_defaults():
     digests = json.loads(done.stdout)
 
     differ = {}
-    for backend, setting, moment in CASES:
+    for backend, change, moment in CASES:
         expected = digests[f"{backend} nothing load"]
-        found = digests[f"{backend} {setting} {moment}"]
+        found = digests[f"{backend} {change} {moment}"]
         assert len(expected) > 100, expected
         names = [name for name, digest in expected.items() if found.get(name) != digest]
         if names:
-            differ[f"{backend}: {setting} before {moment}"] = found.get("error", names)
+            differ[f"{backend}: {change} before {moment}"] = found.get("error", names)
     # A fault that was planted in both backends shows that others would be found.
     planted = {f"{backend}: planted before load" for backend in ("kernels", "torch")}
     assert planted <= differ.keys()

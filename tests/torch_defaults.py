@@ -1,10 +1,10 @@
-"""Prints digests of everything that models return, under each of torch's global defaults.
+"""Prints digests of everything that models return, under each of torch's defaults and modes.
 
     python -m tests.torch_defaults
 
 Each case runs in a process of its own, forked before seqfeat is imported: it fits, loads and runs
-models of many kinds, by one backend, and changes one default at one moment. The output is JSON:
-for each case the digest of every result by name, or the error.
+models of many kinds, by one backend, and changes one default or enters one mode at one moment. The
+output is JSON: for each case the digest of every result by name, or the error.
 """
 
 import hashlib
@@ -26,13 +26,18 @@ SETTINGS = {
     "bfloat16": lambda: torch.set_default_dtype(torch.bfloat16),
     "meta": lambda: torch.set_default_device("meta"),
 }
+MODES = {
+    "autocast": lambda: enter(torch.autocast("cpu", torch.bfloat16)),
+    "inference mode": lambda: enter(torch.inference_mode()),
+    "no gradients": lambda: enter(torch.no_grad()),
+}
 MOMENTS = "import", "load", "transform"
-"""What a default is changed before; a fit counts as a load."""
+"""What comes after the change; a fit counts as a load."""
 
 CASES = [
     *(("kernels", *case) for case in itertools.product(SETTINGS, MOMENTS)),
     *(("torch", *case) for case in itertools.product(SETTINGS, ["import", "transform"])),
-    *itertools.product(["kernels", "torch"], ["nothing", "planted"], ["load"]),
+    *itertools.product(["kernels", "torch"], [*MODES, "nothing", "planted"], ["load"]),
 ]
 LIBRARIES = (
     *("sklearn.linear_model", "sklearn.model_selection", "sklearn.preprocessing", "pandas"),
@@ -55,7 +60,16 @@ def plant_a_fault():
     torch.set_default_dtype(torch.float16)
 
 
-SETTINGS |= {"nothing": lambda: None, "planted": plant_a_fault}
+CHANGES = {**SETTINGS, **MODES, "nothing": lambda: None, "planted": plant_a_fault}
+
+
+entered = []
+
+
+def enter(mode):
+    """Enter a mode of torch's, and stay there until the process ends."""
+    entered.append(mode)
+    mode.__enter__()
 
 
 def walks(n_series=24, n_timesteps=40):
@@ -151,14 +165,14 @@ def results_of(name, model, folder):
 
 def digests_of(case):
     """Return the digests of all results in one case."""
-    backend, setting, moment = case
+    backend, change, moment = case
     warnings.simplefilter("ignore")
     os.environ["SEQFEAT_FAST"] = "0" if backend == "torch" else "1"
     found = {}
 
     def change_before(step):
         if moment == step:
-            SETTINGS[setting]()
+            CHANGES[change]()
 
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -134,7 +134,7 @@ _full_precision: dict[str, Any] = {"users": 0, "flags": None}
 def full_precision(device: torch.device) -> Iterator[None]:
     """Run inference without autocast and, on CUDA, without TF32 in cuDNN, so that devices agree.
 
-    cuDNN's setting is global. The first of several threads changes it, and the last one restores it.
+    cuDNN's setting is global: the first of several threads changes it, the last one restores it.
     """
     with torch.autocast(device.type, enabled=False):
         if device.type == "cuda":
@@ -245,7 +245,8 @@ def n_cpu_threads() -> int:
 def use_one_thread() -> None:
     """Make a new worker thread run torch's CPU operations on itself, from now on.
 
-    A new thread takes over the global setting, which another fit that ends may just have restored.
+    A new thread takes over the global setting, which the end of another fit may just have restored.
+    Only within `single_threaded` may such a thread be started: this changes the global setting.
     """
     _own_thread.n_usable = 1
     torch.set_num_threads(1)

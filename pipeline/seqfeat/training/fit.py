@@ -20,7 +20,7 @@ from seqfeat.nn.backend import Backend
 from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import RecurrentAutoencoder, build_network
-from seqfeat.runtime.device import single_threaded
+from seqfeat.runtime.device import outside_modes, single_threaded
 from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.training.dataset import Dataset
 from seqfeat.training.history import History
@@ -61,7 +61,7 @@ def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
     """Fit as planned. `observer` is notified of every epoch, and may stop the training."""
     # Sums and matrix decompositions depend on the number of threads, and in a forked process
     # PyTorch's own would be waited for in vain. Trainer and evaluation have theirs.
-    with single_threaded():
+    with single_threaded(), outside_modes(plan.device):
         return _run_fit(plan, observer)
 
 
