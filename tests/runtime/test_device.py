@@ -16,10 +16,14 @@ from seqfeat.runtime.device import (
     halving_on_out_of_memory,
     is_out_of_memory,
     mixed_precision,
+    n_cpu_threads,
+    outside_modes,
     resolve_device,
     single_threaded,
     to_device,
+    use_one_thread,
 )
+from seqfeat.runtime.threads import WorkerPool
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 has_cuda = torch.cuda.is_available()
@@ -168,13 +172,59 @@ def test_the_last_to_leave_gets_its_threads_back():
     assert torch.get_num_threads() == threads_of_a_new_thread() == 2
 
 
-# Precision
+@pytest.mark.usefixtures("two_threads")
+def test_the_number_of_usable_threads_is_that_of_the_caller():
+    assert n_cpu_threads() == 2
+    with single_threaded():
+        assert n_cpu_threads() == 2
+        torch.set_num_threads(1)
+    torch.set_num_threads(1)
+    assert n_cpu_threads() == 1
+    with single_threaded():
+        assert n_cpu_threads() == 1
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_worker_stays_on_one_thread():
+    """Also after it has been within `single_threaded`, and after another fit has ended."""
+
+    def work(_):
+        with single_threaded():
+            within = torch.get_num_threads()
+        return within, torch.get_num_threads(), n_cpu_threads()
+
+    other = OtherThread()
+    with single_threaded(), WorkerPool(2, use_one_thread) as pool:
+        assert list(pool.map(work, range(2))) == [(1, 1, 2), (1, 1, 1)]
+        other.enter()
+        other.leave()
+        assert list(pool.map(work, range(2))) == [(1, 1, 2), (1, 1, 1)]
+    assert torch.get_num_threads() == threads_of_a_new_thread() == 2
+
+
+# Modes and precision
 
 
 def test_the_cpu_computes_in_full_precision():
     x = torch.ones((2, 2))
     with mixed_precision(CPU), full_precision(CPU):
         assert (x @ x).dtype == torch.float32
+
+
+@pytest.mark.parametrize("mode", [full_precision, outside_modes])
+def test_autocast_of_the_caller_is_left(mode):
+    x = torch.ones((2, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        with mode(CPU):
+            assert (x @ x).dtype == torch.float32
+        assert (x @ x).dtype == torch.bfloat16
+
+
+def test_inference_mode_of_the_caller_is_left():
+    with torch.inference_mode():
+        with outside_modes(CPU):
+            assert not torch.ones(2).is_inference()
+        assert torch.ones(2).is_inference()
 
 
 def cudnn_flags():
