@@ -1,8 +1,7 @@
 """`LSTMAutoencoder`, the transformer: series in, one embedding per series out.
 
 `fit` reads from top to bottom: parameters, series, the facts that processes share, a plan, its
-result, and the learned attributes. The steps of training are in `seqfeat.training`; what applies a
-trained network to series is in `seqfeat.inference`.
+result, and the learned attributes. The rest is in `seqfeat.training` and `seqfeat.inference`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from sklearn.utils.validation import validate_data
 
 from seqfeat.exceptions import InputError
 from seqfeat.inference.batched import decode, embed, reconstruct
+from seqfeat.inference.consistency import RESOLVED, check_consistent
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
 from seqfeat.nn.network import Architecture, weights_of
@@ -39,7 +39,6 @@ from seqfeat.training.progress import EpochReporter
 __all__ = ["LSTMAutoencoder", "input_attributes"]
 
 Floats = NDArray[np.floating[Any]]
-RESOLVED = ("embedding_dim", "hidden_dim", "patch_len", "window_len", "window_stride")
 
 
 def _supports_partial_fit(estimator: Any) -> bool:
@@ -234,6 +233,7 @@ class LSTMAutoencoder(
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
+    _check_learned = check_consistent
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from seqfeat.nn.network import (
     count_windows,
     from_patches,
     reverse_within_length,
+    weight_shapes,
     weights_of,
     windows,
 )
@@ -430,7 +431,7 @@ def test_weights_are_copied_out_of_a_network_and_into_another(every_layer):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda weights: weights.popitem(), "Missing key"),
+        (lambda weights: weights.pop("head.bias"), "Missing key"),
         (lambda weights: weights.update(other=np.zeros(3)), "Unexpected key"),
         (lambda weights: weights.update({"head.bias": np.zeros(3)}), "size mismatch for head.bias"),
     ],
@@ -440,6 +441,34 @@ def test_weights_of_another_architecture_are_an_error(every_layer, change, messa
     change(weights)
     with pytest.raises(RuntimeError, match=message):
         build_network(every_layer, weights)
+
+
+def test_the_shapes_of_weights_are_known_without_allocating_them(every_layer):
+    weights = weights_of(initialized(every_layer))
+    assert weight_shapes(every_layer) == {name: one.shape for name, one in weights.items()}
+    shapes = weight_shapes(Architecture(2**20, 2**20, 2**20))
+    assert shapes["decoder.output.weight"] == (2**20, 2**20)
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "message"),
+    [
+        ({"hidden_dim": 0}, "hidden_dim=0 is not an integer of 1 or more"),
+        ({"n_channels": -3}, "n_channels=-3"),
+        ({"embedding_dim": 2.0}, r"embedding_dim=2\.0"),
+        ({"patch_len": "4"}, "patch_len='4'"),
+        ({"time_period": 0}, "time_period=0"),
+        ({"n_time_features": -1}, "n_time_features=-1 is not an integer of 0 or more"),
+        ({"window_stride": -2}, "window_stride=-2"),
+        ({"window_len": 2, "window_stride": 3}, "window_stride=3 is larger than window_len=2"),
+        ({"window_len": 2}, "window_stride=5 is larger than window_len=2"),
+        ({"pooling": "sum"}, "pooling='sum' is none of last, statistics, mean, max"),
+    ],
+)
+def test_impossible_dimensions_are_an_error(dimensions, message):
+    possible = {"n_channels": 2, "embedding_dim": 4, "hidden_dim": 8, "patch_len": 5}
+    with pytest.raises(ValueError, match=message):
+        Architecture(**{**possible, **dimensions})
 
 
 def test_every_parameter_of_a_new_network_is_trained(every_layer):

@@ -3,6 +3,7 @@
 - `batched`: embeds, reconstructs and decodes series in batches
 - `evaluation`: how well a network reconstructs a set of series
 - `fitted`: the network, the scaling and the input checks of a fitted estimator
+- `consistency`: whether what an estimator learned is consistent, checked when it is loaded
 - `transform_into`: writes features into a file or an array, for sets larger than memory
 """
 

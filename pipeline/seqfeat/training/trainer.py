@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seqfeat.exceptions import DeviceMemoryError, TrainingError
+from seqfeat.inference.consistency import check_optimizer_state
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch, BatchShard
 from seqfeat.nn.corruption import NO_CORRUPTION, Corruption, draw_corruption
@@ -152,8 +153,14 @@ class Trainer:
         others = [weight for weight in self.network.parameters() if weight not in known]
         return [{"params": encoder, "lr": encoder_rate * rate}, {"params": others, "lr": rate}]
 
+    def _load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        check_optimizer_state(state, [tuple(weight.shape) for weight in self.network.parameters()])
+        # In JSON, keys are strings.
+        moments = {int(index): value for index, value in state["state"].items()}
+        self.optimizer.load_state_dict(_as_tensors({**state, "state": moments}))
+
     def _continue(self, optimizer_state: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(_as_tensors(optimizer_state))
+        self._load_optimizer_state(optimizer_state)
         # The state contains learning rates and weight decay; those of the settings apply.
         wanted = self._parameter_groups()
         for group, now in zip(self.optimizer.param_groups, wanted, strict=True):
@@ -267,10 +274,7 @@ class Trainer:
             name: weight.to(self.device)
             for name, weight in _as_tensors(state["best_weights"]).items()
         }
-        optimizer = _as_tensors(state["optimizer"])
-        # In JSON, keys are strings.
-        optimizer["state"] = {int(index): value for index, value in optimizer["state"].items()}
-        self.optimizer.load_state_dict(optimizer)
+        self._load_optimizer_state(state["optimizer"])
         self.schedule.load_state_dict({**self.schedule.state_dict(), **state["schedule"]})
         self.generator.set_state(_as_tensors(state["generator"]))
         self.micro_batch = state["micro_batch"]
