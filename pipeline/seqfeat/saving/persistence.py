@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, ModelVersionWarning
 from seqfeat.runtime.atomic_files import pending_path, promote_pending, replace_pair
 from seqfeat.runtime.checked_state import check_version
+from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.saving.cards import (
     CARD_VERSION,
     Card,
@@ -365,12 +365,11 @@ def _check_versions(target: Path, card: Card) -> None:
         )
     for name in VERSION_SENSITIVE:
         if _minor(saved[name]) != _minor(installed[name]):
-            warnings.warn(
+            warn_user(
                 f"{target} was saved with {name} {saved[name]}, but this is {name} "
                 f"{installed[name]}, which may read it differently. Install "
                 f"{name}=={saved[name]}, or fit and save the model again.",
                 ModelVersionWarning,
-                stacklevel=3,
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from seqfeat.exceptions import InputError, WholeTableWarning
+from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.series.files import file_format, from_wide, read
 from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, check_columns, long_layout
 from seqfeat.series.tables import TABLES, Table, open_table
@@ -174,11 +174,10 @@ def _check_layout(layout: LongLayout, frame: pd.DataFrame) -> None:
 def _long_batches(table: Table, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
     keys = _scan(table, layout, n_rows)
     if keys.scattered_id is not None:
-        warnings.warn(
+        warn_user(
             f"the rows of series {keys.scattered_id} are not together in {table.path.name}, so the "
             "whole table is read into memory. Sort it by series to read it in batches.",
             WholeTableWarning,
-            stacklevel=2,
         )
         yield layout.convert(layout.flatten(table.read()))
         return

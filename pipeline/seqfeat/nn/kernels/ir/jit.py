@@ -13,7 +13,6 @@ import ctypes
 import functools
 import os
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from llvmlite import ir
 from seqfeat.nn.kernels.ir import adamw, elementwise, lstm, matmul, pooling, sequences
 from seqfeat.nn.kernels.ir.kernel import Kernel
 from seqfeat.nn.kernels.ir.vectors import INDEX, Value, VectorCode, index, loop
+from seqfeat.runtime.user_warnings import warn_user
 
 __all__ = ["KERNELS", "ROW_SIZE", "CompiledKernels", "compile_kernels", "compiled_kernels"]
 
@@ -74,13 +74,12 @@ def compiled_kernels() -> CompiledKernels | None:
     try:
         return compile_kernels(_lanes_from_environment())
     except Exception as error:  # An llvmlite of another time fails in many ways.
-        warnings.warn(
+        warn_user(
             "seqfeat[fast] could not be compiled for this CPU with llvmlite "
             f"{llvmlite.__version__} ({type(error).__name__}: {error}). PyTorch runs the network "
             "instead: slower, with the same results up to rounding. Try pip install --upgrade "
             "'seqfeat[fast]', or set SEQFEAT_FAST=0 to silence this warning.",
             RuntimeWarning,
-            stacklevel=2,
         )
         return None
 
