@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from seqfeat.nn.backend import Backend, TorchBackend
+from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.corruption import NO_CORRUPTION
-from seqfeat.nn.kernels import CompiledBackend, make_backend
+from seqfeat.nn.kernels import CompiledBackend
 from seqfeat.nn.loss import LossWeights
 from seqfeat.runtime.threads import WorkerPool
 from tests.nn.kernels.arrays import numbers
@@ -27,6 +27,7 @@ from tests.nn.kernels.networks import (
     make_network,
     split,
 )
+from tests.training.examples import compiled_backend, torch_backend
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,12 +40,11 @@ def test_both_backends_have_the_whole_interface():
     methods = [name for name, one in vars(Backend).items() if inspect.isfunction(one)]
     methods = [name for name in methods if not name.startswith("_")]
     assert len(methods) == 8
-    for backend in (TorchBackend(make_network(), CPU), make_backend(make_network(), CPU)):
+    for backend in (torch_backend(make_network()), compiled_backend(make_network())):
         for name in methods:
             assert callable(getattr(backend, name)), name
         assert backend.device == CPU
-        assert isinstance(backend.is_compiled, bool)
-    assert isinstance(backend, CompiledBackend)
+        assert backend.is_compiled == isinstance(backend, CompiledBackend)
 
 
 # Inference
@@ -53,7 +53,7 @@ def test_both_backends_have_the_whole_interface():
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_embeddings_summaries_and_series_are_those_of_the_network(pooling):
     network = frozen(pooling=pooling, bidirectional=True)
-    backend, batch = TorchBackend(network, CPU), make_batch(network, is_ragged=True)
+    backend, batch = torch_backend(network), make_batch(network, is_ragged=True)
     embeddings = backend.embed(batch.values, batch.lengths)
     torch.testing.assert_close(embeddings, network.encode(batch.values, batch.lengths))
     summaries = backend.summarize(batch.values, batch.lengths)
@@ -64,7 +64,7 @@ def test_embeddings_summaries_and_series_are_those_of_the_network(pooling):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_single_series_has_the_same_bits_as_in_a_batch(pooling):
     network = frozen(pooling=pooling, hidden_dim=64, embedding_dim=32)
-    backend, batch = TorchBackend(network, CPU), make_batch(network)
+    backend, batch = torch_backend(network), make_batch(network)
     together = backend.embed(batch.values, batch.lengths)
     for row in range(len(batch)):
         alone = batch.rows(slice(row, row + 1))
@@ -73,7 +73,7 @@ def test_a_single_series_has_the_same_bits_as_in_a_batch(pooling):
 
 def test_without_memory_for_two_series_one_is_embedded_alone(monkeypatch):
     network = frozen()
-    backend, batch, encode = TorchBackend(network, CPU), make_batch(network, n_series=1), []
+    backend, batch, encode = torch_backend(network), make_batch(network, n_series=1), []
 
     def encode_one(values, lengths):
         encode.append(len(values))
@@ -87,14 +87,14 @@ def test_without_memory_for_two_series_one_is_embedded_alone(monkeypatch):
 
 
 def test_other_errors_of_a_single_series_are_raised():
-    backend = TorchBackend(frozen(), CPU)
+    backend = torch_backend(frozen())
     with pytest.raises(RuntimeError, match="input_size"):
         backend.embed(torch.zeros(1, 5, 3), torch.tensor([5]))
 
 
 def test_series_are_scaled_in_float64_before_they_are_embedded():
     """float32 could not tell values near 1e9 apart."""
-    backend = TorchBackend(frozen(), CPU)
+    backend = torch_backend(frozen())
     scaled, lengths = numbers(5, 9, 2).double(), torch.full((5,), 9)
     mean_and_scale = torch.tensor([[1e9, -3.0], [0.5, 20.0]], dtype=torch.float64)
     values = scaled * mean_and_scale[1] + mean_and_scale[0]
@@ -106,7 +106,7 @@ def test_series_are_scaled_in_float64_before_they_are_embedded():
 
 
 def test_missing_values_count_as_the_mean():
-    backend = TorchBackend(frozen(), CPU)
+    backend = torch_backend(frozen())
     values, lengths = numbers(5, 9, 2).double(), torch.full((5,), 9)
     observed = numbers(5, 9, 2, seed=2) > -0.5
     plain = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
@@ -119,7 +119,7 @@ def test_missing_values_count_as_the_mean():
 def test_totals_of_a_batch_have_no_gradient():
     network = make_network(n_classes=3)
     batch = make_batch(network, is_ragged=True)
-    squared_error, entropy, n_values, n_series = TorchBackend(network, CPU).error_sums(batch)
+    squared_error, entropy, n_values, n_series = torch_backend(network).error_sums(batch)
     assert not squared_error.requires_grad
     embeddings = network.encode(batch.values, batch.lengths)
     difference = (network.decode(embeddings, 23) - batch.values)[batch.observed]
@@ -145,7 +145,7 @@ def test_loss_and_gradients_are_those_of_autograd(is_corrupted):
     if is_corrupted:
         corruption = make_corruption(network, batch, dropout=0.3)
     weights = LossWeights(0.01, 0.2)
-    loss, gradients = gradients_of(TorchBackend(network, CPU), [(batch, corruption)], weights)
+    loss, gradients = gradients_of(torch_backend(network), [(batch, corruption)], weights)
 
     inputs = corruption.apply(batch.values)
     embeddings = network.encode(inputs, batch.lengths, corruption.encoder_units)
@@ -165,7 +165,7 @@ def test_losses_and_gradients_of_parts_add_up(n_threads):
     network = make_network(n_classes=3)
     batch = make_batch(network, is_ragged=True)
     corruption = make_corruption(network, batch, dropout=0.3)
-    backend, weights = TorchBackend(network, CPU), loss_weights(network, batch)
+    backend, weights = torch_backend(network), loss_weights(network, batch)
     expected = gradients_of(backend, [(batch, corruption)], weights)
     found = gradients_of(backend, split(batch, corruption, 2, 4), weights, n_threads)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
@@ -176,7 +176,7 @@ def test_losses_and_gradients_of_parts_add_up(n_threads):
 
 def test_a_head_without_targets_has_no_gradient():
     network = make_network(n_classes=3)
-    backend, batch = TorchBackend(network, CPU), make_batch(network)
+    backend, batch = torch_backend(network), make_batch(network)
     unlabelled = Batch(batch.values, batch.lengths)
     _, gradients = gradients_of(backend, [(unlabelled, NO_CORRUPTION)], LossWeights(0.1, 0.1))
     names = [name for name, _ in network.named_parameters()]
@@ -189,14 +189,14 @@ def test_gradients_are_found_where_they_are_turned_off():
     batch = make_batch(network)
     with torch.no_grad():
         _, gradients = gradients_of(
-            TorchBackend(network, CPU), [(batch, NO_CORRUPTION)], LossWeights(0.1, 0.0)
+            torch_backend(network), [(batch, NO_CORRUPTION)], LossWeights(0.1, 0.0)
         )
     assert all(one.abs().max() > 0 for one in gradients)
 
 
 def test_gradients_and_losses_add_up_over_processes():
     network = make_network(n_classes=3)
-    backend, batch = TorchBackend(network, CPU), make_batch(network)
+    backend, batch = torch_backend(network), make_batch(network)
     parts = [(Batch(batch.values, batch.lengths), NO_CORRUPTION)]
     loss, own = gradients_of(backend, parts, LossWeights(0.1, 0.0))
     messages = []
@@ -216,7 +216,7 @@ def test_gradients_and_losses_add_up_over_processes():
 
 def test_a_process_without_series_adds_nothing():
     network = make_network()
-    backend = TorchBackend(network, CPU)
+    backend = torch_backend(network)
     loss, gradients = gradients_of(backend, [], LossWeights(0.1, 0.0))
     assert loss == 0
     assert set(gradients) == {None}
@@ -231,7 +231,7 @@ def test_a_process_without_series_adds_nothing():
 def test_an_update_is_a_clipped_step_of_adamw(max_norm):
     network = make_network()
     other, batch = copy.deepcopy(network), make_batch(network)
-    backend = TorchBackend(network, CPU)
+    backend = torch_backend(network)
     optimizers = [
         torch.optim.AdamW(one.parameters(), lr=1e-2, fused=True) for one in (network, other)
     ]
@@ -250,7 +250,7 @@ def test_an_update_is_a_clipped_step_of_adamw(max_norm):
 
 def test_weights_without_a_gradient_stay_as_they_are():
     network = make_network(n_classes=3)
-    backend, batch = TorchBackend(network, CPU), make_batch(network)
+    backend, batch = torch_backend(network), make_batch(network)
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     parts = [(Batch(batch.values, batch.lengths), NO_CORRUPTION)]
     gradients_of(backend, parts, LossWeights(0.1, 0.0))

@@ -9,16 +9,13 @@ from torch import nn
 
 from seqfeat import LSTMAutoencoder
 from seqfeat.nn import initialization
-from seqfeat.nn.backend import TorchBackend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import fit_encoder, initialize
-from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import Architecture, build_network
 from tests.nn.kernels.arrays import generator
+from tests.training.examples import compiled_backend, torch_backend
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-CPU = torch.device("cpu")
 
 
 def drawn(architecture, seed=0):
@@ -95,10 +92,8 @@ def fitted(request):
 
     def fit(data, seed=0, architecture=ARCHITECTURE):
         network, source = build_network(architecture), generator(seed)
-        backend = TorchBackend(network, CPU)
-        if request.param == "kernels":
-            backend = make_backend(network, CPU)
-            assert backend.is_compiled
+        make = compiled_backend if request.param == "kernels" else torch_backend
+        backend = make(network)
         initialize(network, source)
         fit_encoder(backend, data, source)
         return network.requires_grad_(False)
@@ -217,7 +212,7 @@ def test_only_input_weights_and_projection_are_fitted(fitted):
 
 
 def test_an_encoder_without_a_projection_cannot_be_fitted():
-    backend = TorchBackend(drawn(Architecture(2, 4, 8, pooling="last")), CPU)
+    backend = torch_backend(drawn(Architecture(2, 4, 8, pooling="last")))
     with pytest.raises(TypeError, match="pooling='last'"):
         fit_encoder(backend, make_batch(walks(5)), generator())
 
