@@ -8,7 +8,7 @@ numbers. NumPy and torch only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -162,8 +162,6 @@ def _run_batches(
     n_threads = 1
     if device.type == "cpu" and len(order) > size:
         n_threads = max(1, min(n_cpu_threads(), -(-len(order) // size)))
-    mode: Callable[[], AbstractContextManager[None]]
-    mode = nullcontext if backend.is_compiled and n_threads == 1 else single_threaded
     start = 0
     with ExitStack() as stack:
         run_all: Callable[..., Iterable[T]] = map
@@ -173,7 +171,7 @@ def _run_batches(
             stop = min(start + n_threads * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
             results: list[T] = []
-            with halving_on_out_of_memory(halve, device), mode():
+            with halving_on_out_of_memory(halve, device), single_threaded():
                 results = list(run_all(run_one, batches))
             yield from results
             start = stop if results else start

@@ -16,7 +16,6 @@ from seqfeat.nn.kernels.layers import DecoderCalls
 from seqfeat.nn.kernels.program import Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
 from seqfeat.nn.kernels.weights import PackedNetwork
-from seqfeat.runtime.device import single_threaded
 
 __all__ = ["Embedder"]
 
@@ -76,19 +75,12 @@ class Embedder:
     @contextmanager
     def _program(self, key: Hashable, write: Callable[[], P]) -> Iterator[P]:
         """Lend a program of a cache that nobody else works with."""
-
-        def write_on_one_thread() -> P:
-            # In a forked process, PyTorch's own threads would be waited for in vain.
-            with single_threaded():
-                return write()
-
         with self.lock:
             # Frozen weights are packed once; to see that they have not changed takes a while.
             if not (self.is_frozen and self.weights.versions_for_inference):
-                with single_threaded():
-                    self.weights.refresh_for_inference()
+                self.weights.refresh_for_inference()
             cache = self.idle.pop() if self.idle else ProgramCache()
-        yield cache.get(key, write_on_one_thread)
+        yield cache.get(key, write)
         with self.lock:
             if len(cache.storage) <= MAX_FLOATS_KEPT:
                 self.idle.append(cache)
