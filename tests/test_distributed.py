@@ -23,7 +23,7 @@ from tests.shared_fits.cases import CASES, assert_same_fit, memory_of, summary, 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "tests" / "shared_fits"
 WORLD_SIZE = 3
-LOST = "DistributedError: rank 0 of 2 lost touch with another process of this fit"
+LOST = "DistributedError: rank 0 of 2 lost the connection to another process of this fit"
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 

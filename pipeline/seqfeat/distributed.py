@@ -37,7 +37,7 @@ from torch import distributed as dist
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import DistributedError, InputTypeError
-from seqfeat.runtime.ranks import GroupRanks, Ranks, first_words, working_as
+from seqfeat.runtime.ranks import GroupRanks, Ranks, first_line, use_ranks
 
 __all__ = ["LocalRanks", "fit", "process_group", "processes"]
 
@@ -88,8 +88,8 @@ def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model
     """
     autoencoder = _leading_autoencoder(model)
     with processes(timeout) as ranks:
-        shared = ranks.first(autoencoder)
-        with working_as(ranks):
+        shared = ranks.broadcast(autoencoder)
+        with use_ranks(ranks):
             shared.fit(X, y)
         autoencoder.__dict__ = shared.__dict__
         if isinstance(model, Pipeline) and len(model.steps) > 1:
@@ -168,7 +168,7 @@ def process_group(
             raise DistributedError(
                 f"not all processes of this fit joined within {timeout:g} seconds. Check that all "
                 "of them were started, that they can reach each other over the network, and that "
-                f"no other job uses the same port. torch.distributed reports: {first_words(error)}"
+                f"no other job uses the same port. torch.distributed reports: {first_line(error)}"
             ) from error
         stack.callback(dist.destroy_process_group)
         yield GroupRanks()
@@ -201,7 +201,7 @@ def _leading_autoencoder(model: Any) -> LSTMAutoencoder:
 
 def _fit_remaining_steps(model: Pipeline, embeddings: Any, y: Any, ranks: Ranks) -> None:
     """Fit the steps after the autoencoder in rank 0, and send them to all processes."""
-    shards = ranks.gather((np.asarray(embeddings), None if y is None else np.asarray(y)))
+    shards = ranks.all_gather((np.asarray(embeddings), None if y is None else np.asarray(y)))
     remaining = model[1:]
 
     def fit_in_rank_0() -> None:
@@ -210,4 +210,4 @@ def _fit_remaining_steps(model: Pipeline, embeddings: Any, y: Any, ranks: Ranks)
             remaining.fit(np.concatenate([features for features, _ in shards]), labels)
 
     ranks.attempt(fit_in_rank_0)
-    model.steps[1:] = ranks.first(remaining.steps)
+    model.steps[1:] = ranks.broadcast(remaining.steps)

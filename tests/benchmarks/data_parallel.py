@@ -86,7 +86,7 @@ def main(case: str, contestant: str, target: Path) -> None:
         def fit(max_iter: int) -> tuple[float, int, int]:
             model = seqfeat.LSTMAutoencoder(max_iter=max_iter, random_state=0, **options)
             train = model.fit if contestant == INDEPENDENT else lambda X: distributed.fit(model, X)
-            ranks.gather(None)
+            ranks.all_gather(None)
             sent = bytes_on_loopback()
             reduced.clear()
             return seconds(lambda: train(shard)), sum(reduced), bytes_on_loopback() - sent
@@ -127,7 +127,9 @@ def bytes_on_loopback() -> int:
 def time_all_reduce(ranks: Ranks, n_bytes: int) -> float:
     """Return the median seconds of an all-reduce that is as large as the gradients."""
     gradients = torch.zeros(n_bytes // 4)
-    return statistics.median(seconds(lambda: ranks.sum(gradients)) for _ in range(N_ALL_REDUCES))
+    return statistics.median(
+        seconds(lambda: ranks.all_reduce(gradients)) for _ in range(N_ALL_REDUCES)
+    )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def test_some_rows_are_evaluated_alone(backend, series, scaling):
 class TwoRanks(Ranks):
     """Pretends that another process holds the same series."""
 
-    def gather(self, own):
+    def all_gather(self, own):
         return [own, own]
 
 

@@ -23,7 +23,6 @@ from tests.training.examples import (
     CPU,
     Observer,
     assert_equal_weights,
-    make_network,
     sines,
     stop_after,
 )
@@ -172,15 +171,6 @@ def test_an_observer_sees_the_weights_of_each_epoch():
 def test_an_observer_may_stop_a_fit():
     result = run_fit(plan_of(sines()), stop_after(2))
     assert (result.history.n_iter, result.history.stop_reason) == (2, "callback")
-
-
-def test_weights_are_copied_into_a_network_and_out_of_it():
-    network = make_network(1, 2, 4)
-    arrays = weights_of(network)
-    copied = build_network(network.architecture, arrays)
-    for array in arrays.values():
-        array.fill(7.0)
-    assert_equal_weights(copied, network)
 
 
 @ignore_convergence

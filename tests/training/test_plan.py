@@ -152,7 +152,7 @@ def test_an_error_in_one_process_is_raised_in_all(bad_X, bad_y, message):
     assert isinstance(own, ValueError)
     assert message in str(own)
     assert isinstance(other, DistributedError)
-    assert str(other).startswith("rank 1 of 2, with which this process shares a fit, gave up: ")
+    assert str(other).startswith("rank 1 of 2, with which this process shares a fit, failed: ")
     assert f"{type(own).__name__}: " in str(other)
     assert message in str(other)
 

@@ -63,7 +63,7 @@ def test_an_interrupt_in_a_shared_fit_is_raised(waves):
     class Shared(type(ALONE)):
         world_size = 2
 
-        def gather(self, value):
+        def all_gather(self, value):
             return [value, False]
 
     def interrupt(network, history):

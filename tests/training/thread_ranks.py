@@ -22,7 +22,7 @@ class ThreadRanks(GroupRanks):
         self.mailboxes, self.barrier = mailboxes, barrier
         self.n_messages = 0
 
-    def gather(self, value):
+    def all_gather(self, value):
         self.n_messages += 1
         self.mailboxes[self.rank] = pickle.dumps(value)
         self.barrier.wait()
@@ -30,11 +30,11 @@ class ThreadRanks(GroupRanks):
         self.barrier.wait()
         return values
 
-    def first(self, value):
-        return self.gather(value if self.rank == 0 else None)[0]
+    def broadcast(self, value):
+        return self.all_gather(value if self.rank == 0 else None)[0]
 
-    def sum(self, tensor):
-        return torch.stack(self.gather(tensor)).sum(dim=0)
+    def all_reduce(self, tensor):
+        return torch.stack(self.all_gather(tensor)).sum(dim=0)
 
 
 def run_on_ranks(function, n_ranks=2):

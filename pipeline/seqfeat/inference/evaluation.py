@@ -51,7 +51,7 @@ def evaluate(
     Where several processes share the series, the result is that of all of them.
     """
     own = _own_sums(backend, series, scaling, rows)
-    errors, counts, of_values, of_embeddings = zip(*ranks.gather(own), strict=True)
+    errors, counts, of_values, of_embeddings = zip(*ranks.all_gather(own), strict=True)
     squared_error = np.concatenate(errors)
     values = reduce(ChannelScaling.merge, of_values)
     embeddings = reduce(ChannelScaling.merge, of_embeddings)

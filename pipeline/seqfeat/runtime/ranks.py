@@ -16,7 +16,7 @@ from torch import distributed as dist
 
 from seqfeat.exceptions import DistributedError
 
-__all__ = ["ALONE", "GroupRanks", "Ranks", "current_ranks", "first_words", "working_as"]
+__all__ = ["ALONE", "GroupRanks", "Ranks", "current_ranks", "first_line", "use_ranks"]
 
 T = TypeVar("T")
 
@@ -32,15 +32,15 @@ class Ranks:
         """Whether there are no other processes."""
         return self.world_size == 1
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each of them."""
         return tensor
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """Return every process's value, in the order of ranks."""
         return [value]
 
-    def first(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """Return the value of rank 0."""
         return value
 
@@ -66,21 +66,21 @@ class GroupRanks(Ranks):
         self.rank = dist.get_rank()
         self.world_size = dist.get_world_size()
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each of them."""
         total = tensor.clone()
         with self._explaining_errors():
             dist.all_reduce(total)
         return total
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """Return every process's value, in the order of ranks. Values are pickled."""
         values: list[T | None] = [None] * self.world_size
         with self._explaining_errors():
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
-    def first(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """Return the value of rank 0. It is pickled."""
         values = [value if self.rank == 0 else None]
         with self._explaining_errors():
@@ -98,14 +98,14 @@ class GroupRanks(Ranks):
         except Exception as raised:
             error = raised
         message = None if error is None else f"{type(error).__name__}: {error}"
-        answers = self.gather((result, message))
+        answers = self.all_gather((result, message))
         if error is not None:
             raise error
         for rank, (_, message) in enumerate(answers):
             if message is not None:
                 raise DistributedError(
                     f"rank {rank} of {self.world_size}, with which this process shares a fit, "
-                    f"gave up: {message}"
+                    f"failed: {message}"
                 )
         return [result for result, _ in answers]  # type: ignore[misc]
 
@@ -122,14 +122,15 @@ class GroupRanks(Ranks):
             yield
         except RuntimeError as error:
             raise DistributedError(
-                f"rank {self.rank} of {self.world_size} lost touch with another process of this "
-                "fit: it ended, or did not answer within the time limit. Look at what the others "
-                "printed. With checkpoint_dir set, the next fit goes on from the last checkpoint. "
-                f"torch.distributed says: {first_words(error)}"
+                f"rank {self.rank} of {self.world_size} lost the connection to another process "
+                "of this fit, which ended or did not answer within the time limit. See the output "
+                "of the others for the reason. With checkpoint_dir set, the next fit resumes from "
+                "the last checkpoint. "
+                f"torch.distributed says: {first_line(error)}"
             ) from error
 
 
-def first_words(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the beginning of torch's message, without its guesses at the cause."""
     return str(error).splitlines()[0].split(" This is typically")[0]
 
@@ -143,7 +144,7 @@ def current_ranks() -> Ranks:
 
 
 @contextmanager
-def working_as(ranks: Ranks) -> Iterator[None]:
+def use_ranks(ranks: Ranks) -> Iterator[None]:
     """Share the fits in this context among processes."""
     token = _current.set(ranks)
     try:

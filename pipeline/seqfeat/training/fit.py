@@ -67,7 +67,7 @@ def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
 
 def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
     data, ranks = plan.dataset, plan.ranks
-    resumed = ranks.first(plan.checkpoints.newest() if plan.checkpoints else None)
+    resumed = ranks.broadcast(plan.checkpoints.newest() if plan.checkpoints else None)
     seed = plan.seed if resumed is None else resumed["seed"]
     generator = torch.Generator(device="cpu").manual_seed(seed)
     train_set, validation_set = _split(plan, seed)
@@ -139,7 +139,7 @@ def split_rows(plan: Plan, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int
     n_held_out = min(max(1, n_held_out), n_series - 1)
     targets = plan.dataset.targets
     if targets is not None:
-        targets = np.concatenate(plan.ranks.gather(targets))
+        targets = np.concatenate(plan.ranks.all_gather(targets))
     train_rows, held_out = train_test_split(
         rows,
         test_size=n_held_out,

@@ -402,7 +402,7 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
     data, start = plan.dataset, plan.start_weights
     targets: Any = [] if data.targets is None else data.targets
     own = np.asarray(targets, dtype=np.int64), _digests(data.series)
-    all_targets, all_series = zip(*plan.ranks.gather(own), strict=True)
+    all_targets, all_series = zip(*plan.ranks.all_gather(own), strict=True)
     return digest(
         {
             "version": __version__,

@@ -133,7 +133,7 @@ def sample_series(
     own, positions = data.load(chunk).take(rows)
     if positions is None:
         return own
-    return _join(ranks.gather((positions, own)), len(rows), data.is_dense)
+    return _join(ranks.all_gather((positions, own)), len(rows), data.is_dense)
 
 
 def _join(parts: list[tuple[Tensor, Batch]], n_series: int, is_dense: bool) -> Batch:

@@ -213,7 +213,7 @@ class Trainer:
                     self._record(loss, monitored)
                     keep(history.n_iter, self.state_dict)
                     stops = observer is not None and observer.end_epoch(self.network, history)
-                    if any(self.ranks.gather(stops)):
+                    if any(self.ranks.all_gather(stops)):
                         history.stop_reason = "callback"
         except KeyboardInterrupt:
             # Other processes may be in another epoch.
@@ -248,7 +248,7 @@ class Trainer:
         """Load the best weights; in all processes rank 0's, because machines round differently."""
         weights = self.best_weights
         if not self.ranks.is_alone:
-            weights = self.ranks.first({name: weight.cpu() for name, weight in weights.items()})
+            weights = self.ranks.broadcast({name: weight.cpu() for name, weight in weights.items()})
         self.network.load_state_dict(weights)
 
     # The state between two epochs
@@ -316,7 +316,7 @@ class Trainer:
                 loss = self.backward(batch, corruption, n_values, n_samples)
                 break
         if not self.ranks.is_alone:
-            loss = self.backend.add_up(self.ranks.sum, loss)
+            loss = self.backend.add_up(self.ranks.all_reduce, loss)
         norm = self.backend.update(self.optimizer, MAX_GRADIENT_NORM, self.pool)
         self.schedule.step()
         # Such gradients have spoilt the weights, which the loss would show one step too late.
@@ -353,7 +353,7 @@ class Trainer:
         if shard.n_values is not None:
             return shard.n_values, shard.n_samples
         own = torch.tensor(float(batch.n_values), dtype=torch.float64, device=self.device)
-        return int(self.ranks.sum(own)), shard.n_samples
+        return int(self.ranks.all_reduce(own)), shard.n_samples
 
     def backward(
         self,
@@ -410,7 +410,7 @@ class Trainer:
                 with halving_on_out_of_memory(self._halve_micro_batch, self.device):
                     sums += self._error_sums(held)
                     break
-        squared_error, entropy, n_values, n_samples = map(float, self.ranks.sum(sums))
+        squared_error, entropy, n_values, n_samples = map(float, self.ranks.all_reduce(sums))
         weights = self._loss_weights(int(n_values), int(n_samples))
         return squared_error * weights.squared_error + entropy * weights.entropy
 
