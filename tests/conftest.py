@@ -6,13 +6,16 @@ import torch
 from seqfeat import make_classifier
 from seqfeat.datasets import load_japanese_vowels
 
-# For doctests two modules of one name are one too many.
-collect_ignore = ["conftest.py", "cluster/conftest.py"]
-
 # A run begun in the background by a script ignores ctrl-C, and so would all its children;
 # the tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path):
+    """Look for doctests in the package alone: some helpers of the tests are programs."""
+    is_helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if is_helper and collection_path.name != "__init__.py" else None
 
 
 @pytest.fixture(scope="module")
