@@ -18,6 +18,13 @@ def pytest_ignore_collect(collection_path):
     return True if is_helper and collection_path.name != "__init__.py" else None
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests and doctests that start a Dask cluster."""
+    for item in items:
+        if "cluster" in item.path.parts:
+            item.add_marker(pytest.mark.processes)
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Networks as small as those of the tests spend their time waiting for each other's threads."""

@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "tests" / "shared_fits"
 WORLD_SIZE = 3
 LOST = "DistributedError: rank 0 of 2 lost the connection to another process of this fit"
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def environment(**variables):
@@ -148,14 +151,12 @@ def outcome(folder, run, rank=0):
     return json.loads((folder / f"{run}-{rank}.json").read_text())
 
 
-@pytest.mark.slow
 def test_if_a_process_is_killed_the_others_end_with_an_error(killed):
     found = outcome(killed, "killed")
     assert found["error"].startswith(LOST)
     assert not found["is_fitted"]
 
 
-@pytest.mark.slow
 def test_with_checkpoints_the_next_fit_resumes_where_a_process_was_killed(resumed):
     before, after = outcome(resumed, "killed"), outcome(resumed, "resumed")
     assert before["epochs"] == list(range(1, before["epochs"][-1] + 1))
@@ -165,7 +166,6 @@ def test_with_checkpoints_the_next_fit_resumes_where_a_process_was_killed(resume
     assert after["epochs"] == list(range(after["epochs"][0], 101))
 
 
-@pytest.mark.slow
 def test_if_a_process_stops_responding_the_others_end_within_the_time_limit(resumed):
     found = outcome(resumed, "stopped")
     assert found["error"].startswith(LOST)

@@ -44,6 +44,7 @@ def test_links_to_files_and_sections_lead_somewhere(page):
             assert (page.parent / target).exists(), link
 
 
+@pytest.mark.slow
 def test_the_commands_that_print_code_print_it(tmp_path):
     (page,) = (page for page in PAGES if page.name == "kernels.md")
     commands = [line for block in blocks(page, "sh") for line in block.splitlines()]

@@ -6,7 +6,10 @@ import sys
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs fork"),
+]
 
 SETUP = """
 import json, multiprocessing, pickle, warnings

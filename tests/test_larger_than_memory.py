@@ -10,7 +10,7 @@ import pytest
 from seqfeat import LSTMAutoencoder, load
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.processes,
     pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::seqfeat.LayoutWarning"),

@@ -25,6 +25,8 @@ import seqfeat
 from seqfeat.cli import main
 from seqfeat.datasets import load_japanese_vowels
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 

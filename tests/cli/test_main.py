@@ -91,6 +91,7 @@ def test_ctrl_c_in_a_search_aborts_all_of_it(csv, tmp_path):
     assert list(tmp_path.iterdir()) == [csv]
 
 
+@pytest.mark.slow
 def test_ctrl_c_pressed_repeatedly_ends_the_process_and_leaves_nothing_behind(models, tmp_path):
     os.mkfifo(tmp_path / "slow.csv")
     command = [sys.executable, "-m", "seqfeat", "embed", models / "m.joblib"]
@@ -113,6 +114,7 @@ def test_ctrl_c_pressed_repeatedly_ends_the_process_and_leaves_nothing_behind(mo
     assert [path.name for path in tmp_path.iterdir()] == ["slow.csv"]
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_the_process_silently(models):
     command = f"'{sys.executable}' -m seqfeat predict m.joblib new.csv | true"
     command += "; echo ${PIPESTATUS[0]}"

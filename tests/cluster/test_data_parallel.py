@@ -67,7 +67,6 @@ def test_invalid_data_is_an_error(client):
         fit(LSTMAutoencoder(), da.from_array(walks()), np.zeros(3), client=client)
 
 
-@pytest.mark.slow
 def test_a_fit_that_lost_a_worker_fails_and_the_next_call_resumes_it(tmp_path, mortal_client):
     model = LSTMAutoencoder(
         4, max_iter=60, n_iter_no_change=60, random_state=0, checkpoint_dir=tmp_path

@@ -22,7 +22,6 @@ from tests.cluster.searches import grid_search, scores
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.slow,
 ]
 
 

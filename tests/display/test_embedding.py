@@ -149,6 +149,7 @@ def test_without_umap_the_error_names_the_extra(monkeypatch, embeddings):
         EmbeddingDisplay.from_embeddings(embeddings, projection="umap")
 
 
+@pytest.mark.slow
 def test_umap_is_reproducible_and_keeps_clusters_apart(monkeypatch):
     # Compiling UMAP takes longer than running it in Python on so few series.
     monkeypatch.setattr(pytest.importorskip("numba").config, "DISABLE_JIT", True)

@@ -17,6 +17,7 @@ from seqfeat.report import save_report
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: seqfeat[dev]")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]

@@ -18,6 +18,7 @@ def test_missing_folders_are_created_and_the_path_is_returned(small, tmp_path):
     assert "Report on 5 series" in target.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_report_on_100_000_series_stays_below_5_mb(small, tmp_path):
     X, y = noisy_waves(100_000, seed=2)
     X[777] += 50 * np.array([1, -1] * 4)

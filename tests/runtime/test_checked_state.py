@@ -200,6 +200,7 @@ sys.stdout.buffer.write(pipeline.predict_proba(X).tobytes())
 """
 
 
+@pytest.mark.slow
 def test_a_new_process_without_cuda_predicts_the_same_bytes(tmp_path, pipeline):
     X, _ = utterances(9, 3)
     paths = tmp_path / "model.joblib", tmp_path / "model.pickle"

@@ -242,6 +242,7 @@ def test_fault_25_every_flipped_bit_is_noticed(tmp_path, autoencoders, suffix):
     seqfeat.load(path)
 
 
+@pytest.mark.slow
 def test_fault_25_no_flipped_bit_in_a_card_gives_another_model(tmp_path, autoencoders):
     path = seqfeat.save(autoencoders[0], tmp_path / "m.joblib")
     card = path.with_suffix(".json")

@@ -80,7 +80,7 @@ def test_arrays_are_copied_too(tmp_path):
 
 
 def test_memory_is_that_of_a_batch(tmp_path):
-    n_days, peaks = 200, []
+    n_days, peaks = 2000, []
     for n_series in (20, 60):
         load = np.random.default_rng(0).normal(size=n_series * n_days)
         frame = pd.DataFrame({"meter": np.repeat(np.arange(n_series), n_days), "load": load})
@@ -88,7 +88,7 @@ def test_memory_is_that_of_a_batch(tmp_path):
         folder = write_folder(frame, tmp_path / f"{n_series} meters", n_files=n_series // 5)
 
         def convert(folder=folder):
-            options = {"series_id": "meter", "time": "day", "batch_bytes": 2**15}
+            options = {"series_id": "meter", "time": "day", "batch_bytes": 2**18}
             return read_into(folder, tmp_path / "X.npy", **options).X
 
         peak, X = peak_of(convert)

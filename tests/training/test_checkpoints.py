@@ -147,6 +147,7 @@ def kill_after(n_epochs, model):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_fault_27_a_fit_killed_in_any_epoch_ends_bit_equal(kind, tmp_path):
     whole = autoencoder(None, **KINDS[kind]).fit(waves(), labels())
@@ -285,6 +286,7 @@ def newest_epoch(folder):
     return max((int(path.stem[6:]) for path in folder.glob("fit-*/epoch-*.npz")), default=0)
 
 
+@pytest.mark.slow
 def test_fault_27_a_killed_process_is_resumed_and_ends_bit_equal(tmp_path):
     folder, max_iter = tmp_path / "checkpoints", 150
     program = PROGRAM.format(folder=str(folder), max_iter=max_iter)

@@ -97,6 +97,7 @@ print(compiled())
 """
 
 
+@pytest.mark.slow
 def test_without_the_extra_a_model_is_the_same_up_to_rounding(tmp_path):
     """Nothing is compiled, nor llvmlite imported, before it is needed."""
     import numpy as np
