@@ -32,7 +32,9 @@ pytestmark = [
 
 def environment(**variables):
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths), **variables}
+    # Should a process ever end with a signal, its output shows where it was.
+    ours = {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, **ours, **variables}
 
 
 def torchrun(n_processes, program, *arguments):
