@@ -448,8 +448,7 @@ class LSTMAutoencoder(
 
     def _with_ids(self, embeddings: Floats, series: Series) -> Floats:
         """Index pandas output by series, where `X` is a frame with several rows for each."""
-        is_pandas = _get_output_config("transform", self)["dense"] == "pandas"
-        if series.form != "frame" or not is_pandas:
+        if series.form != "frame" or _get_output_config("transform", self)["dense"] != "pandas":
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]

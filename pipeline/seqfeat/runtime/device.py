@@ -202,9 +202,8 @@ _own_thread = _OwnThread()
 _single_threaded = {"users": 0, "restore": 0}
 
 
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """Run torch's CPU operations on the calling thread alone.
+class single_threaded:
+    """Run torch's CPU operations on the calling thread alone, in this context.
 
     The number of threads among which a sum is divided changes its last bits, and training
     amplifies them. On one thread, a seed gives the same weights in the main process and in a joblib
@@ -215,21 +214,26 @@ def single_threaded() -> Iterator[None]:
     torch's setting is partly global and partly a thread's own. Therefore every thread restores the
     number that the first one found. Within another `single_threaded`, nothing changes.
     """
-    if _own_thread.n_usable is not None:
-        yield
-        return
-    # Always asked for first: a new thread takes over the global setting when it first looks at it,
-    # which could otherwise happen in the middle of a fit.
-    found = torch.get_num_threads()
-    with _lock:
-        if _single_threaded["users"] == 0:
-            _single_threaded["restore"] = found
-        _single_threaded["users"] += 1
-    _own_thread.n_usable = found
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
+
+    # Embedding one series enters it, and a generator would take three times as long.
+
+    def __enter__(self) -> None:
+        self.is_outermost = _own_thread.n_usable is None
+        if not self.is_outermost:
+            return
+        # Always asked for first: a new thread takes over the global setting when it first looks at
+        # it, which could otherwise happen in the middle of a fit.
+        found = torch.get_num_threads()
+        with _lock:
+            if _single_threaded["users"] == 0:
+                _single_threaded["restore"] = found
+            _single_threaded["users"] += 1
+        _own_thread.n_usable = found
+        torch.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        if not self.is_outermost:
+            return
         _own_thread.n_usable = None
         with _lock:
             _single_threaded["users"] -= 1

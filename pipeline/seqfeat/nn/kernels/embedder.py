@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,9 +39,10 @@ class Embedder:
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Embed scaled series. Shape: (B, T, C) float32, (B,) int64 -> (B, E) float32."""
         n_series, n_timesteps, _ = values.shape
-        key = "embed", n_series, n_timesteps
-        with self._program(key, lambda: EmbeddingProgram(self.weights, *key[1:])) as program:
-            return program.embed(values, lengths)
+        cache, program = self._take("embed", EmbeddingProgram, n_series, n_timesteps)
+        embeddings = program.embed(values, lengths)
+        self._give_back(cache)
+        return embeddings
 
     def scale_and_embed(
         self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
@@ -53,34 +53,40 @@ class Embedder:
         magnitude of a scaled value.
         """
         n_series, n_timesteps, _ = values.shape
-        key = "scale", n_series, n_timesteps
-        with self._program(key, lambda: ScalingProgram(self.weights, *key[1:])) as program:
-            program.unscaled.set(values)
-            program.mean_and_scale.set(mean_and_scale)
-            return program.embed(None, lengths), program.largest[0]
+        cache, program = self._take("scale", ScalingProgram, n_series, n_timesteps)
+        result = program.scale_and_embed(values, lengths, mean_and_scale)
+        self._give_back(cache)
+        return result
 
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Pool scaled series, without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
         n_series, n_timesteps, _ = values.shape
-        key = "summarize", n_series, n_timesteps
-        with self._program(key, lambda: SummaryProgram(self.weights, *key[1:])) as program:
-            return program.summarize(values, lengths)
+        cache, program = self._take("summarize", SummaryProgram, n_series, n_timesteps)
+        pooled = program.summarize(values, lengths)
+        self._give_back(cache)
+        return pooled
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
-        key = "decode", len(embeddings), n_timesteps
-        with self._program(key, lambda: DecodingProgram(self.weights, *key[1:])) as program:
-            return program.decode(embeddings)
+        cache, program = self._take("decode", DecodingProgram, len(embeddings), n_timesteps)
+        series = program.decode(embeddings)
+        self._give_back(cache)
+        return series
 
-    @contextmanager
-    def _program(self, key: Hashable, write: Callable[[], P]) -> Iterator[P]:
-        """Lend a program of a cache that nobody else works with."""
+    def _take(
+        self, kind: str, write: Callable[[PackedNetwork, int, int], P], n_series: int, n_steps: int
+    ) -> tuple[ProgramCache, P]:
+        """Return a cache that nobody else works with, and its program for a batch."""
         with self.lock:
             # Frozen weights are packed once; to see that they have not changed takes a while.
             if not (self.is_frozen and self.weights.versions_for_inference):
                 self.weights.refresh_for_inference()
             cache = self.idle.pop() if self.idle else ProgramCache()
-        yield cache.get(key, write)
+        key = kind, n_series, n_steps
+        return cache, cache.get(key, lambda: write(self.weights, n_series, n_steps))
+
+    def _give_back(self, cache: ProgramCache) -> None:
+        """Keep a cache for the next batch. One whose program failed is not given back."""
         with self.lock:
             if len(cache.storage) <= MAX_FLOATS_KEPT:
                 self.idle.append(cache)
@@ -142,11 +148,13 @@ class EmbeddingProgram(EncoderProgram):
             "float64_to_float32", x=result.columns(0, embedding_dim), result=self.embeddings
         )
 
-    def embed(self, values: Tensor | None, lengths: Tensor) -> Tensor:
-        """Return the embeddings of scaled values, or of those that were set before."""
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the embeddings of scaled values."""
+        self.values.set(values)
+        return self._run(lengths)
+
+    def _run(self, lengths: Tensor) -> Tensor:
         embeddings = torch.empty(self.embeddings.shape, dtype=torch.float32, device="cpu")
-        if values is not None:
-            self.values.set(values)
         self.lengths.set(lengths)
         self.embeddings.set(embeddings)
         self.program.run()
@@ -170,6 +178,14 @@ class ScalingProgram(EmbeddingProgram):
         )
         self.largest = largest.numpy()
         return scaled
+
+    def scale_and_embed(
+        self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
+    ) -> tuple[Tensor, np.float32]:
+        """Return the embeddings, and the largest magnitude of a scaled value."""
+        self.unscaled.set(values)
+        self.mean_and_scale.set(mean_and_scale)
+        return self._run(lengths), self.largest[0]
 
 
 class SummaryProgram(EncoderProgram):

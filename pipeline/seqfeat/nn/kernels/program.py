@@ -18,6 +18,7 @@ and can then run any number of times; what changes from run to run is an `Extern
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -132,13 +133,15 @@ def _n_floats(n_elements: int, dtype: torch.dtype) -> int:
 class External:
     """An array that is handed to a program before each run: one of its inputs or results."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: torch.dtype, ready: dict[External, Tensor]
+    ) -> None:
         self.shape, self.dtype = shape, dtype
         self.strides = contiguous_strides(shape)
         self.positions: list[int] = []
         """Where its address stands in the program's table."""
-        self.tensor: Tensor | None = None
         self.table: Any = None
+        self.ready = ready
 
     def set(self, tensor: Tensor) -> None:
         """Use a tensor in the next run, which keeps it alive until then."""
@@ -156,7 +159,7 @@ class External:
         address = tensor.data_ptr()
         for position in self.positions:
             self.table[position] = address
-        self.tensor = tensor
+        self.ready[self] = tensor
 
 
 Argument = Tensor | Buffer | External | int
@@ -171,6 +174,8 @@ class Program:
         self.arena = Arena() if arena is None else arena
         self.rows: list[list[int]] = []
         self.externals: list[External] = []
+        self.ready: dict[External, Tensor] = {}
+        """Those that are set, with their tensors, which have to stay alive until after the run."""
         self.kept: list[Tensor] = []
         """Tensors whose addresses the calls hold."""
         self.relocations: list[int] = []
@@ -178,7 +183,7 @@ class Program:
 
     def external(self, *shape: int, dtype: torch.dtype = torch.float32) -> External:
         """Return an array that is set before each run."""
-        self.externals.append(External(shape, dtype))
+        self.externals.append(External(shape, dtype, self.ready))
         return self.externals[-1]
 
     def call(self, kernel: str, **arguments: Argument) -> None:
@@ -230,7 +235,9 @@ class Program:
         if self.relocations:
             if storage is None or storage.numel() < self.arena.n_floats:
                 raise ValueError(f"the program needs a storage of {self.arena.n_floats} floats")
-            self.table[self.relocations] += _address(storage, torch.float32)
+            if storage.dtype is not torch.float32:
+                raise TypeError(f"the storage of a program is float32, not {storage.dtype}")
+            self.table[self.relocations] += _address(storage, "a program", "storage")
         for one in self.externals:
             one.table = self.table
         self.address, self.n_calls = self.table.ctypes.data, len(self.rows)
@@ -248,15 +255,14 @@ class Program:
 
         After the last call the externals have to be set again.
         """
-        for one in self.externals:
-            if one.tensor is None:
-                raise ValueError(f"an external array of shape {one.shape} was not set")
+        if len(self.ready) < len(self.externals):
+            missing = [one.shape for one in self.externals if one not in self.ready]
+            raise ValueError(f"external arrays of these shapes were not set: {missing}")
         n_calls = (self.n_calls if stop is None else stop) - start
         if n_calls:
             self.kernels.run_program(self.address + 8 * ROW_SIZE * start, n_calls)
         if stop is None:
-            for one in self.externals:
-                one.tensor = None
+            self.ready.clear()
 
 
 def call_kernel(kernels: CompiledKernels, name: str, **arguments: Tensor | int) -> None:
@@ -275,27 +281,52 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
     """
     if arguments.keys() != kernel.parameters.keys():
         raise TypeError(_wrong_names(kernel, arguments))
-    found: dict[str, int] = {}
-    for name, dtype, axes, stride_names in _parameters(kernel, kernels):
+    addresses: dict[str, int] = {}
+    layouts: list[Layout] = []
+    for name in kernel.parameters:
         value = arguments[name]
-        if dtype is None:
-            if type(value) is not int or value < 0:
-                raise TypeError(f"{kernel}: {name} is {value!r}, not an int of 0 or more")
-            found[name] = value
-            continue
         if isinstance(value, Buffer):
-            offset, shape, strides, own_dtype = value
-            found[name] = 4 * offset
+            addresses[name] = 4 * value.offset
+            layouts.append(value[1:])
         elif isinstance(value, Tensor):
-            found[name] = _address(value, dtype, kernel, name)
-            shape, strides, own_dtype = value.shape, value.stride(), dtype
+            addresses[name] = _address(value, kernel, name)
+            layouts.append((value.shape, value.stride(), value.dtype))
         elif isinstance(value, External):
-            found[name] = 0
-            shape, strides, own_dtype = value.shape, value.strides, value.dtype
+            addresses[name] = 0
+            layouts.append((value.shape, value.strides, value.dtype))
+        elif type(value) is int:
+            layouts.append(value)
         else:
-            raise TypeError(f"{kernel}: {name} is {type(value).__name__}, not an array")
-        if own_dtype is not dtype or len(shape) != len(axes):
-            raise TypeError(f"{kernel}: {name} is {own_dtype} of shape {tuple(shape)}")
+            raise TypeError(f"{kernel}: {name} is {value!r}, neither an array nor an int")
+    sizes = _find_sizes(kernel.name, kernels.lanes, kernels.double_lanes, tuple(layouts))
+    return [addresses[one.name] if one.is_pointer else sizes[one.name] for one in kernel.signature]
+
+
+Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype] | int
+"""An array's shape, strides and dtype; or the value of a size."""
+
+
+# The calls of a program repeat each other, and so do programs.
+@lru_cache(maxsize=2**12)
+def _find_sizes(
+    kernel_name: str, lanes: int, double_lanes: int, layouts: tuple[Layout, ...]
+) -> dict[str, int]:
+    """Check the layouts of a kernel's parameters; return all sizes and named strides."""
+    kernel = KERNELS[kernel_name]
+    lengths_of_vectors = {"lanes": lanes, "double_lanes": double_lanes}
+    found: dict[str, int] = {}
+    for (name, parameter), layout in zip(kernel.parameters.items(), layouts, strict=True):
+        if isinstance(parameter, Size):
+            if not isinstance(layout, int) or layout < 0:
+                raise TypeError(f"{kernel}: {name} is {layout}, not an int of 0 or more")
+            found[name] = layout
+            continue
+        if isinstance(layout, int):
+            raise TypeError(f"{kernel}: {name} is {layout}, not an array")
+        shape, strides, dtype = layout
+        axes = [Axis.parse(axis, lengths_of_vectors) for axis in parameter.shape]
+        if dtype is not DTYPES[parameter.dtype] or len(shape) != len(axes):
+            raise TypeError(f"{kernel}: {name} is {dtype} of shape {tuple(shape)}")
         # Shape and strides, from the last axis to the first.
         contiguous, is_empty = 1, 0 in shape
         for axis in range(len(axes) - 1, -1, -1):
@@ -303,15 +334,14 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
             length, stride = shape[axis], strides[axis]
             if symbol is None:
                 fits = length == added
-            elif factor == 1:
-                fits = found.setdefault(symbol, length - added) == length - added >= 0
             else:
                 size, rest = divmod(length - added, factor)
                 fits = rest == 0 and found.setdefault(symbol, size) == size >= 0
             if not fits:
                 raise TypeError(_wrong_shape(kernel, name, axis, tuple(shape), found))
-            if axis < len(stride_names):
-                fits = found.setdefault(stride_names[axis], stride) == stride >= 0 or length <= 1
+            if axis < len(parameter.strides):
+                named = parameter.strides[axis]
+                fits = found.setdefault(named, stride) == stride >= 0 or length <= 1
             else:
                 fits = stride == contiguous or length == 1 or is_empty
                 contiguous *= length
@@ -319,37 +349,10 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
                 raise TypeError(
                     f"{kernel}: {name} of shape {tuple(shape)} has the strides {strides}"
                 )
-    if kernel.requires:
-        sizes = {**found, "lanes": kernels.lanes, "double_lanes": kernels.double_lanes}
-        for expression, code in kernel.requires.items():
-            if not eval(code, {"max": max}, sizes):
-                raise TypeError(f"{kernel}: not {expression}; found {_sizes(kernel, sizes)}")
-    return [found[argument.name] for argument in kernel.signature]
-
-
-Resolved = tuple[str, torch.dtype | None, list[Axis], tuple[str, ...]]
-"""A parameter's name, dtype (None for a size), axes, and names of its first strides."""
-
-_resolved: dict[tuple[str, int], list[Resolved]] = {}
-
-
-def _parameters(kernel: Kernel, kernels: CompiledKernels) -> list[Resolved]:
-    """Return a kernel's parameters with their axes for these lanes; kept, as calls are many."""
-    key = kernel.name, kernels.lanes
-    if key not in _resolved:
-        constants = {"lanes": kernels.lanes, "double_lanes": kernels.double_lanes}
-        _resolved[key] = [
-            (name, None, [], ())
-            if isinstance(one, Size)
-            else (
-                name,
-                DTYPES[one.dtype],
-                [Axis.parse(axis, constants) for axis in one.shape],
-                one.strides,
-            )
-            for name, one in kernel.parameters.items()
-        ]
-    return _resolved[key]
+    for expression, code in kernel.requires.items():
+        if not eval(code, {"max": max}, {**found, **lengths_of_vectors}):
+            raise TypeError(f"{kernel}: not {expression}; found {_sizes(kernel, found)}")
+    return found
 
 
 def _sizes(kernel: Kernel, found: Mapping[str, int]) -> dict[str, int]:
@@ -371,14 +374,12 @@ def _wrong_names(kernel: Kernel, arguments: Mapping[str, Any]) -> str:
     return f"{kernel}: missing {missing}, unknown {unknown}"
 
 
-def _address(
-    tensor: Tensor, dtype: torch.dtype, kernel: Kernel | None = None, name: str = "storage"
-) -> int:
+def _address(tensor: Tensor, owner: Kernel | str, name: str) -> int:
     """Return the address of a tensor on the CPU. Only `External.set` takes one as well."""
-    if not tensor.is_cpu or tensor.dtype is not dtype or tensor.layout is not torch.strided:
+    if not tensor.is_cpu or tensor.layout is not torch.strided:
         raise TypeError(
-            f"{kernel or 'a program'}: {name} is {tensor.dtype}, {tensor.layout}, on "
-            f"{tensor.device}; it has to be {dtype}, strided, on the CPU"
+            f"{owner}: {name} is {tensor.layout}, on {tensor.device}; it has to be strided, on "
+            "the CPU"
         )
     return tensor.data_ptr()
 
