@@ -7,7 +7,8 @@ numbers. NumPy and torch only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -162,13 +163,16 @@ def _run_batches(
     if device.type == "cpu" and len(order) > size:
         n_threads = max(1, min(n_cpu_threads(), -(-len(order) // size)))
     start = 0
-    with WorkerPool(n_threads, use_one_thread) as pool:
+    with ExitStack() as stack:
+        run_all: Callable[..., Iterable[T]] = map
+        if n_threads > 1:
+            run_all = stack.enter_context(WorkerPool(n_threads, use_one_thread)).map
         while start < len(order):
             stop = min(start + n_threads * size, len(order))
             batches = [order[first : first + size] for first in range(start, stop, size)]
             results: list[T] = []
             with halving_on_out_of_memory(halve, device), single_threaded():
-                results = list(pool.map(run_one, batches))
+                results = list(run_all(run_one, batches))
             yield from results
             start = stop if results else start
 

@@ -150,14 +150,16 @@ class EmbeddingProgram(EncoderProgram):
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return the embeddings of scaled values."""
+        embeddings = self._new_embeddings()
         self.values.set(values)
-        return self._run(lengths)
-
-    def _run(self, lengths: Tensor) -> Tensor:
-        embeddings = torch.empty(self.embeddings.shape, dtype=torch.float32, device="cpu")
         self.lengths.set(lengths)
-        self.embeddings.set(embeddings)
         self.program.run()
+        return embeddings
+
+    def _new_embeddings(self) -> Tensor:
+        """Return a tensor in which the next run writes the embeddings."""
+        embeddings = torch.empty(self.embeddings.shape, dtype=torch.float32, device="cpu")
+        self.embeddings.set(embeddings)
         return embeddings
 
 
@@ -183,9 +185,12 @@ class ScalingProgram(EmbeddingProgram):
         self, values: Tensor, lengths: Tensor, mean_and_scale: Tensor
     ) -> tuple[Tensor, np.float32]:
         """Return the embeddings, and the largest magnitude of a scaled value."""
+        embeddings = self._new_embeddings()
         self.unscaled.set(values)
         self.mean_and_scale.set(mean_and_scale)
-        return self._run(lengths), self.largest[0]
+        self.lengths.set(lengths)
+        self.program.run()
+        return embeddings, self.largest[0]
 
 
 class SummaryProgram(EncoderProgram):
