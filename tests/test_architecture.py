@@ -77,6 +77,28 @@ def test_a_room_does_not_know_the_libraries_of_those_above(room):
     assert not libraries & FORBIDDEN[room]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inference.batched",
+        "inference.evaluation",
+        "training.dataset",
+        "training.history",
+        "training.sampler",
+        "training.schedule",
+        "training.trainer",
+    ],
+)
+def test_what_runs_a_network_knows_numpy_and_torch_alone(name):
+    (path,) = (path for path in SOURCES if name_of(path) == name)
+    libraries = {one.partition(".")[0] for one in imported_names(path)}
+    assert libraries - set(sys.stdlib_module_names) <= {"numpy", "torch", "seqfeat"}
+
+
+def test_the_package_does_not_import_the_command_line():
+    assert "cli" not in {room_of(name) for name in imports()["__init__"]}
+
+
 def test_the_lower_rooms_run_without_the_libraries_of_the_upper_ones():
     """Also what they import in turn; only the package's own __init__ is left out."""
     program = f"""
@@ -92,6 +114,8 @@ for name in [name for name in sys.modules if name.startswith("seqfeat.")]:
     del sys.modules[name]
 import seqfeat.nn.kernels, seqfeat.nn.initialization
 print(*{{"sklearn", "pandas"}} & set(sys.modules))
+import seqfeat.inference.evaluation, seqfeat.training.trainer
+print(*{{"sklearn"}} & set(sys.modules))
 """
     assert output_of(program).split() == []
 

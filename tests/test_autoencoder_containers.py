@@ -92,6 +92,12 @@ def test_labels_in_another_order_than_the_series_of_a_frame_are_rejected(frame, 
         getattr(small(), method)(frame.sort_index(), y[:-1])
 
 
+def test_labels_in_another_order_are_rejected_later_in_a_stream_too(frame, names):
+    model = small().partial_fit(frame)
+    with pytest.raises(InputError, match="y names the same series as X, but in another order"):
+        model.partial_fit(frame, pd.Series(np.arange(12) % 2, index=names))
+
+
 def test_a_pipeline_keeps_the_ids_of_a_frame(frame, names):
     pipeline = make_classifier(4, max_iter=1, random_state=0).set_output(transform="pandas")
     pipeline.fit(frame.sort_index(), pd.Series(np.arange(12) % 2, index=names))

@@ -1,5 +1,7 @@
 """scikit-learn's own checks of the transformer."""
 
+import unittest
+
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
@@ -29,7 +31,10 @@ WITH_OPTIONS = LSTMAutoencoder(
 
 @parametrize_with_checks([DEFAULT, PLAIN, WITH_OPTIONS])
 def test_every_check(estimator, check):
-    check(estimator)
+    try:
+        check(estimator)
+    except unittest.SkipTest:
+        assert name_of(check) == "check_array_api_input"
 
 
 def test_there_are_at_least_46_checks():

@@ -7,10 +7,12 @@ the same series as a 3-D array padded with NaN.
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import (
+    AdaBoostClassifier,
     BaggingClassifier,
     StackingClassifier,
     StackingRegressor,
@@ -18,7 +20,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.feature_selection import RFE, SequentialFeatureSelector
+from sklearn.feature_selection import RFE, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -254,12 +256,26 @@ def test_series_of_unequal_length_are_accepted(meta):
     np.testing.assert_array_equal(meta(to_objects(UNEQUAL)), expected)
 
 
+@pytest.mark.parametrize(
+    "meta",
+    [
+        halving_search_over_epochs,
+        cross_validated_predictions,
+        feature_union,
+        stacking_classifier,
+    ],
+)
+def test_a_plain_list_of_unequal_series_gives_the_same(meta):
+    np.testing.assert_array_equal(meta(UNEQUAL), meta(to_objects(UNEQUAL)))
+
+
 @pytest.mark.parametrize("meta", [grid_search, stacking_classifier, feature_union])
 def test_series_of_equal_length_give_the_same_in_every_format(meta):
     expected = meta(TABLE)
     assert np.isfinite(expected).all()
     np.testing.assert_array_equal(meta(TABLE[:, :, None]), expected)
     np.testing.assert_array_equal(meta(list(TABLE[:, :, None])), expected)
+    np.testing.assert_array_equal(meta(to_objects(list(TABLE[:, :, None]))), expected)
 
 
 # What needs a table, as it draws, adds or drops columns
@@ -344,6 +360,9 @@ def test_a_3d_array_is_accepted_everywhere(meta):
         (OneVsOneClassifier(HEAD), SPEAKERS),
         (ClassifierChain(HEAD), TWO_LABELS),
         (RFE(HEAD), SPEAKERS),
+        (make_pipeline(SelectFromModel(HEAD), HEAD), SPEAKERS),
+        (AdaBoostClassifier(n_estimators=3, random_state=0), SPEAKERS),
+        (VotingClassifier([("one", HEAD), ("other", clone(HEAD))]), SPEAKERS),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -352,6 +371,8 @@ def test_what_needs_a_table_works_after_the_autoencoder(head, y):
     predictions = make_pipeline(autoencoder(), head).fit(X, y).predict(X)
     assert predictions.shape == y.shape
     assert len(np.unique(predictions)) > 1
+    padded = make_pipeline(autoencoder(), head).fit(pad(UNEQUAL), y).predict(pad(UNEQUAL))
+    np.testing.assert_array_equal(padded, predictions)
 
 
 def test_the_importance_of_embedding_dimensions_can_be_measured():

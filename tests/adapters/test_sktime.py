@@ -75,4 +75,7 @@ def test_it_can_be_saved_and_loaded(tmp_path, motions):
 def test_without_the_adapter_each_series_would_have_an_autoencoder_of_its_own(motions):
     # sktime takes each timestep for a sample.
     X = motions[0][:2]
+    head = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        small() * head
     assert TransformerPipeline([small(max_iter=0)]).fit_transform(X).shape == (2, 8, 100)

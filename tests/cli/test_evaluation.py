@@ -27,7 +27,7 @@ def test_cross_validation_scores_are_those_of_scikit_learn(tmp_path, csv):
     pipeline = make_classifier(4, max_iter=3, random_state=0)
     scores = cross_val_score(pipeline, X, y, cv=folds)
     assert metrics["cv_accuracy"] == scores.mean()
-    assert metrics["cv_accuracy_deviation"] == scores.std()
+    assert metrics["cv_accuracy_std"] == scores.std()
     # The saved model is trained on all series.
     np.testing.assert_array_equal(
         library.load(path).predict_proba(X), pipeline.fit(X, y).predict_proba(X)
@@ -138,3 +138,12 @@ def test_the_score_of_batches_is_the_score_of_all_series(with_gaps):
         score.add(X[start : start + 7])
     assert score.n_series == 30
     assert score.r_squared == pytest.approx(autoencoder.score(X), abs=1e-6)
+
+
+def test_fitting_the_baselines_does_not_change_the_pipeline(utterances):
+    X, y = utterances
+    pipeline = make_classifier(4, max_iter=0, random_state=0).fit(X, y)
+    before = pipeline.predict_proba(X)
+    for baseline in classifier_baselines(pipeline, X, y).values():
+        baseline.fit(X, y)
+    np.testing.assert_array_equal(pipeline.predict_proba(X), before)

@@ -79,6 +79,6 @@ def test_the_search_command_can_use_a_cluster(client, labelled, tmp_path):
     local = ok("search", path, *options).json
     remote = ok("search", path, *options, "--cluster", client.scheduler.address).json
     for row, other in zip(local["sizes"], remote["sizes"], strict=True):
-        for name in ("embedding_dim", "score", "score_deviation"):
+        for name in ("embedding_dim", "score", "score_std"):
             assert row[name] == other[name]
     assert remote["best"] == local["best"]

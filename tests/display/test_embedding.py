@@ -43,6 +43,8 @@ def test_coordinates_without_variance_are_zero():
         assert positions.shape == (len(constant), 2)
         assert not positions.any()
         assert not explained.any()
+    display = EmbeddingDisplay.from_embeddings([[1.0], [2.0], [4.0]])
+    assert (display.positions[:, 1] == 0).all()
 
 
 def test_each_class_has_a_colour_a_label_and_a_cross_at_its_centroid(embeddings):
@@ -62,6 +64,10 @@ def test_labels_of_classes_in_the_same_place_do_not_overlap():
     boxes = [text.get_bbox_patch().get_window_extent() for text in display.ax_.texts]
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert not boxes[first].overlaps(boxes[second])
+    # They stay near the place that they name.
+    places = np.array([text.xy for text in display.ax_.texts])
+    width = np.ptp(display.positions, axis=0).max()
+    assert np.abs(places - np.median(places, axis=0)).max() < 0.1 * width
 
 
 def test_dollar_signs_in_a_label_do_not_start_a_formula(embeddings):

@@ -103,6 +103,8 @@ def test_sizes_are_sorted():
     np.testing.assert_array_equal(display.axes_[1].lines[0].get_ydata(), [1.0, 2.0])
     np.testing.assert_array_equal(display.axes_[2].lines[0].get_xydata(), [[8, 2], [32, 4]])
     assert len(EmbeddingSizeDisplay.from_sizes([8], [0.5]).axes_) == 1
+    display = EmbeddingSizeDisplay.from_sizes([8, 4], [0.9, 0.8], file_bytes=[4096, 2048])
+    np.testing.assert_array_equal(display.axes_[1].lines[0].get_xydata(), [[4, 2], [8, 4]])
 
 
 def test_every_argument_needs_one_value_per_size(search):

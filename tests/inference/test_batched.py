@@ -117,6 +117,15 @@ def test_long_series_come_in_smaller_batches(
     assert_close(np.concatenate([batch for _, batch in batches]), whole)
 
 
+def test_long_decoded_series_come_in_smaller_batches(backend, monkeypatch):
+    embeddings = random_embeddings(11)
+    ((_, expected),) = decode(backend, embeddings, 7)
+    monkeypatch.setattr(batched, "MAX_BATCH_VALUES", 3 * 7 * 2)
+    batches = list(decode(backend, embeddings, 7))
+    assert [len(rows) for rows, _ in batches] == [3, 3, 3, 2]
+    assert_close(np.concatenate([series for _, series in batches]), expected)
+
+
 @pytest.mark.parametrize(
     ("is_compiled", "n_series", "n_timesteps", "expected"),
     [

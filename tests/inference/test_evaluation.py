@@ -59,6 +59,15 @@ def test_errors_and_counts_are_those_of_each_series(backend, network, items, ser
     assert evaluation.n_values.tolist() == [int((~np.isnan(item)).sum()) for item in items]
 
 
+def test_errors_and_counts_of_a_complete_set(backend, network):
+    items = np.random.default_rng(2).normal([3, -1], [2, 5], size=(5, 9, 2))
+    series = as_series(items)
+    evaluation = evaluate(backend, series, channel_scaling(series))
+    errors = [((directly(network, one)[1] - one) ** 2).sum() for one in scaled_by_hand(items)]
+    np.testing.assert_allclose(evaluation.squared_error, errors, rtol=1e-4)
+    assert evaluation.n_values.tolist() == [18] * 5
+
+
 def test_some_rows_are_evaluated_alone(backend, series, scaling):
     rows = np.array([1, 4, 8])
     every, some = (evaluate(backend, series, scaling, rows=chosen) for chosen in (None, rows))

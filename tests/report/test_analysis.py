@@ -125,14 +125,20 @@ def test_equal_series_and_a_single_one_can_be_analysed(small, n_series):
         ({"channel_names": ["a", "b"]}, "channel_names has 2 names for 1 channels"),
         ({"y": ["a"] * 30}, "y holds strings, such as 'a', but the model predicts numbers"),
         ({"y": [0.0] * 29 + [np.nan]}, "y has no label for 1 series, the first of them series 29"),
-        ({"y": [0, 1]}, "inconsistent numbers of samples"),
-        ({"y": np.arange(30) + 0.5}, "continuous"),
     ],
 )
 def test_arguments_that_do_not_match_the_series_are_an_error(small, change, message):
     X, y = noisy_waves(30)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         analyse(small, **{"X": X, "y": y, **change})
+
+
+def test_labels_that_are_too_few_or_continuous_are_an_error(small):
+    X, y = noisy_waves(30)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        analyse(small, X, y[:2])
+    with pytest.raises(ValueError, match="continuous"):
+        analyse(small, X, y + 0.5)
 
 
 def test_a_model_that_is_not_fitted_or_predicts_no_classes_is_an_error():

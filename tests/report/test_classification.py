@@ -19,6 +19,7 @@ def test_scores_are_those_of_scikit_learn():
     scores = score_predictions(labels, predictions)
     assert scores.classes.tolist() == list("abcde")
     assert scores.accuracy == accuracy_score(labels, predictions)
+    assert scores.interval == accuracy_interval(int((labels == predictions).sum()), 50)
     assert scores.macro_f1 == pytest.approx(f1_score(labels, predictions, average="macro"))
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         balanced = balanced_accuracy_score(labels, predictions)

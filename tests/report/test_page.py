@@ -16,6 +16,8 @@ from sklearn.metrics import (
     confusion_matrix,
     f1_score,
 )
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import SVC
 
 import seqfeat
 from seqfeat import LSTMAutoencoder, make_classifier
@@ -134,6 +136,7 @@ def test_metrics_notes_and_a_warning_are_shown_if_they_are_passed(small, tmp_pat
     assert "Most anomalous series" not in page.text
     assert len(page.data["data"]["names"]) == 1
     assert "losses" not in page.data["plots"]  # the model has not been trained
+    assert "Loss per epoch" not in page.text
     page = Page(
         save_report(
             small, X, y, target, metrics={"mean of folds": 0.75}, notes="In May.",
@@ -204,3 +207,45 @@ def test_json_cannot_end_its_script_element(text):
     assert json.loads(written) == {"name": text}
     assert not set(written) & set("<>&\u2028")
     assert written.isascii()
+
+
+@pytest.mark.parametrize("n_series", [1, 5])
+def test_equal_series_and_a_single_one_have_a_page(small, tmp_path, n_series):
+    page = Page(save_report(small, np.ones((n_series, 8)), target=tmp_path / "report.html"))
+    assert f"Report on {n_series} series" in page.text
+    assert len(page.data["data"]["names"]) == n_series
+
+
+def test_long_series_of_many_channels_are_thinned_and_the_page_says_so(tmp_path):
+    X = np.random.default_rng(0).normal(size=(3, 700, 14))
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    page = Page(save_report(model, X, target=tmp_path / "report.html"))
+    assert "3 of the series drawn are long, so only the minimum and maximum" in page.text
+    assert "Only the first 12 of 14 channels are drawn." in page.text
+    series = page.data["data"]["series"]
+    assert series["lengths"] == [700] * 3
+    assert max(series["n_steps"]) <= 240
+    assert series["n_channels"] == 12
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [lambda y: y > 0, lambda y: pd.Series(y).map(dict(enumerate("abc"))).astype("category")],
+    ids=["booleans", "categories"],
+)
+def test_a_search_without_probabilities_has_a_page(tmp_path, convert):
+    X, y = noisy_waves(40)
+    labels = convert(y)
+    pipeline = make_classifier(2, SVC(), max_iter=0, random_state=0)
+    search = GridSearchCV(pipeline, {"classifier__C": [1, 10]}, cv=2).fit(X, labels)
+    page = Page(save_report(search, X, labels, tmp_path / "report.html"))
+    assert page.data["data"]["confidences"] is None
+    assert "→ SVC" in page.text
+    assert "estimator__classifier__C" in page.text
+    assert f"accuracy {100 * search.score(X, labels):.1f}%" in page.text
+
+
+def test_very_long_names_are_shortened(small, tmp_path):
+    X, _ = noisy_waves(3)
+    page = Page(save_report(small, X, target=tmp_path / "report.html", ids=["n" * 5000] * 3))
+    assert page.data["data"]["names"] == ["n" * 119 + "…"] * 3

@@ -4,11 +4,13 @@ Kills, full disks and interruptions; what `seqfeat.load` makes of what they leav
 in tests/saving/test_persistence.py.
 """
 
+import fcntl
 import json
 import os
 import resource
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -188,6 +190,24 @@ def pair(tmp_path):
     pair = Pair(tmp_path)
     pair.write(1)
     return pair
+
+
+def test_a_pending_companion_is_not_promoted_while_a_writer_holds_the_folder(pair):
+    pending = pending_path(pair.companion, "key 1")
+    pair.companion.rename(pending)
+    arguments = pair.main, pair.main.read_bytes(), pair.companion, "key 1"
+    promotion = threading.Thread(target=promote_pending, args=arguments)
+    descriptor = os.open(pair.folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # as a writer does
+        promotion.start()
+        promotion.join(0.2)
+        assert promotion.is_alive()
+        assert pending.exists()
+    finally:
+        os.close(descriptor)
+    promotion.join()
+    assert names_in(pair.folder) == ["companion", "main"]
 
 
 @pytest.mark.parametrize("limit", [0, 999, 1500])

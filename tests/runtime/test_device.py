@@ -344,6 +344,18 @@ def test_cuda_and_cpu_agree(fitted_on_cuda, method):
 
 @pytest.mark.cuda
 @needs_cuda
+def test_cuda_and_cpu_agree_on_the_default_architecture():
+    phase = np.random.default_rng(3).uniform(0, 6, size=(60, 1))
+    X = np.sin(np.linspace(0, 6, 40) + phase)[:, :, None]
+    on_cuda = LSTMAutoencoder(8, device="cuda", random_state=0).fit(X)
+    assert on_cuda.score(X) > 0.8
+    on_cpu = pickle.loads(pickle.dumps(on_cuda)).set_params(device="cpu")
+    np.testing.assert_allclose(on_cpu.transform(X), on_cuda.transform(X), atol=1e-4)
+    np.testing.assert_allclose(on_cpu.reconstruct(X), on_cuda.reconstruct(X), atol=1e-3)
+
+
+@pytest.mark.cuda
+@needs_cuda
 def test_cuda_pickles_hold_no_tensor_and_predict_on_the_cpu(fitted_on_cuda):
     expected = fitted_on_cuda.transform(sines())
     pickled = pickle.dumps(fitted_on_cuda)

@@ -61,6 +61,11 @@ def model_path(tmp_path, autoencoders):
     return seqfeat.save(autoencoders[0], tmp_path / "model.joblib")
 
 
+@pytest.fixture(params=["joblib", "skops"])
+def in_each_format(request, tmp_path, autoencoders):
+    return seqfeat.save(autoencoders[0], tmp_path / f"model.{request.param}")
+
+
 def card_of(path):
     return json.loads(path.with_suffix(".json").read_text())
 
@@ -280,9 +285,9 @@ def test_fault_25_missing_files_and_folders_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"card_version": 1}', "\0"])
-def test_fault_25_damaged_cards_are_refused(model_path, content):
-    model_path.with_suffix(".json").write_text(content)
-    message = refusal(model_path)
+def test_fault_25_damaged_cards_are_refused(in_each_format, content):
+    in_each_format.with_suffix(".json").write_text(content)
+    message = refusal(in_each_format)
     assert "not a model card" in message
     assert "save the model again" in message
 
@@ -308,23 +313,23 @@ def test_fault_25_a_card_is_loaded_without_opening_its_model_but_after_checking_
 # Fault 36: versions
 
 
-def test_fault_36_a_newer_version_is_named_along_with_this_one(model_path):
-    change_card(model_path, versions={**card_of(model_path)["versions"], "seqfeat": "99.1"})
-    message = refusal(model_path, error=ModelVersionError)
+def test_fault_36_a_newer_version_is_named_along_with_this_one(in_each_format):
+    change_card(in_each_format, versions={**card_of(in_each_format)["versions"], "seqfeat": "99.1"})
+    message = refusal(in_each_format, error=ModelVersionError)
     assert "saved by seqfeat 99.1" in message
     assert f"this is seqfeat {seqfeat.__version__}" in message
 
 
-def test_fault_36_a_newer_card_is_refused(model_path):
-    change_card(model_path, card_version=99)
-    assert "card of version 99" in refusal(model_path, error=ModelVersionError)
+def test_fault_36_a_newer_card_is_refused(in_each_format):
+    change_card(in_each_format, card_version=99)
+    assert "card of version 99" in refusal(in_each_format, error=ModelVersionError)
 
 
 @pytest.mark.parametrize("name", ["scikit-learn", "numpy"])
-def test_fault_36_another_minor_version_leads_to_a_warning(model_path, name):
-    change_card(model_path, versions={**card_of(model_path)["versions"], name: "1.0.3"})
+def test_fault_36_another_minor_version_leads_to_a_warning(in_each_format, name):
+    change_card(in_each_format, versions={**card_of(in_each_format)["versions"], name: "1.0.3"})
     with pytest.warns(ModelVersionWarning, match=f"saved with {name} 1.0.3"):
-        seqfeat.load(model_path)
+        seqfeat.load(in_each_format)
 
 
 def test_fault_36_the_error_for_a_file_that_cannot_be_opened_names_the_versions(tmp_path, pipeline):
@@ -488,7 +493,7 @@ def test_a_read_only_model_loads_with_its_pending_card(
 
 def test_a_model_that_is_saved_while_it_is_read_is_read_again(tmp_path, save, loaded, monkeypatch):
     path = save(0, tmp_path / "m.joblib")
-    read, saves = persistence._read_model, [0, 1]
+    read, saves = persistence._read_model, [0, 1] * 4
 
     def read_before_a_save(target):
         data = read(target)
@@ -520,13 +525,14 @@ def test_fault_28_a_full_disk_is_an_error_and_changes_nothing(
 
 
 def test_fault_28_an_unwritable_target_is_an_error(tmp_path, save):
-    (tmp_path / "file").touch()
+    (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(OSError, match=r"not saved.*file/m\.joblib"):
         save(0, tmp_path / "file" / "m.joblib")
     (tmp_path / "folder.joblib").mkdir()
     with pytest.raises(OSError, match=r"not saved.*folder\.joblib"):
         save(0, tmp_path / "folder.joblib")
     assert names_in(tmp_path) == ["file", "folder.joblib"]
+    assert (tmp_path / "file").read_bytes() == b"mine"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -28,6 +28,28 @@ def assert_holds(series, items, form):
 # Forms of the input
 
 
+@pytest.mark.parametrize("collect", [list, tuple, as_object_array])
+@pytest.mark.parametrize("n_series", [1, 3])
+def test_a_collection_of_equal_series_is_a_list_too(collect, n_series):
+    items = [random_values(4, 2, seed=seed) for seed in range(n_series)]
+    assert_holds(as_series(collect(items)), items, "list")
+    flat = as_series(collect([item[:, 0] for item in items]))
+    assert_holds(flat, [item[:, :1] for item in items], "list")
+
+
+@pytest.mark.parametrize(
+    ("X", "says"),
+    [
+        ([[[1, 1, 1]], [[1, 1, 1]], [[1, 1]]], "series 2 has 2 channels, series 0 has 3"),
+        ([[[1], [2]], [[1], [3, 4]]], "series 1: X is not a regular array"),
+        (as_object_array([np.ones(3), 1.0]), "series 1 has shape ()"),
+        (as_object_array([1.0, np.ones(3)]), "X holds a value of type ndarray at index (1,)"),
+    ],
+)
+def test_what_is_ragged_below_the_first_level_or_mixed_is_named(X, says):
+    assert error_of(as_series, X).startswith(says)
+
+
 def test_a_3d_array_is_viewed():
     X = random_values(3, 4, 2)
     series = as_series(X)

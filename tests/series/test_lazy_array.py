@@ -46,6 +46,9 @@ def test_rows_have_the_dtype_of_the_array_in_memory(store, dtype, tmp_path):
     lazy = LazyArray(store(X, tmp_path))
     assert lazy.dtype == lazy[3:5].dtype == as_series(X).values.dtype
     np.testing.assert_array_equal(lazy[3:5], X[3:5])
+    rows = np.array([70, 2, 31])
+    assert lazy[rows].dtype == lazy[10:80:7].dtype == lazy[6, :3].dtype == lazy.dtype
+    np.testing.assert_array_equal(lazy[rows], X[rows])
 
 
 @EVERY_STORE
@@ -112,6 +115,7 @@ def test_arrays_of_unknown_size_are_rejected_with_the_way_out():
     filtered = da.from_array(values())[da.from_array(np.arange(N_SAMPLES) % 2 == 0)]
     message = error_of(as_series, filtered)
     assert message.startswith("X has shape (nan, 16, 2), with axes of unknown size")
+    assert "X.compute_chunk_sizes()" in message
     assert as_series(filtered.compute_chunk_sizes()).values.shape == (45, 16, 2)
 
 
@@ -121,5 +125,6 @@ def test_dask_frames_are_rejected_with_a_conversion_that_works():
     message = error_of(as_series, frame, error=InputTypeError)
     assert message.startswith("X is a Dask DataFrame; pass an array")
     assert "seqfeat.read_into" in message
+    assert "X.to_dask_array(lengths=True)" in message
     array = frame.to_dask_array(lengths=True)
     np.testing.assert_array_equal(as_series(array).values[:, :, 0], values()[:, :, 0])

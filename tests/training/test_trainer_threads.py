@@ -180,21 +180,44 @@ def test_fault_20_an_interrupt_amid_the_parts_of_a_batch_keeps_the_best_weights(
     assert_equal_weights(network, undisturbed.network)
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_fault_24_parts_are_halved_if_a_thread_runs_out_of_memory(n_threads, set_threads):
+def test_fault_24_parts_are_halved_if_a_thread_runs_out_of_memory(
+    is_compiled, n_threads, set_threads, monkeypatch
+):
     set_threads(n_threads)
-    network = wide_network()
+    network, make = wide_network(), compiled_backend if is_compiled else torch_backend
 
-    def run_out_beyond_ten(encoder, arguments):
-        if len(arguments[0]) > 10:
+    def run_out_beyond_ten(size):
+        if size > 10:
             raise torch.OutOfMemoryError("out of memory")
 
-    network.encoder.register_forward_pre_hook(run_out_beyond_ten)
-    trainer = train(torch_backend(network), walks(), SETTINGS)
+    if is_compiled:
+        load = TrainingStep.load
+
+        def load_small_part(step, part, *others):
+            run_out_beyond_ten(len(part))
+            load(step, part, *others)
+
+        monkeypatch.setattr(TrainingStep, "load", load_small_part)
+    else:
+        network.encoder.register_forward_pre_hook(lambda _, args: run_out_beyond_ten(len(args[0])))
+    trainer = train(make(network), walks(), SETTINGS)
     assert trainer.micro_batch == 6
-    undisturbed = trainer_of(torch_backend(wide_network()), walks(), SETTINGS, micro_batch=6)
+    undisturbed = trainer_of(make(wide_network()), walks(), SETTINGS, micro_batch=6)
     undisturbed.run()
     assert_equal_weights(network, undisturbed.network)
+
+
+@pytest.mark.parametrize("make", [compiled_backend, torch_backend])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_caller_who_turned_gradients_off_gets_the_same_fit(make, n_threads, set_threads):
+    set_threads(n_threads)
+    expected = train(make(wide_network()), walks(), SETTINGS).network
+    with torch.no_grad():
+        trainer = train(make(wide_network()), walks(), SETTINGS)
+        assert not torch.is_grad_enabled()
+    assert_equal_weights(trainer.network, expected)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def _add_fold_scores(
     result.scores[name] = float(scores.mean())
     result.spreads[name] = f"± {scores.std():.3f}"
     result.metrics[metric] = float(scores.mean())
-    result.metrics[f"{metric}_deviation"] = float(scores.std())
+    result.metrics[f"{metric}_std"] = float(scores.std())
     result.metrics["cv_folds"] = len(scores)
 
 

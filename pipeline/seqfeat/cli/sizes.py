@@ -135,7 +135,7 @@ def size_rows(search: Any, labelled: LabelledSeries) -> list[Row]:
         row = {
             "embedding_dim": size,
             "score": float(results["mean_test_score"][i]),
-            "score_deviation": float(results["std_test_score"][i]),
+            "score_std": float(results["std_test_score"][i]),
             "fit_seconds": float(results["mean_fit_time"][i]),
             "file_bytes": n_bytes,
         }
@@ -168,7 +168,7 @@ def size_table(rows: list[Row], best: int) -> str:
         (
             f"{row['embedding_dim']}",
             f"{row['score']:.3f}",
-            f"{row['score_deviation']:.3f}",
+            f"{row['score_std']:.3f}",
             f"{row['fit_seconds']:.1f} s",
             format_size(row["file_bytes"]),
             *((str(row["epochs"]),) if has_epochs else ()),

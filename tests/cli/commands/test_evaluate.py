@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
@@ -73,3 +74,15 @@ def test_missing_or_foreign_labels_are_an_error(models):
     assert message.endswith("has no labels to compare with; pass --label COLUMN.")
     message = error_of(*arguments, models / "new.csv", "--label", "meter")
     assert message.startswith("none of the labels (m000, m001")
+
+
+def test_missing_values_are_masked_as_in_the_training(tmp_path):
+    rows = waves()
+    rows[::3, 15:] = np.nan
+    rows[1::3, 4:9] = np.nan
+    np.save(tmp_path / "gaps.npy", rows)
+    path = tmp_path / "gaps.joblib"
+    options = ["--embedding-dim", "2", "--max-iter", "2", "--missing", "mask", "--test-size", "0"]
+    ok("train", tmp_path / "gaps.npy", *options, "-o", path)
+    result = ok("evaluate", path, tmp_path / "gaps.npy", "--json").json
+    assert result["r_squared"] == pytest.approx(library.load(path).score(rows), abs=1e-6)

@@ -1,5 +1,6 @@
 """Inference by programs of the kernels, against PyTorch and on many threads."""
 
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -82,10 +83,14 @@ def test_a_series_has_the_same_bits_in_any_batch(lanes, architecture):
         assert torch.equal(backend.decode(first, 31), decoded[:n_series])
     backwards = backend.embed(values.flip(0).contiguous(), lengths.flip(0))
     assert torch.equal(backwards.flip(0), together)
+    scaled, _ = backend.scale_and_embed(values.double(), lengths, PLAIN)
+    assert torch.equal(scaled, together)
     for row in range(37):
         # Alone, and without the padding.
         own = values[row : row + 1, : lengths[row]].contiguous()
         assert torch.equal(backend.embed(own, lengths[row : row + 1]), together[row : row + 1])
+        alone, _ = backend.scale_and_embed(own.double(), lengths[row : row + 1], PLAIN)
+        assert torch.equal(alone, together[row : row + 1])
 
 
 def test_rounding_is_no_worse_than_pytorchs():
@@ -176,6 +181,21 @@ def test_a_network_made_in_inference_mode_runs():
         assert backend.is_compiled
         expected = network.encode(*batch)
         torch.testing.assert_close(backend.embed(*batch), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_two_threads_embed_at_the_same_time(monkeypatch):
+    program = embedder_module.EmbeddingProgram
+    both, embed = threading.Barrier(2, timeout=30), program.embed
+
+    def embed_with_another(*arguments):
+        both.wait()  # breaks unless two programs are at work
+        return embed(*arguments)
+
+    monkeypatch.setattr(program, "embed", embed_with_another)
+    backend = compiled(frozen_network())
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda seed: backend.embed(*make_values(seed=seed)), (1, 2)))
+    assert [len(embeddings) for embeddings in found] == [9, 9]
 
 
 def test_many_threads_at_once():

@@ -10,6 +10,13 @@ from sklearn.preprocessing import StandardScaler
 
 from seqfeat import LSTMAutoencoder
 
+LEVELS = [
+    GraphOptimizationLevel.ORT_DISABLE_ALL,
+    GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    GraphOptimizationLevel.ORT_ENABLE_ALL,
+]
+
 
 def small(**params):
     return LSTMAutoencoder(**{"embedding_dim": 4, "max_iter": 1, "random_state": 0, **params})

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnxruntime import GraphOptimizationLevel
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -13,6 +12,7 @@ from sklearn.ensemble import IsolationForest
 import seqfeat
 from seqfeat import export_onnx
 from tests.saving.onnx.sessions import (
+    LEVELS,
     append,
     assert_equal_results,
     open_session,
@@ -75,9 +75,7 @@ def with_opset(request, pipeline, tmp_path_factory):
     return request.param, export_onnx(pipeline, path, opset=request.param)
 
 
-@pytest.mark.parametrize(
-    "level", [GraphOptimizationLevel.ORT_DISABLE_ALL, GraphOptimizationLevel.ORT_ENABLE_ALL]
-)
+@pytest.mark.parametrize("level", LEVELS)
 def test_opset_and_optimization_change_no_result(with_opset, level, pipeline, held_out):
     opset, path = with_opset
     versions = {entry.domain: entry.version for entry in onnx.load(path).opset_import}

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from onnxruntime import GraphOptimizationLevel
 
 from seqfeat import InputError, export_onnx, make_classifier
 from tests.saving.onnx.sessions import (
+    LEVELS,
     assert_equal_embeddings,
     assert_equal_results,
     fit_quietly,
@@ -32,6 +32,7 @@ ENCODERS = {
     "narrow": {"hidden_dim": 3, "embedding_dim": 5},
     "unscaled": {"scale": None},
     "one embedding dimension": {"embedding_dim": 1, "bidirectional": True},
+    "missing values": {"missing": "mask"},
     "with a head": {"target_weight": 0.5, "dropout": 0.2},
 }
 
@@ -55,7 +56,11 @@ def test_every_encoder_gives_the_embeddings_of_transform(name, utterances, held_
         assert_equal_embeddings(session, autoencoder, X)
 
 
-def test_an_encoder_of_float64_gives_the_embeddings_of_transform(autoencoder, held_out, tmp_path):
+@pytest.mark.parametrize("name", ["default", "bidirectional, mean"])
+def test_an_encoder_of_float64_gives_the_embeddings_of_transform(
+    name, utterances, held_out, tmp_path
+):
+    autoencoder = fit_quietly(small(**ENCODERS[name]), utterances[0])
     session = export(autoencoder, tmp_path, dtype="float64")
     assert_equal_embeddings(session, autoencoder, pad(held_out, np.float64), held_out)
 
@@ -138,9 +143,7 @@ def invalidate(X, violation):
     "violation",
     ["infinity", "NaN", "nothing_but_NaN", "a_value_too_far_from_the_training_data"],
 )
-@pytest.mark.parametrize(
-    "level", [GraphOptimizationLevel.ORT_DISABLE_ALL, GraphOptimizationLevel.ORT_ENABLE_ALL]
-)
+@pytest.mark.parametrize("level", LEVELS)
 def test_the_graph_fails_with_a_name_where_python_raises(
     pipeline, exported, held_out, violation, level
 ):

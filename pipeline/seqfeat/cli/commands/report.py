@@ -119,10 +119,10 @@ def describe_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     for name, value in metrics.items():
         if name in ("test_series", "cv_folds", "fit_seconds"):
             continue
-        quantity = QUANTITIES.get(name.removesuffix("_deviation"))
+        quantity = QUANTITIES.get(name.removesuffix("_std"))
         if name.startswith(BASELINE):
             name = f"accuracy of {name.removeprefix(BASELINE)}{where}"
-        elif quantity is not None and name.endswith("_deviation"):
+        elif quantity is not None and name.endswith("_std"):
             name = f"{quantity}, std of the folds"
         elif quantity is not None:
             name = quantity + where

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     metric = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
     metrics = {
         metric: chosen["score"],
-        f"{metric}_deviation": chosen["score_deviation"],
+        f"{metric}_std": chosen["score_std"],
         "cv_folds": options.cv,
         "fit_seconds": round(seconds, 2),
     }

@@ -195,7 +195,8 @@ class Program:
                 continue
             value = arguments[argument.name]
             if isinstance(value, Tensor):
-                self.kept.append(value)
+                # Its memory stays, even if the tensor is given another.
+                self.kept.append(value.detach())
             elif isinstance(value, Buffer):
                 self.relocations.append(begin + at)
             elif isinstance(value, External):
