@@ -7,6 +7,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from seqfeat import InputError, LSTMAutoencoder, cluster, make_classifier
+from seqfeat.cluster.model_task import compute_features
+from seqfeat.runtime.threads import Worker
 from tests.cluster.estimators import Recorder, clear_records, recorded
 
 
@@ -89,3 +92,20 @@ def test_a_model_has_to_return_a_row_of_features_per_series(waves, autoencoder):
 
 def first_column(features):
     return features[:, 0]
+
+
+def test_a_task_starts_no_threads_of_its_own(monkeypatch):
+    # More series than a batch holds, among which a model divides its threads elsewhere.
+    X = np.random.default_rng(0).normal(size=(200, 10, 1))
+    model = LSTMAutoencoder(4, max_iter=0, random_state=0).fit(X)
+    started, start = [], Worker.start
+    monkeypatch.setattr(Worker, "start", lambda self: (started.append(self), start(self)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        features = compute_features(model, X)
+        assert started == []
+        np.testing.assert_array_equal(model.transform(X), features)
+        assert len(started) == 1
+    finally:
+        torch.set_num_threads(before)

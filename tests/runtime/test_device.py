@@ -4,7 +4,7 @@ import io
 import pickle
 import pickletools
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import numpy as np
 import pytest
@@ -109,6 +109,19 @@ def test_nested_blocks_restore_the_threads_at_the_end_of_the_outermost():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_work_can_be_kept_from_being_divided_among_threads():
+    for outer in (single_threaded(), single_threaded(n_usable=3), nullcontext()):
+        with outer:
+            before = n_cpu_threads()
+            with single_threaded(n_usable=1):
+                assert torch.get_num_threads() == n_cpu_threads() == 1
+                with single_threaded():
+                    assert n_cpu_threads() == 1
+            assert n_cpu_threads() == before
+    assert torch.get_num_threads() == n_cpu_threads() == 2
 
 
 @pytest.mark.usefixtures("two_threads")

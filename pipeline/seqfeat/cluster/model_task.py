@@ -65,7 +65,7 @@ def model_task(model: Any) -> ModelTask:
 
 def compute_features(model: Any, X: Any) -> NDArray[Any]:
     """Transform series on a single thread, because Dask runs one task per core."""
-    with single_threaded():
+    with single_threaded(n_usable=1):
         features = model.transform(X)
     array = np.asarray(features)  # set_output may have asked for a DataFrame
     if array.ndim != 2:

@@ -195,7 +195,7 @@ def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) ->
 
 class _OwnThread(threading.local):
     n_usable: int | None = None
-    """Threads that torch used before `single_threaded`; None outside of it."""
+    """Threads that work may be divided among in `single_threaded`; None outside of it."""
 
 
 _own_thread = _OwnThread()
@@ -212,36 +212,46 @@ class single_threaded:
     would wait for them forever.
 
     torch's setting is partly global and partly a thread's own. Therefore every thread restores the
-    number that the first one found. Within another `single_threaded`, nothing changes.
+    number that the first one found. Within another `single_threaded`, torch's setting stays.
+
+    Parameters
+    ----------
+    n_usable : int, optional
+        What `n_cpu_threads` returns in this context; by default the number that torch used before.
     """
 
     # Embedding one series enters it, and a generator would take three times as long.
 
+    def __init__(self, n_usable: int | None = None) -> None:
+        self.n_usable = n_usable
+
     def __enter__(self) -> None:
-        self.is_outermost = _own_thread.n_usable is None
-        if not self.is_outermost:
-            return
-        # Always asked for first: a new thread takes over the global setting when it first looks at
-        # it, which could otherwise happen in the middle of a fit.
-        found = torch.get_num_threads()
-        with _lock:
-            if _single_threaded["users"] == 0:
-                _single_threaded["restore"] = found
-            _single_threaded["users"] += 1
-        _own_thread.n_usable = found
-        torch.set_num_threads(1)
+        self.outer = found = _own_thread.n_usable
+        if found is None:
+            # Always asked for first: a new thread takes over the global setting when it first looks
+            # at it, which could otherwise happen in the middle of a fit.
+            found = torch.get_num_threads()
+            with _lock:
+                if _single_threaded["users"] == 0:
+                    _single_threaded["restore"] = found
+                _single_threaded["users"] += 1
+        _own_thread.n_usable = found if self.n_usable is None else self.n_usable
+        if self.outer is None:
+            torch.set_num_threads(1)
 
     def __exit__(self, *error: object) -> None:
-        if not self.is_outermost:
-            return
-        _own_thread.n_usable = None
-        with _lock:
-            _single_threaded["users"] -= 1
-            torch.set_num_threads(_single_threaded["restore"])
+        _own_thread.n_usable = self.outer
+        if self.outer is None:
+            with _lock:
+                _single_threaded["users"] -= 1
+                torch.set_num_threads(_single_threaded["restore"])
 
 
 def n_cpu_threads() -> int:
-    """Return the number of threads that torch may use; `single_threaded` does not change it."""
+    """Return the number of threads that work may be divided among, torch's or our own.
+
+    Outside of `single_threaded` it is torch's number.
+    """
     n_usable = _own_thread.n_usable
     return torch.get_num_threads() if n_usable is None else n_usable
 
