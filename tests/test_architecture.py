@@ -3,7 +3,6 @@
 import ast
 import graphlib
 import importlib
-import subprocess
 import sys
 
 import pytest
@@ -21,6 +20,7 @@ from tests.house import (
     room_of,
     sources,
 )
+from tests.programs import run_python
 
 ORDER = list(ROOMS)
 SOURCES = sources()
@@ -117,7 +117,7 @@ print(*{{"sklearn", "pandas"}} & set(sys.modules))
 import seqfeat.inference.evaluation, seqfeat.training.trainer
 print(*{{"sklearn"}} & set(sys.modules))
 """
-    assert output_of(program).split() == []
+    assert run_python(program).split() == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -201,14 +201,6 @@ def test_a_module_says_what_it_is_and_what_it_offers(name):
 # What an import brings along
 
 
-def output_of(program):
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_importing_the_package_does_not_wait_for_pytorch():
     program = """
 import sys, seqfeat
@@ -217,7 +209,7 @@ print(*{"torch", "sklearn", "pandas", "numpy"} & set(sys.modules))
 from seqfeat import *
 print(LSTMAutoencoder.__name__, load.__name__)
 """
-    assert output_of(program).split() == ["LSTMAutoencoder", "load"]
+    assert run_python(program).split() == ["LSTMAutoencoder", "load"]
 
 
 def test_importing_the_package_imports_no_extra_and_touches_no_device():
@@ -233,4 +225,4 @@ extras |= {"llvmlite"}
 print(*extras & (set(sys.modules) - before))
 print("CUDA" * torch.cuda.is_initialized())
 """
-    assert output_of(program).split() == []
+    assert run_python(program).split() == []

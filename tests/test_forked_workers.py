@@ -1,10 +1,11 @@
 """Fault 31: processes that are forked after torch was used, with its threads and locks."""
 
-import subprocess
 import sys
 
 import pytest
 import torch
+
+from tests.programs import run_python
 
 pytestmark = [
     pytest.mark.processes,
@@ -71,16 +72,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 
 
 def run(program):
-    """Run a program in a process of its own, and fail if it hangs."""
-    done = subprocess.run(
-        [sys.executable, "-c", SETUP + program],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    return run_python(SETUP + program, timeout=240).split()
 
 
 @pytest.fixture(scope="module")

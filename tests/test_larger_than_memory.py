@@ -1,13 +1,12 @@
 """Sets that are larger than the memory a process may use, and what a set costs per series."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from seqfeat import LSTMAutoencoder, load
+from tests.programs import run_python
 
 pytestmark = [
     pytest.mark.processes,
@@ -35,17 +34,7 @@ def megabytes(name):
 
 def run(program, folder):
     """Run a program in a process of its own, and return the lines that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", SETUP + program],
-        env={**os.environ, **ONE_ARENA},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return run_python(SETUP + program, environment=ONE_ARENA, cwd=folder).splitlines()
 
 
 # A limit on memory

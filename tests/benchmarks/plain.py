@@ -1,4 +1,4 @@
-"""The network that this library started from, and the usual training loops around it.
+"""The usual training loops around the network that this library started from.
 
 A training loop is a contestant: `train(n_epochs)` continues training and returns the seconds of
 each epoch, and `unexplained()` returns the fraction of the variance that the reconstruction does
@@ -10,34 +10,12 @@ import time
 import numpy as np
 import torch
 from tests.benchmarks.measure import torch_threads
-from torch import Tensor, nn
+from tests.plain_network import PlainNetwork
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 LEARNING_RATE = 1e-3
 """Adam's default."""
-
-
-class PlainNetwork(nn.Module):
-    """Two LSTM layers as encoder, two as decoder, written the usual way."""
-
-    def __init__(self, n_channels: int, embedding_dim: int) -> None:
-        super().__init__()
-        self.encoder_1 = nn.LSTM(n_channels, 2 * embedding_dim, batch_first=True)
-        self.encoder_2 = nn.LSTM(2 * embedding_dim, embedding_dim, batch_first=True)
-        self.decoder_1 = nn.LSTM(embedding_dim, embedding_dim, batch_first=True)
-        self.decoder_2 = nn.LSTM(embedding_dim, 2 * embedding_dim, batch_first=True)
-        self.output = nn.Linear(2 * embedding_dim, n_channels)
-
-    def encode(self, x: Tensor) -> Tensor:
-        _, (state, _) = self.encoder_2(self.encoder_1(x)[0])
-        return state[-1]
-
-    def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
-        repeated = embeddings[:, None, :].expand(-1, n_timesteps, -1)
-        return self.output(self.decoder_2(self.decoder_1(repeated)[0])[0])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x), x.shape[1])
 
 
 def training_flops(n_values: int, n_series: int, n_channels: int, embedding_dim: int) -> int:

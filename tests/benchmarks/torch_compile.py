@@ -41,9 +41,10 @@ from tests.benchmarks.measure import (
     torch_threads,
 )
 from tests.benchmarks.ours import SEED_NETWORK, Seqfeat
-from tests.benchmarks.plain import LEARNING_RATE, PlainLoop, PlainNetwork
+from tests.benchmarks.plain import LEARNING_RATE, PlainLoop
 from tests.benchmarks.tables import markdown
 from tests.benchmarks.workloads import BATCH_SIZE, EPOCHS, SHAPES, walks
+from tests.plain_network import PlainNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,10 +1,9 @@
 """Importing Dask on demand, and what the scheduler knows about its workers."""
 
-import subprocess
-import sys
 import threading
 
 from seqfeat.cluster.dask_support import worker_info
+from tests.programs import run_python
 
 WITHOUT_DASK = """
 import sys
@@ -25,10 +24,8 @@ for function in (lambda: cluster.transform(None, None), lambda: cluster.fit(None
 
 
 def test_without_dask_every_function_names_the_extra():
-    command = [sys.executable, "-c", WITHOUT_DASK]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3, done.stderr
+    lines = run_python(WITHOUT_DASK).splitlines()
+    assert len(lines) == 3
     assert all("pip install 'seqfeat[cluster]'" in line for line in lines)
 
 

@@ -1,8 +1,5 @@
 """The network against plain models in PyTorch with the same weights."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -23,6 +20,8 @@ from seqfeat.nn.network import (
 )
 from seqfeat.nn.pooling import MIN_VARIANCE
 from tests.nn.kernels.arrays import generator, numbers
+from tests.plain_network import PlainNetwork
+from tests.programs import run_python
 
 N_CHANNELS, WIDTH, N_TIMESTEPS = 3, 4, 10
 LENGTHS = torch.tensor([7, 1, 4, 10, 2])
@@ -43,25 +42,6 @@ def ragged_values():
 # The plain model
 
 
-class PlainNetwork(nn.Module):
-    """The plain model that our architecture generalizes."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder_1 = nn.LSTM(N_CHANNELS, 2 * WIDTH, batch_first=True)
-        self.encoder_2 = nn.LSTM(2 * WIDTH, WIDTH, batch_first=True)
-        self.decoder_1 = nn.LSTM(WIDTH, WIDTH, batch_first=True)
-        self.decoder_2 = nn.LSTM(WIDTH, 2 * WIDTH, batch_first=True)
-        self.output = nn.Linear(2 * WIDTH, N_CHANNELS)
-
-    def encode(self, values):
-        return self.encoder_2(self.encoder_1(values)[0])[1][0][-1]
-
-    def forward(self, values):
-        steps = self.encode(values).unsqueeze(1).repeat(1, values.shape[1], 1)
-        return self.output(self.decoder_2(self.decoder_1(steps)[0])[0])
-
-
 LAYER_NAMES = {
     "encoder_1": "encoder.forward_layers.0",
     "encoder_2": "encoder.forward_layers.1",
@@ -78,7 +58,7 @@ def our_name(plain_name):
 
 def networks():
     ours = build_network(Architecture(N_CHANNELS, WIDTH, 2 * WIDTH, pooling="last"))
-    plain = PlainNetwork()
+    plain = PlainNetwork(N_CHANNELS, WIDTH)
     return plain, ours
 
 
@@ -493,6 +473,4 @@ before = set(sys.modules)
 build_network(Architecture(2, 4, 8, bidirectional=True, n_classes=3))
 print(*set(sys.modules) - before)
 """
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert run_python(program).split() == []

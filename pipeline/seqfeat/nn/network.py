@@ -22,6 +22,7 @@ from seqfeat.nn.lstm import LSTMLayer
 from seqfeat.nn.pooling import STATISTICS, pool_max, pool_mean, pool_statistics
 
 __all__ = [
+    "POOLINGS",
     "Architecture",
     "Decoder",
     "Encoder",
@@ -35,6 +36,7 @@ __all__ = [
 M = TypeVar("M", bound=nn.Module)
 
 POOLINGS = ("last", *STATISTICS)
+"""What `pooling` may be."""
 SMALLEST_DIMENSIONS = {
     **dict.fromkeys(("n_channels", "embedding_dim", "hidden_dim", "patch_len", "time_period"), 1),
     **dict.fromkeys(("n_time_features", "n_classes", "window_len", "window_stride"), 0),

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from seqfeat.nn.network import POOLINGS
+
 __all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
@@ -20,7 +22,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "window_stride": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "n_time_features": [Interval(Integral, 0, None, closed="left")],
     "bidirectional": ["boolean"],
-    "pooling": [StrOptions({"last", "mean", "max", "statistics"})],
+    "pooling": [StrOptions(set(POOLINGS))],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "scale": [StrOptions({"channel"}), None],
     "missing": [StrOptions({"error", "mask"})],

@@ -105,6 +105,20 @@ def assert_close(found, expected, tolerance=1e-5):
     assert float((found - expected.detach()).abs().max()) <= tolerance * scale
 
 
+def assert_as_in_pytorch(kernels, made, sequences):
+    """Compare a layer's outputs and all gradients."""
+    lstm = torch_lstm(made)
+    d_outputs = numbers(*sequences.shape[:2], made.hidden_size, seed=2)
+    done = Pass(kernels, made, sequences, d_outputs=d_outputs)
+    sequences = sequences.clone().requires_grad_()
+    expected = lstm(sequences)[0]
+    assert_close(done.outputs, expected)
+    wanted = torch.autograd.grad((expected * d_outputs).sum(), [sequences, *lstm.parameters()])
+    assert_close(done.d_sequences, wanted[0])
+    for found, other in zip(done.d_weights, wanted[1:], strict=True):
+        assert_close(found, other)
+
+
 # Widths: whole vectors of all lengths, of some, of none; one unit; more than one panel.
 @pytest.mark.parametrize(
     ("input_dim", "hidden_dim", "n_series", "n_steps"),
@@ -121,17 +135,8 @@ def assert_close(found, expected, tolerance=1e-5):
 def test_outputs_and_gradients_are_those_of_pytorch(
     kernels, input_dim, hidden_dim, n_series, n_steps
 ):
-    made, lstm = make_layer(input_dim, hidden_dim), None
-    lstm = torch_lstm(made)
-    sequences = numbers(n_series, n_steps, input_dim).requires_grad_()
-    d_outputs = numbers(n_series, n_steps, hidden_dim, seed=2)
-    done = Pass(kernels, made, sequences.detach(), d_outputs=d_outputs)
-    expected = lstm(sequences)[0]
-    assert_close(done.outputs, expected)
-    wanted = torch.autograd.grad((expected * d_outputs).sum(), [sequences, *lstm.parameters()])
-    assert_close(done.d_sequences, wanted[0])
-    for found, other in zip(done.d_weights, wanted[1:], strict=True):
-        assert_close(found, other)
+    sequences = numbers(n_series, n_steps, input_dim)
+    assert_as_in_pytorch(kernels, make_layer(input_dim, hidden_dim), sequences)
 
 
 @pytest.mark.parametrize("own_dim", [0, 4])
@@ -190,16 +195,6 @@ def test_what_is_not_finite_stays_with_its_series(kernels):
 @pytest.mark.parametrize("size", [1e2, 1e4, 1e30])
 def test_gradients_of_saturated_gates(kernels, size):
     """Also of output gates that are 0 to PyTorch: the kernels divide by them."""
-    made = make_layer(1, 16)
-    lstm = torch_lstm(made)
     sequences = numbers(3, 9, 1)
     sequences[0, 3], sequences[1, 2], sequences[2, 8] = size, -size, -size
-    sequences.requires_grad_()
-    d_outputs = numbers(3, 9, 16, seed=2)
-    done = Pass(kernels, made, sequences.detach(), d_outputs=d_outputs)
-    expected = lstm(sequences)[0]
-    assert_close(done.outputs, expected)
-    wanted = torch.autograd.grad((expected * d_outputs).sum(), [sequences, *lstm.parameters()])
-    assert_close(done.d_sequences, wanted[0])
-    for found, other in zip(done.d_weights, wanted[1:], strict=True):
-        assert_close(found, other)
+    assert_as_in_pytorch(kernels, make_layer(1, 16), sequences)

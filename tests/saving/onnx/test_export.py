@@ -1,6 +1,5 @@
 """Which estimators are exported, and that a refused export writes nothing."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from seqfeat import ExportError, LSTMAutoencoder, export_onnx, make_classifier
+from tests.programs import run_python
 from tests.saving.onnx.sessions import (
     append,
     assert_equal_results,
@@ -78,9 +78,7 @@ label, = session.run(["label"], {{"X": numpy.load({str(tmp_path / "X.npy")!r})}}
 print(*label)
 assert not {{"seqfeat", "sklearn", "torch"}} & set(sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == pipeline.predict(held_out).astype(str).tolist()
+    assert run_python(program).split() == pipeline.predict(held_out).astype(str).tolist()
 
 
 # What is refused

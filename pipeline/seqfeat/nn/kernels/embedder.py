@@ -39,7 +39,7 @@ class Embedder:
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Embed scaled series. Shape: (B, T, C) float32, (B,) int64 -> (B, E) float32."""
         n_series, n_timesteps, _ = values.shape
-        cache, program = self._take("embed", EmbeddingProgram, n_series, n_timesteps)
+        cache, program = self._take(EmbeddingProgram, n_series, n_timesteps)
         embeddings = program.embed(values, lengths)
         self._give_back(cache)
         return embeddings
@@ -53,7 +53,7 @@ class Embedder:
         magnitude of a scaled value.
         """
         n_series, n_timesteps, _ = values.shape
-        cache, program = self._take("scale", ScalingProgram, n_series, n_timesteps)
+        cache, program = self._take(ScalingProgram, n_series, n_timesteps)
         result = program.scale_and_embed(values, lengths, mean_and_scale)
         self._give_back(cache)
         return result
@@ -61,20 +61,20 @@ class Embedder:
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Pool scaled series, without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
         n_series, n_timesteps, _ = values.shape
-        cache, program = self._take("summarize", SummaryProgram, n_series, n_timesteps)
+        cache, program = self._take(SummaryProgram, n_series, n_timesteps)
         pooled = program.summarize(values, lengths)
         self._give_back(cache)
         return pooled
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
-        cache, program = self._take("decode", DecodingProgram, len(embeddings), n_timesteps)
+        cache, program = self._take(DecodingProgram, len(embeddings), n_timesteps)
         series = program.decode(embeddings)
         self._give_back(cache)
         return series
 
     def _take(
-        self, kind: str, write: Callable[[PackedNetwork, int, int], P], n_series: int, n_steps: int
+        self, write: Callable[[PackedNetwork, int, int], P], n_series: int, n_timesteps: int
     ) -> tuple[ProgramCache, P]:
         """Return a cache that nobody else works with, and its program for a batch."""
         with self.lock:
@@ -82,8 +82,8 @@ class Embedder:
             if not (self.is_frozen and self.weights.versions_for_inference):
                 self.weights.refresh_for_inference()
             cache = self.idle.pop() if self.idle else ProgramCache()
-        key = kind, n_series, n_steps
-        return cache, cache.get(key, lambda: write(self.weights, n_series, n_steps))
+        key = write, n_series, n_timesteps
+        return cache, cache.get(key, lambda: write(self.weights, n_series, n_timesteps))
 
     def _give_back(self, cache: ProgramCache) -> None:
         """Keep a cache for the next batch. One whose program failed is not given back."""

@@ -299,7 +299,7 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
             layouts.append(value)
         else:
             raise TypeError(f"{kernel}: {name} is {value!r}, neither an array nor an int")
-    sizes = _find_sizes(kernel.name, kernels.lanes, kernels.double_lanes, tuple(layouts))
+    sizes = _match_layouts(kernel.name, kernels.lanes, kernels.double_lanes, tuple(layouts))
     return [addresses[one.name] if one.is_pointer else sizes[one.name] for one in kernel.signature]
 
 
@@ -309,7 +309,7 @@ Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype] | int
 
 # The calls of a program repeat each other, and so do programs.
 @lru_cache(maxsize=2**12)
-def _find_sizes(
+def _match_layouts(
     kernel_name: str, lanes: int, double_lanes: int, layouts: tuple[Layout, ...]
 ) -> dict[str, int]:
     """Check the layouts of a kernel's parameters; return all sizes and named strides."""
@@ -350,9 +350,10 @@ def _find_sizes(
                 raise TypeError(
                     f"{kernel}: {name} of shape {tuple(shape)} has the strides {strides}"
                 )
+    known = {**found, **lengths_of_vectors}
     for expression, code in kernel.requires.items():
-        if not eval(code, {"max": max}, {**found, **lengths_of_vectors}):
-            raise TypeError(f"{kernel}: not {expression}; found {_sizes(kernel, found)}")
+        if not eval(code, {"max": max}, known):
+            raise TypeError(f"{kernel}: not {expression}; found {_sizes(kernel, known)}")
     return found
 
 
