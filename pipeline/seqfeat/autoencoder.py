@@ -43,7 +43,7 @@ Floats = NDArray[np.floating[Any]]
 
 def _supports_partial_fit(estimator: Any) -> bool:
     """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
-    if estimator.early_stopping:
+    if estimator.early_stopping is True:
         raise ValueError("partial_fit does not support early_stopping=True: a stream has no end.")
     return True
 
@@ -245,18 +245,19 @@ class LSTMAutoencoder(
         window_stride: int | str = "auto",
         n_time_features: int = 16,
         bidirectional: bool = False,
-        pooling: str = "statistics",
+        pooling: str = "reservoir",
         dropout: float = 0.0,
         scale: str | None = "channel",
         missing: str = "error",
         masking_ratio: float = 0.0,
         input_noise: float = 0.0,
         target_weight: float = 0.0,
-        max_iter: int = 60,
+        reconstruction_fraction: float = 0.2,
+        max_iter: int | str = "auto",
         batch_size: int | str = "auto",
         learning_rate_init: float = 5e-3,
         weight_decay: float = 0.01,
-        early_stopping: bool = False,
+        early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
         tol: float = 1e-4,
@@ -281,6 +282,7 @@ class LSTMAutoencoder(
         self.masking_ratio = masking_ratio
         self.input_noise = input_noise
         self.target_weight = target_weight
+        self.reconstruction_fraction = reconstruction_fraction
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.nn.backend import Backend
+from seqfeat.nn.batch import Batch
 from seqfeat.runtime.device import (
     full_precision,
     halving_on_out_of_memory,
@@ -90,6 +91,22 @@ def embed(
 
     size = _batch_size(backend, series.values.shape)
     return _run_batches(backend, run, _order_by_length(series), size)
+
+
+def embed_scaled(backend: Backend, series: Batch) -> Tensor:
+    """Embed series that are scaled already. Returns a tensor (N, E), float32, on the CPU."""
+    shape = len(series), backend.network.architecture.embedding_dim
+    embeddings = torch.empty(shape, dtype=torch.float32, device="cpu")
+
+    def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
+        part = series.take(torch.from_numpy(rows))
+        return rows, backend.embed(part.values, part.lengths).cpu()
+
+    order = np.argsort(series.lengths.numpy(), kind="stable")
+    size = _batch_size(backend, tuple(series.values.shape))
+    for rows, found in _run_batches(backend, run, order, size):
+        embeddings[rows] = found
+    return embeddings
 
 
 def reconstruct(

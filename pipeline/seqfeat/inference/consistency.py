@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqfeat.exceptions import ModelFileError
-from seqfeat.nn.network import Architecture, weight_shapes
+from seqfeat.nn.network import Architecture, trained_weight_names, weight_shapes
 
 __all__ = ["RESOLVED", "check_consistent", "check_optimizer_state"]
 
@@ -85,7 +85,9 @@ def _contradictions(learned: Mapping[str, Any]) -> Iterator[str]:
         yield f"it was fitted on a table, but its network has {n_channels} channels"
 
     n_classes = len(learned.get("classes_", ()))
-    if n_classes != architecture.n_classes:
+    n_expected = n_classes if architecture.pooling == "reservoir" else architecture.n_classes
+    if n_classes != n_expected:
         yield f"classes_ has {n_classes} classes, but its network {architecture.n_classes}"
     if learned.get("_optimizer_state") is not None:
-        check_optimizer_state(learned["_optimizer_state"], list(shapes.values()))
+        trained = [shapes[name] for name in trained_weight_names(architecture)]
+        check_optimizer_state(learned["_optimizer_state"], trained)

@@ -54,6 +54,9 @@ class Backend(Protocol):
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
 
+    def decode_recurrently(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct scaled series without the decoder's linear map; shapes as for `decode`."""
+
     def error_sums(self, part: Batch) -> Tensor:
         """Return the totals of a part of a batch; see `with_counts`. Shape: (4,) float64."""
 
@@ -81,7 +84,7 @@ class TorchBackend:
 
     def __init__(self, network: RecurrentAutoencoder, device: torch.device) -> None:
         self.network, self.device = network, device
-        self.weights = list(network.parameters())
+        self.weights = [weight for weight in network.parameters() if weight.requires_grad]
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Embed scaled series; a single one twice, because PyTorch rounds a batch of 1 otherwise.
@@ -109,12 +112,15 @@ class TorchBackend:
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Encode scaled series without the projection."""
         values, lengths = to_device(values, self.device), to_device(lengths, self.device)
-        windows, n_steps = self.network.encoder_inputs(values, lengths)
-        return self.network.encoder.summarize(windows, n_steps)
+        return self.network.summarize(values, lengths)
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series."""
         return self.network.decode(to_device(embeddings, self.device), n_timesteps)
+
+    def decode_recurrently(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct scaled series without the decoder's linear map."""
+        return self.network.decode_recurrently(to_device(embeddings, self.device), n_timesteps)
 
     def error_sums(self, part: Batch) -> Tensor:
         """Return the totals of a part of a batch."""
@@ -148,12 +154,13 @@ class TorchBackend:
         """Return the total squared error and the total cross-entropy."""
         part, corruption = part.on(self.device), corruption.on(self.device)
         with mixed_precision(self.device):
-            embeddings = self.network.encode(
-                corruption.apply(part.values), part.lengths, corruption.encoder_units
-            )
-            reconstruction = self.network.decode(
-                embeddings, part.values.shape[1], corruption.decoder_units
-            )
+            embeddings, decode = part.embeddings, self.network.decode_recurrently
+            if embeddings is None:
+                decode = self.network.decode
+                embeddings = self.network.encode(
+                    corruption.apply(part.values), part.lengths, corruption.encoder_units
+                )
+            reconstruction = decode(embeddings, part.values.shape[1], corruption.decoder_units)
         return error_sums(part, embeddings, reconstruction, self.network.head)
 
     def _add_gradients(self, gradients: Sequence[Tensor | None]) -> None:

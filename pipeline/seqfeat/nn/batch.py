@@ -31,12 +31,16 @@ class Batch:
         None if everything was observed.
     targets : Tensor of shape (N,), int64, or None
         Class indices for the classification head.
+    embeddings : Tensor of shape (N, E), float32, or None
+        The embeddings, where the encoder is not trained. The values are then what the linear map
+        of the decoder leaves to its layers.
     """
 
     values: Tensor
     lengths: Tensor
     observed: Tensor | None = None
     targets: Tensor | None = None
+    embeddings: Tensor | None = None
 
     def __len__(self) -> int:
         # A tensor's own len goes through Python.
@@ -80,6 +84,7 @@ class Batch:
             lengths,
             None if self.observed is None else self.observed[:, :n_timesteps].index_select(0, rows),
             None if self.targets is None else self.targets[rows],
+            None if self.embeddings is None else self.embeddings[rows],
         )
 
     def rows(self, rows: slice) -> Batch:
@@ -91,7 +96,7 @@ class Batch:
         return self._map(lambda tensor: to_device(tensor, device))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        parts = (self.values, self.lengths, self.observed, self.targets)
+        parts = (self.values, self.lengths, self.observed, self.targets, self.embeddings)
         return Batch(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
 
 

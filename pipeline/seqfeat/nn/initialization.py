@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,14 @@ from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.network import RecurrentAutoencoder
 
-__all__ = ["fit_encoder", "initialize"]
+__all__ = [
+    "draw_input_weights",
+    "fit_encoder",
+    "initialize",
+    "principal_directions",
+    "whitening_matrix",
+    "window_covariance",
+]
 
 BATCH_SERIES = 64
 BATCH_VALUES = 2**18
@@ -79,23 +86,30 @@ def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.
     Consecutive values are highly correlated, so that independent weights would respond to little
     but a window's mean.
     """
-    length, n_channels = network.architecture.window_len, network.architecture.n_channels
-    whitening = _whitening_matrix(_window_covariance(network, data)).float()
+    length = network.architecture.window_len
+    parts = (network.encoder_inputs(part.values, part.lengths) for part in _batches(network, data))
+    whitening = whitening_matrix(window_covariance(parts, length))
     encoder = network.encoder
     for layer in (*encoder.forward_layers[:1], *encoder.backward_layers[:1]):
-        shape = (len(layer.weight_ih_l0), length, n_channels)
-        drawn = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
-        drawn = drawn / math.sqrt(length * n_channels)
-        weights = torch.einsum("hwc,wv->hvc", drawn, whitening)
-        layer.weight_ih_l0.copy_(weights.reshape_as(layer.weight_ih_l0))
+        draw_input_weights(layer.weight_ih_l0, whitening, generator)
 
 
-def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
-    """Return the mean product of every two timesteps in a window. Shape: (W, W)."""
-    length, count = network.architecture.window_len, 0
-    total = torch.zeros(length, length, dtype=torch.float64, device="cpu")
-    for part in _batches(network, data):
-        windows, n_steps = network.encoder_inputs(part.values, part.lengths)
+def draw_input_weights(weight: Tensor, whitening: Tensor, generator: torch.Generator) -> None:
+    """Draw the input weights (4H, W * C) of a layer that reads windows, given their whitening."""
+    shape = (len(weight), len(whitening), weight.shape[1] // len(whitening))
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+    drawn = drawn / math.sqrt(weight.shape[1])
+    weights = torch.einsum("hwc,wv->hvc", drawn, whitening.float())
+    weight.copy_(weights.reshape_as(weight))
+
+
+def window_covariance(parts: Iterable[tuple[Tensor, Tensor]], length: int) -> Tensor:
+    """Return the mean product of every two timesteps in a window. Shape: (W, W).
+
+    `parts` are windows (B, L, W * C), and how many are valid (B,).
+    """
+    total, count = torch.zeros(length, length, dtype=torch.float64, device="cpu"), 0
+    for windows, n_steps in parts:
         steps = torch.arange(windows.shape[1], dtype=torch.int64, device="cpu")
         valid = windows[steps < n_steps[:, None]].double()
         timesteps = valid.reshape(len(valid), length, -1).transpose(1, 2).reshape(-1, length)
@@ -104,7 +118,7 @@ def _window_covariance(network: RecurrentAutoencoder, data: Batch) -> Tensor:
     return total / count
 
 
-def _whitening_matrix(covariance: Tensor) -> Tensor:
+def whitening_matrix(covariance: Tensor) -> Tensor:
     """Return the symmetric matrix that equalizes the variances of all directions, 1 on average."""
     variances, directions = torch.linalg.eigh(covariance)
     floor = MIN_VARIANCE_SHARE * variances.mean()
@@ -131,7 +145,7 @@ def _project_on_components(
     n_components = min(embedding_dim, len(summaries) - 1)
     shape = embedding_dim, len(mean)
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
-    drawn[:n_components] = _principal_directions(summaries, n_components)
+    drawn[:n_components] = principal_directions(summaries, n_components)
     basis = torch.linalg.qr(drawn.T)[0].T
     rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
@@ -143,7 +157,7 @@ def _project_on_components(
     projection.bias.copy_(-weights @ mean)
 
 
-def _principal_directions(centred: Tensor, n_directions: int) -> Tensor:
+def principal_directions(centred: Tensor, n_directions: int) -> Tensor:
     """Return the directions of largest variance, orthonormal. Shape: (N, D) -> (n_directions, D).
 
     They are computed from the eigenvectors of the products of all columns, or of all rows if there

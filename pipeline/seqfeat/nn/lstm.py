@@ -1,14 +1,18 @@
-"""One LSTM layer, run by PyTorch; the compiled kernels run whole networks instead.
+"""Layers without initial weights: LSTM and linear; the compiled kernels run whole networks instead.
 
 Shapes use B series, L steps, D inputs, E of which are the same at every step, and H hidden units.
 """
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LSTMLayer"]
+__all__ = ["LSTMLayer", "make_linear", "make_lstm", "project"]
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class LSTMLayer(nn.LSTM):
@@ -31,3 +35,38 @@ class LSTMLayer(nn.LSTM):
             sequences = torch.cat([repeated, sequences], dim=2)
         outputs: Tensor = self(sequences)[0]
         return outputs
+
+
+def make_linear(input_dim: int, output_dim: int, device: str = "cpu") -> nn.Linear:
+    """Return a linear layer with uninitialized weights."""
+    return _allocate(nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32), device)
+
+
+def make_lstm(input_dim: int, hidden_dim: int, device: str = "cpu") -> LSTMLayer:
+    """Return an LSTM layer with uninitialized weights."""
+    layer = LSTMLayer(input_dim, hidden_dim, batch_first=True, device="meta", dtype=torch.float32)
+    return _allocate(layer, device)
+
+
+def _allocate(layer: M, device: str) -> M:
+    """Give a layer that was made on "meta" weights on a device.
+
+    On "meta" nothing is drawn from torch's global generator. `torch.nn.Module.to_empty` does the
+    same as this, but imports hundreds of torch's modules first, which takes the better part of a
+    second.
+    """
+    weights = {
+        name: torch.empty(weight.shape, dtype=weight.dtype, device=device)
+        for name, weight in layer.state_dict().items()
+    }
+    layer.load_state_dict(weights, assign=True)
+    return layer
+
+
+def project(pooled: Tensor, linear: nn.Linear) -> Tensor:
+    """Apply a linear map in float64, so that the result is the same in a batch of any size.
+
+    Shape: (B, D) -> (B, E).
+    """
+    weight, bias = linear.weight.double(), linear.bias.double()
+    return nn.functional.linear(pooled.double(), weight, bias).float()

@@ -11,15 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqfeat.nn.lstm import LSTMLayer
+from seqfeat.nn.lstm import LSTMLayer, make_linear, make_lstm, project
 from seqfeat.nn.pooling import STATISTICS, pool_max, pool_mean, pool_statistics
+from seqfeat.nn.reservoir import ReservoirEncoder
+from seqfeat.nn.windows import count_windows, windows
 
 __all__ = [
     "POOLINGS",
@@ -29,17 +31,18 @@ __all__ = [
     "RecurrentAutoencoder",
     "Weights",
     "build_network",
+    "trained_weight_names",
     "weight_shapes",
     "weights_of",
 ]
 
-M = TypeVar("M", bound=nn.Module)
-
-POOLINGS = ("last", *STATISTICS)
+POOLINGS = ("last", *STATISTICS, "reservoir")
 """What `pooling` may be."""
 SMALLEST_DIMENSIONS = {
     **dict.fromkeys(("n_channels", "embedding_dim", "hidden_dim", "patch_len", "time_period"), 1),
-    **dict.fromkeys(("n_time_features", "n_classes", "window_len", "window_stride"), 0),
+    **dict.fromkeys(
+        ("n_time_features", "n_classes", "window_len", "window_stride", "n_linear_steps"), 0
+    ),
 }
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -62,8 +65,9 @@ class Architecture:
         Consecutive timesteps P that one recurrent step of the decoder reconstructs.
     bidirectional : bool
         Whether the encoder also reads each series backwards.
-    pooling : {"last", "mean", "max", "statistics"}
-        How the encoder's outputs at all steps become one vector.
+    pooling : {"last", "mean", "max", "statistics", "reservoir"}
+        How the encoder's outputs at all steps become one vector. With "reservoir", the encoder is
+        a `seqfeat.nn.reservoir.ReservoirEncoder`, which is not trained.
     n_time_features : int
         Number of cosines of the position that the decoder reads in addition to the embedding.
     time_period : int
@@ -73,6 +77,9 @@ class Architecture:
     window_len, window_stride : int
         Consecutive timesteps W that one recurrent step of the encoder reads, and the distance
         between the starts of two windows. 0 stands for `patch_len`.
+    n_linear_steps : int
+        Number of timesteps, the first ones, that a linear map from the embedding reconstructs,
+        to which the LSTM layers of the decoder add. With 0 there is no such map.
     """
 
     n_channels: int
@@ -86,6 +93,7 @@ class Architecture:
     n_classes: int = 0
     window_len: int = 0
     window_stride: int = 0
+    n_linear_steps: int = 0
 
     def __post_init__(self) -> None:
         for name, smallest in SMALLEST_DIMENSIONS.items():
@@ -104,57 +112,6 @@ class Architecture:
     def as_dict(self) -> dict[str, int | bool | str]:
         """Return the fields as a plain dict."""
         return asdict(self)
-
-
-def make_linear(input_dim: int, output_dim: int, device: str = "cpu") -> nn.Linear:
-    """Return a linear layer with uninitialized weights."""
-    return _allocate(nn.Linear(input_dim, output_dim, device="meta", dtype=torch.float32), device)
-
-
-def make_lstm(input_dim: int, hidden_dim: int, device: str = "cpu") -> LSTMLayer:
-    """Return an LSTM layer with uninitialized weights."""
-    layer = LSTMLayer(input_dim, hidden_dim, batch_first=True, device="meta", dtype=torch.float32)
-    return _allocate(layer, device)
-
-
-def _allocate(layer: M, device: str) -> M:
-    """Give a layer that was made on "meta" weights on a device.
-
-    On "meta" nothing is drawn from torch's global generator. `torch.nn.Module.to_empty` does the
-    same as this, but imports hundreds of torch's modules first, which takes the better part of a
-    second.
-    """
-    weights = {
-        name: torch.empty(weight.shape, dtype=weight.dtype, device=device)
-        for name, weight in layer.state_dict().items()
-    }
-    layer.load_state_dict(weights, assign=True)
-    return layer
-
-
-def n_windows(n_timesteps: int, length: int, stride: int) -> int:
-    """Return the number of windows that cover a number of timesteps."""
-    return -(-max(n_timesteps - length, 0) // stride) + 1
-
-
-def windows(values: Tensor, length: int, stride: int) -> Tensor:
-    """Stack windows of consecutive timesteps; the last one is filled with zeros.
-
-    Shape: (B, T, C) -> (B, L, W * C).
-    """
-    batch, n_timesteps, n_channels = values.shape
-    n_steps = n_windows(n_timesteps, length, stride)
-    padding = (n_steps - 1) * stride + length - n_timesteps
-    if padding:
-        values = nn.functional.pad(values, (0, 0, 0, padding))
-    if stride != length:
-        values = values.unfold(1, length, stride).transpose(2, 3)
-    return values.reshape(batch, n_steps, length * n_channels)
-
-
-def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
-    """Return the number of windows that cover each series. Shape: (B,) -> (B,)."""
-    return ((lengths + (stride - 1 - length)) // stride).clamp_(min=0).add_(1)
 
 
 def from_patches(patches: Tensor, n_timesteps: int, n_channels: int) -> Tensor:
@@ -223,9 +180,7 @@ class Encoder(nn.Module):
         pooled = self.summarize(inputs, n_steps, keep)
         if not isinstance(self.projection, nn.Linear):
             return pooled
-        # In float64, so that the result in float32 is the same in a batch of any size.
-        weight, bias = self.projection.weight.double(), self.projection.bias.double()
-        return nn.functional.linear(pooled.double(), weight, bias).float()
+        return project(pooled, self.projection)
 
     def summarize(self, inputs: Tensor, n_steps: Tensor, keep: Tensor | None = None) -> Tensor:
         """Pool each series, without the projection. Shape: (B, L, W * C) -> (B, D)."""
@@ -255,8 +210,25 @@ class Encoder(nn.Module):
         return torch.cat([last[:, :width], outputs[:, 0, width:]], dim=1)
 
 
+def _make_encoder(architecture: Architecture, device: str) -> Encoder | ReservoirEncoder:
+    a = architecture
+    if a.pooling != "reservoir":
+        return Encoder(a, device)
+    return ReservoirEncoder(
+        a.n_channels,
+        a.hidden_dim,
+        a.embedding_dim,
+        a.window_len,
+        a.window_stride,
+        a.n_linear_steps,
+        device,
+    )
+
+
 class Decoder(nn.Module):
     """The embedding, repeated at every step, two LSTM layers and a linear map to patches.
+
+    Where there is one, a linear map reconstructs the first timesteps, and the layers add to it.
 
     Shape: (B, E), L -> (B, L, P * C).
     """
@@ -273,9 +245,12 @@ class Decoder(nn.Module):
             ]
         )
         self.output = make_linear(a.hidden_dim, a.patch_len * a.n_channels, device)
+        self.linear: nn.Linear | None = None
+        if a.n_linear_steps:
+            self.linear = make_linear(a.embedding_dim, a.n_linear_steps * a.n_channels, device)
 
     def forward(self, embeddings: Tensor, n_steps: int, keep: Tensor | None = None) -> Tensor:
-        """Reconstruct patches; `keep` (B, E) drops units between the layers."""
+        """Run the layers; `keep` (B, E) drops units between them."""
         times = self.time_features(n_steps, embeddings).expand(len(embeddings), -1, -1)
         first, second = (cast(LSTMLayer, layer) for layer in self.layers)
         hidden = drop_units(first.outputs(times, embeddings), keep)
@@ -304,7 +279,7 @@ class RecurrentAutoencoder(nn.Module):
     def __init__(self, architecture: Architecture, device: str = "cpu") -> None:
         super().__init__()
         self.architecture = architecture
-        self.encoder = Encoder(architecture, device)
+        self.encoder = _make_encoder(architecture, device)
         self.decoder = Decoder(architecture, device)
         self.head: nn.Linear | None = None
         if architecture.n_classes:
@@ -317,8 +292,18 @@ class RecurrentAutoencoder(nn.Module):
 
         Shape: (B, T, C), (B,) in timesteps -> (B, E).
         """
-        embeddings: Tensor = self.encoder(*self.encoder_inputs(values, lengths), keep)
+        embeddings: Tensor
+        if isinstance(self.encoder, ReservoirEncoder):
+            embeddings = self.encoder(values, lengths)
+        else:
+            embeddings = self.encoder(*self.encoder_inputs(values, lengths), keep)
         return embeddings
+
+    def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Encode series without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
+        if isinstance(self.encoder, ReservoirEncoder):
+            return self.encoder.summarize(values, lengths)
+        return self.encoder.summarize(*self.encoder_inputs(values, lengths))
 
     def encoder_inputs(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return windows and how many are valid. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""
@@ -331,9 +316,28 @@ class RecurrentAutoencoder(nn.Module):
 
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
         """Reconstruct series of `n_timesteps` timesteps. Shape: (B, E) -> (B, T, C)."""
+        series = self.decode_recurrently(embeddings, n_timesteps, keep)
+        return series if self.decoder.linear is None else series + self.decode_linearly(
+            embeddings, n_timesteps
+        )
+
+    def decode_recurrently(
+        self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None
+    ) -> Tensor:
+        """Reconstruct series by the decoder's layers alone. Shape: (B, E) -> (B, T, C)."""
         patch_len = self.architecture.patch_len
         patches = self.decoder(embeddings, -(-n_timesteps // patch_len), keep)
         return from_patches(patches, n_timesteps, self.architecture.n_channels)
+
+    def decode_linearly(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct series by the decoder's linear map alone. Shape: (B, E) -> (B, T, C)."""
+        linear = self.decoder.linear
+        assert linear is not None
+        first = linear(embeddings).view(len(embeddings), -1, self.architecture.n_channels)
+        missing = n_timesteps - first.shape[1]
+        if missing > 0:
+            first = nn.functional.pad(first, (0, 0, 0, missing))
+        return cast(Tensor, first[:, :n_timesteps])
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Encode and decode series. Shape: (B, T, C), (B,) -> (B, T, C)."""
@@ -350,7 +354,10 @@ def build_network(
     RuntimeError
         If the names or shapes of the weights are not those of the architecture.
     """
-    network = RecurrentAutoencoder(architecture).requires_grad_(True)
+    network = RecurrentAutoencoder(architecture).requires_grad_(False)
+    names = set(trained_weight_names(architecture))
+    for name, weight in network.named_parameters():
+        weight.requires_grad_(name in names)
     if weights is not None:
         network.load_state_dict(_as_tensors(weights))
     return network
@@ -360,6 +367,17 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the weights by name; nothing of their size is allocated."""
     network = RecurrentAutoencoder(architecture, device="meta")
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+
+
+def trained_weight_names(architecture: Architecture) -> list[str]:
+    """Return the names of the weights that are trained, in order.
+
+    A reservoir is random, and the linear maps that go with it are fitted before the training.
+    """
+    names = list(weight_shapes(architecture))
+    if architecture.pooling != "reservoir":
+        return names
+    return [name for name in names if not name.startswith(("encoder.", "decoder.linear."))]
 
 
 def _as_tensors(weights: Weights) -> dict[str, Tensor]:

@@ -20,12 +20,20 @@ from seqfeat.nn.backend import Backend
 from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import RecurrentAutoencoder, build_network
-from seqfeat.runtime.device import outside_modes, single_threaded
+from seqfeat.nn.reservoir_fit import fit_reservoir
+from seqfeat.runtime.device import (
+    n_cpu_threads,
+    outside_modes,
+    single_threaded,
+    use_one_thread,
+)
+from seqfeat.runtime.threads import WorkerPool
 from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.training.dataset import Dataset
+from seqfeat.training.embedded import EmbeddedDataset
 from seqfeat.training.history import History
 from seqfeat.training.plan import Plan
-from seqfeat.training.sampler import sample_series
+from seqfeat.training.sampler import TrainingData, sample_series
 from seqfeat.training.trainer import Observer, Trainer, TrainerState, TrainingSettings
 
 __all__ = ["FitResult", "run_fit", "warn_about"]
@@ -79,12 +87,18 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
     if plan.device != CPU:
         backend = make_backend(network, plan.device)
 
+    training_data: TrainingData = train_set
+    validation_data: TrainingData | None = validation_set
+    if plan.architecture.pooling == "reservoir":
+        training_data = EmbeddedDataset(train_set, backend)
+        if validation_set is not None:
+            validation_data = EmbeddedDataset(validation_set, backend)
     trainer = Trainer(
         backend,
-        train_set,
+        training_data,
         plan.settings,
         generator,
-        validation=validation_set,
+        validation=validation_data,
         ranks=ranks,
         optimizer_state=plan.optimizer_state,
     )
@@ -100,9 +114,14 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
 def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator) -> None:
     """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them."""
     initialize(backend.network, generator)
+    if plan.architecture.pooling not in ("statistics", "reservoir"):
+        return
+    sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
     if plan.architecture.pooling == "statistics":
-        sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
         fit_encoder(backend, sample, generator)
+    else:
+        pool = WorkerPool(n_cpu_threads(), use_one_thread)
+        fit_reservoir(backend, sample, plan.reservoir, generator, pool)
 
 
 def _keep_checkpoints(plan: Plan, seed: int) -> Callable[[int, Callable[[], TrainerState]], None]:

@@ -29,11 +29,12 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "masking_ratio": [Interval(Real, 0, 1, closed="left")],
     "input_noise": [Interval(Real, 0, None, closed="left")],
     "target_weight": [Interval(Real, 0, 1, closed="left")],
-    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "reconstruction_fraction": [Interval(Real, 0, 1, closed="both")],
+    "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "early_stopping": ["boolean"],
+    "early_stopping": ["boolean", StrOptions({"auto"})],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
@@ -64,11 +65,12 @@ class FitParameters:
     masking_ratio: float
     input_noise: float
     target_weight: float
-    max_iter: int
+    reconstruction_fraction: float
+    max_iter: int | str
     batch_size: int | str
     learning_rate_init: float
     weight_decay: float
-    early_stopping: bool
+    early_stopping: bool | str
     validation_fraction: float
     n_iter_no_change: int
     tol: float

@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 
 from seqfeat.exceptions import InputError
 from seqfeat.nn.network import Architecture, Weights
+from seqfeat.nn.reservoir_fit import ReservoirSettings
 from seqfeat.runtime.device import resolve_device
 from seqfeat.runtime.ranks import ALONE, Ranks
 from seqfeat.series.scaling import ChannelScaling, channel_scaling, identity_scaling
@@ -40,6 +41,16 @@ MAX_WINDOWS = 128
 """Maximum steps of the encoder over the longest training series with ``window_stride="auto"``."""
 FITTED_ENCODER_RATE = 0.1
 """Relative learning rate of an encoder whose initial weights were fitted to the series."""
+MAX_RESERVOIR_WINDOWS = 512
+"""The same for a reservoir, which is run once and not in every epoch."""
+RESERVOIR_DIM = 96
+"""Width of the layers of a reservoir with ``hidden_dim=None``."""
+MIN_HELD_OUT_SAMPLES = 20
+"""With fewer series, none is held out, and the decoder of a reservoir is not trained."""
+N_UPDATES = 600
+"""Updates of the decoder of a reservoir with ``max_iter="auto"``, if epochs permit."""
+MIN_EPOCHS, MAX_EPOCHS = 4, 60
+"""Fewest and most epochs with ``max_iter="auto"``."""
 STREAM_RATE = 0.2
 """Learning rate of `partial_fit`, relative to the peak of `fit`."""
 
@@ -223,6 +234,8 @@ class Plan:
         The classes of the classification head.
     validation_fraction : float or None
         Share of the series to hold out; None monitors the training loss.
+    reservoir : ReservoirSettings
+        What the embedding of a reservoir is to hold.
     start_weights, optimizer_state
         What an earlier fit ended with, if this one continues it.
     checkpoints : Checkpoints or None
@@ -238,6 +251,7 @@ class Plan:
     seed: int
     classes: NDArray[Any] | None = None
     validation_fraction: float | None = None
+    reservoir: ReservoirSettings = ReservoirSettings(0.0, 0.0)
     start_weights: Weights | None = None
     optimizer_state: Mapping[str, Any] | None = None
     checkpoints: Checkpoints | None = None
@@ -247,7 +261,7 @@ class Plan:
 def plan_fit(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit | None) -> Plan:
     """Return the plan of `fit`; with ``warm_start`` it continues the `earlier` one."""
     plan = _plan_from_scratch(parameters, facts)
-    if parameters.early_stopping:
+    if _holds_out(parameters, len(plan.dataset)):
         plan = replace(plan, validation_fraction=parameters.validation_fraction)
     if earlier is not None:
         _check_warm_start(earlier, plan)
@@ -279,6 +293,10 @@ def plan_epoch(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFi
 
 def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
     n_classes = 0 if facts.classes is None else len(facts.classes)
+    if parameters.pooling == "reservoir":
+        _check_reservoir(parameters)
+        # Labels weight the statistics; no head is needed.
+        n_classes = 0
     return Plan(
         _dataset(facts, facts.statistics),
         _architecture(parameters, facts.series.n_channels, facts.shard.n_timesteps, n_classes),
@@ -286,8 +304,27 @@ def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
         resolve_device(parameters.device),
         facts.seed,
         facts.classes,
+        reservoir=ReservoirSettings(parameters.reconstruction_fraction, parameters.target_weight),
         ranks=facts.ranks,
     )
+
+
+def _check_reservoir(parameters: FitParameters) -> None:
+    """Refuse what has no meaning for an encoder that is not trained."""
+    for name in ("bidirectional", "masking_ratio", "input_noise"):
+        value = getattr(parameters, name)
+        if value:
+            raise InputError(
+                f"{name}={value!r} has no effect with pooling='reservoir', whose encoder is not "
+                f"trained. Set {name}={type(value)(0)!r}, or another pooling, such as 'statistics'."
+            )
+
+
+def _holds_out(parameters: FitParameters, n_samples: int) -> bool:
+    """Return whether a validation set decides when to stop."""
+    if parameters.early_stopping != "auto":
+        return bool(parameters.early_stopping)
+    return parameters.pooling == "reservoir" and n_samples >= MIN_HELD_OUT_SAMPLES
 
 
 def _dataset(facts: SharedFacts, scaling: ChannelScaling) -> Dataset:
@@ -305,9 +342,10 @@ def _settings(parameters: FitParameters, n_samples: int) -> TrainingSettings:
         # An eighth of a small set, so that it gets enough updates. For larger sets, it grows with
         # the square root of their size, up to what the hardware can use.
         batch_size = int(np.clip(min(n_samples / 8, 2 * np.sqrt(n_samples)), 8, 256))
+    batch_size = min(int(batch_size), n_samples)
     return TrainingSettings(
-        max_iter=p.max_iter,
-        batch_size=min(int(batch_size), n_samples),
+        max_iter=_max_iter(p, n_samples, batch_size),
+        batch_size=batch_size,
         learning_rate=p.learning_rate_init,
         weight_decay=p.weight_decay,
         dropout=p.dropout,
@@ -317,19 +355,33 @@ def _settings(parameters: FitParameters, n_samples: int) -> TrainingSettings:
         encoder_rate=FITTED_ENCODER_RATE if p.pooling == "statistics" else 1.0,
         n_iter_no_change=p.n_iter_no_change,
         tol=p.tol,
+        keeps_start=p.pooling == "reservoir",
     )
+
+
+def _max_iter(parameters: FitParameters, n_samples: int, batch_size: int) -> int:
+    """Return the maximum number of epochs."""
+    if parameters.max_iter != "auto":
+        return int(parameters.max_iter)
+    if parameters.pooling != "reservoir":
+        return MAX_EPOCHS
+    if n_samples < MIN_HELD_OUT_SAMPLES:
+        return 0
+    n_epochs = round(N_UPDATES * batch_size / n_samples)
+    return int(np.clip(n_epochs, MIN_EPOCHS, MAX_EPOCHS))
 
 
 def _architecture(
     parameters: FitParameters, n_channels: int, n_timesteps: int, n_classes: int
 ) -> Architecture:
     p, patch_len = parameters, parameters.patch_len
+    is_reservoir = p.pooling == "reservoir"
     patch_len = int(-(-n_timesteps // MAX_PATCHES) if patch_len == "auto" else patch_len)
     window_len, window_stride = _windows(p, n_timesteps, patch_len)
     return Architecture(
         n_channels=n_channels,
         embedding_dim=int(p.embedding_dim),
-        hidden_dim=int(p.hidden_dim or 2 * p.embedding_dim),
+        hidden_dim=int(p.hidden_dim or (RESERVOIR_DIM if is_reservoir else 2 * p.embedding_dim)),
         patch_len=patch_len,
         bidirectional=bool(p.bidirectional),
         pooling=p.pooling,
@@ -338,14 +390,16 @@ def _architecture(
         n_classes=n_classes,
         window_len=window_len,
         window_stride=window_stride,
+        n_linear_steps=n_timesteps if is_reservoir else 0,
     )
 
 
 def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tuple[int, int]:
     """Return length and stride of the windows: overlapping for statistics, else the patches."""
     auto_len = auto_stride = patch_len
-    if parameters.pooling == "statistics":
-        auto_stride = -(-n_timesteps // MAX_WINDOWS)
+    if parameters.pooling in ("statistics", "reservoir"):
+        is_reservoir = parameters.pooling == "reservoir"
+        auto_stride = -(-n_timesteps // (MAX_RESERVOIR_WINDOWS if is_reservoir else MAX_WINDOWS))
         auto_len = max(min(MAX_WINDOW_LEN, n_timesteps // 6), auto_stride)
     length, stride = parameters.window_len, parameters.window_stride
     length = int(auto_len if length == "auto" else length)
@@ -361,7 +415,7 @@ def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tup
 def _check_warm_start(earlier: EarlierFit, plan: Plan) -> None:
     fitted = {**asdict(earlier.architecture), "classes": _as_list(earlier.classes)}
     wanted = {**asdict(plan.architecture), "classes": _as_list(plan.classes)}
-    # The period only positions the time features; it does not change the weights' shapes.
+    # Neither has to follow the length of the new series.
     wanted["time_period"] = fitted["time_period"]
     for name, value in wanted.items():
         if value != fitted[name]:
@@ -410,6 +464,7 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
             "settings": asdict(plan.settings),
             "is_scaled": bool((data.scaling.count > 0).any()),
             "validation_fraction": plan.validation_fraction,
+            "reservoir": plan.reservoir._asdict(),
             "seed": plan.seed if is_seeded else None,
             "classes": _as_list(plan.classes),
             "targets": np.concatenate(all_targets),

@@ -143,10 +143,15 @@ def _join(parts: list[tuple[Tensor, Batch]], n_series: int, is_dense: bool) -> B
     values = torch.zeros(shape, dtype=torch.float32, device="cpu")
     observed = torch.zeros(shape, dtype=torch.bool, device="cpu")
     lengths = torch.zeros(n_series, dtype=torch.int64, device="cpu")
+    targets = None
+    if parts[0][1].targets is not None:
+        targets = torch.zeros(n_series, dtype=torch.int64, device="cpu")
     for positions, part in parts:
         own = part.values.shape[1]
         values[positions, :own] = part.values
         lengths[positions] = part.lengths
         if part.observed is not None:
             observed[positions, :own] = part.observed
-    return Batch(values, lengths, None if is_dense else observed)
+        if targets is not None and part.targets is not None:
+            targets[positions] = part.targets
+    return Batch(values, lengths, None if is_dense else observed, targets)

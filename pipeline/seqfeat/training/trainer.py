@@ -67,6 +67,8 @@ class TrainingSettings:
     """Learning rate of the encoder, relative to the others'."""
     n_iter_no_change: int = 10
     tol: float = 1e-4
+    keeps_start: bool = False
+    """Whether the initial weights are kept unless an epoch's are better on the validation set."""
     decay: bool = True
     """Whether the learning rate warms up and decays; a stream has no end to decay to."""
 
@@ -147,14 +149,17 @@ class Trainer:
         """Return the parameters, in two groups if the encoder has its own learning rate."""
         rate, encoder_rate = self.settings.learning_rate, self.settings.encoder_rate
         if encoder_rate == 1.0:
-            return [{"params": list(self.network.parameters()), "lr": rate}]
+            return [{"params": self._trained(), "lr": rate}]
         encoder = list(self.network.encoder.parameters())
         known = set(encoder)
-        others = [weight for weight in self.network.parameters() if weight not in known]
+        others = [weight for weight in self._trained() if weight not in known]
         return [{"params": encoder, "lr": encoder_rate * rate}, {"params": others, "lr": rate}]
 
+    def _trained(self) -> list[torch.nn.Parameter]:
+        return [weight for weight in self.network.parameters() if weight.requires_grad]
+
     def _load_optimizer_state(self, state: Mapping[str, Any]) -> None:
-        check_optimizer_state(state, [tuple(weight.shape) for weight in self.network.parameters()])
+        check_optimizer_state(state, [tuple(weight.shape) for weight in self._trained()])
         # In JSON, keys are strings.
         moments = {int(index): value for index, value in state["state"].items()}
         self.optimizer.load_state_dict(_as_tensors({**state, "state": moments}))
@@ -202,6 +207,8 @@ class Trainer:
         history, s = self.history, self.settings
         try:
             with single_threaded(), self.pool:
+                if s.keeps_start and history.n_iter == 0 and self.validation is not None:
+                    history.best_loss = self.evaluate(self.validation)
                 while history.n_iter < s.max_iter and history.stop_reason == "max_iter":
                     if observer is not None:
                         observer.begin_epoch()
@@ -220,7 +227,7 @@ class Trainer:
             if history.n_iter == 0 or not self.ranks.is_alone:
                 raise
             history.stop_reason = "interrupted"
-        if history.stop_reason == "diverged" and history.best_iter == 0:
+        if history.stop_reason == "diverged" and not math.isfinite(history.best_loss):
             raise TrainingError(
                 "the training loss was not finite in the first epoch, so there are no weights to "
                 f"keep. Lower learning_rate_init (it is {s.learning_rate:g}), or check the input's "
@@ -384,7 +391,9 @@ class Trainer:
         n_parts = -(-n_samples // self.micro_batch)
         if self.device.type == "cpu":
             a = self.network.architecture
-            n_steps = n_timesteps // a.window_stride + n_timesteps // a.patch_len
+            n_steps = n_timesteps // a.patch_len
+            if a.pooling != "reservoir":
+                n_steps += n_timesteps // a.window_stride
             if n_samples * n_steps * a.hidden_dim**2 >= MIN_SPLIT_WORK:
                 n_parts = max(min(2, n_samples), n_parts)
         edges = [n_samples * part // max(1, n_parts) for part in range(n_parts + 1)]

@@ -33,7 +33,7 @@ from torch import Tensor
 from seqfeat.nn.backend import Backend, TorchBackend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.loss import error_sums, with_counts
-from seqfeat.nn.network import RecurrentAutoencoder
+from seqfeat.nn.network import RecurrentAutoencoder, trained_weight_names
 
 if TYPE_CHECKING:
     from seqfeat.nn.kernels.ir.jit import CompiledKernels
@@ -55,11 +55,11 @@ def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend
 
 def _can_compile(network: RecurrentAutoencoder) -> bool:
     weights = list(network.parameters())
-    n_trained = sum(weight.requires_grad for weight in weights)
+    names = {name for name, weight in network.named_parameters() if weight.requires_grad}
     hooks = [hook for module in network.modules() for hook in _hooks(module)]
     return (
         all(weight.is_cpu and weight.dtype is torch.float32 for weight in weights)
-        and n_trained in (0, len(weights))
+        and names in (set(), set(trained_weight_names(network.architecture)))
         and not any(hooks)
         and not any(weight._backward_hooks for weight in weights)
     )
@@ -97,6 +97,7 @@ class CompiledBackend:
         embedder = Embedder(weights)
         self.embed, self.scale_and_embed = embedder.embed, embedder.scale_and_embed
         self.summarize, self.decode = embedder.summarize, embedder.decode
+        self.decode_recurrently = embedder.decode_recurrently
         if not embedder.is_frozen:
             from seqfeat.nn.kernels.backpropagation import Backpropagation
 
@@ -107,7 +108,9 @@ class CompiledBackend:
     def error_sums(self, part: Batch) -> Tensor:
         """Return a part's summed errors, and how many values and series they are of."""
         with torch.no_grad():
-            embeddings = self.embed(part.values, part.lengths)
-            reconstruction = self.decode(embeddings, part.values.shape[1])
+            embeddings, decode = part.embeddings, self.decode_recurrently
+            if embeddings is None:
+                embeddings, decode = self.embed(part.values, part.lengths), self.decode
+            reconstruction = decode(embeddings, part.values.shape[1])
             sums = error_sums(part, embeddings, reconstruction, self.network.head)
             return with_counts(part, *sums)

@@ -25,7 +25,7 @@ class CompiledAdamW:
     optimizer : torch.optim.AdamW
     weights : PackedNetwork
     gradients : list of Tensor
-        Gradients of all parameters, in order.
+        Gradients of all trained parameters, in order.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class CompiledAdamW:
         self.optimizer, self.weights = optimizer, weights
         self.state = optimizer.state
         of_encoder = set(weights.network.encoder.parameters())
-        gradient_of = dict(zip(weights.parameters, gradients, strict=True))
+        gradient_of = dict(zip(weights.trained, gradients, strict=True))
         self._share_step_count()
         self.programs = [Program(weights.kernels) for _ in HALVES]
         self.coefficients = []
@@ -58,9 +58,10 @@ class CompiledAdamW:
                     coefficients=coefficients,
                 )
         # The weights are packed at once, while they are in the cache.
-        for program, packing in zip(self.programs, weights.programs, strict=True):
-            program.extend(packing)
-            program.finish()
+        for half in HALVES:
+            if half == DECODER or weights.trains_encoder:
+                self.programs[half].extend(weights.programs[half])
+            self.programs[half].finish()
         # What learning rate schedulers look for before they warn of a step that was left out.
         optimizer._opt_called = True  # type: ignore[attr-defined]
 
@@ -105,5 +106,5 @@ class CompiledAdamW:
 
     def finish_step(self) -> None:
         """Tell PyTorch that the weights were written to; they are packed already."""
-        torch.autograd.graph.increment_version(self.weights.parameters)
+        torch.autograd.graph.increment_version(self.weights.trained)
         self.weights.mark_fresh()

@@ -33,18 +33,22 @@ class Backpropagation:
     Attributes
     ----------
     flat : Tensor
-        The gradients of all parameters, one after the other.
+        The gradients of all trained parameters, one after the other.
     gradients : list of Tensor
         Views of it, in the order and of the shapes of the parameters.
     """
 
     def __init__(self, weights: PackedNetwork) -> None:
         self.weights = weights
-        sizes = [weight.numel() for weight in weights.parameters]
+        sizes = [weight.numel() for weight in weights.trained]
         self.flat = torch.zeros(sum(sizes), dtype=torch.float32, device="cpu")
-        pairs = zip(torch.split(self.flat, sizes), weights.parameters, strict=True)
+        pairs = zip(torch.split(self.flat, sizes), weights.trained, strict=True)
         self.gradients = [part.view_as(weight) for part, weight in pairs]
-        n_encoder = sum(weight.numel() for weight in weights.network.encoder.parameters())
+        n_encoder = sum(
+            weight.numel()
+            for weight in weights.network.encoder.parameters()
+            if weight.requires_grad
+        )
         self.halves = self.flat[:n_encoder], self.flat[n_encoder:]
         self.norms: list[float | None] = [None, None]
         """The norm of each half's gradients, where it was found on the way."""

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from seqfeat.nn.kernels.encoder import EncoderCalls
 from seqfeat.nn.kernels.layers import DecoderCalls
-from seqfeat.nn.kernels.program import Program
+from seqfeat.nn.kernels.program import Buffer, External, Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
+from seqfeat.nn.kernels.reservoir import ReservoirCalls
 from seqfeat.nn.kernels.weights import PackedNetwork
 
 __all__ = ["Embedder"]
@@ -73,6 +74,13 @@ class Embedder:
         self._give_back(cache)
         return series
 
+    def decode_recurrently(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
+        """Reconstruct scaled series by the decoder's layers alone, as `decode` does."""
+        cache, program = self._take(RecurrentDecodingProgram, len(embeddings), n_timesteps)
+        series = program.decode(embeddings)
+        self._give_back(cache)
+        return series
+
     def _take(
         self, write: Callable[[PackedNetwork, int, int], P], n_series: int, n_timesteps: int
     ) -> tuple[ProgramCache, P]:
@@ -101,7 +109,8 @@ class EncoderProgram:
         self.program = Program(weights.kernels)
         self.arena = self.program.arena
         self.lengths = self.program.external(n_series, dtype=torch.int64)
-        self.encoder = EncoderCalls(self.program, weights, n_series, n_timesteps)
+        calls = EncoderCalls if weights.trains_encoder else ReservoirCalls
+        self.encoder = calls(self.program, weights, n_series, n_timesteps)
         self.pooled = self.encoder.forward(self._scaled_values(), self.lengths)
         self._write_result()
 
@@ -213,11 +222,12 @@ class SummaryProgram(EncoderProgram):
         return result
 
 
-class DecodingProgram:
-    """From embeddings to scaled series."""
+class RecurrentDecodingProgram:
+    """From embeddings to scaled series, by the decoder's layers."""
 
     def __init__(self, weights: PackedNetwork, n_series: int, n_timesteps: int) -> None:
-        a = weights.network.architecture
+        self.weights = weights
+        self.architecture = a = weights.network.architecture
         self.program = program = Program(weights.kernels)
         self.arena = program.arena
         n_patches = -(-n_timesteps // a.patch_len)
@@ -229,12 +239,18 @@ class DecodingProgram:
             "copy_rows", target=embeddings.columns(0, a.embedding_dim), source=self.embeddings
         )
         patches = decoder.forward(embeddings)
-        width = patches.shape[1]
-        program.call(
+        self._write_series(embeddings, patches.view(n_patches, n_series, patches.shape[1]))
+
+    def _write_series(self, embeddings: Buffer, patches: Buffer) -> None:
+        """Add the calls that write the series, given the patches (L, B, D)."""
+        self._join(patches, self.series)
+
+    def _join(self, patches: Buffer, series: Buffer | External) -> None:
+        self.program.call(
             "join_patches",
-            patches=patches.view(n_patches, n_series, width),
-            result=self.series,
-            patch_len=a.patch_len,
+            patches=patches,
+            result=series,
+            patch_len=self.architecture.patch_len,
         )
 
     def finish(self, storage: Tensor) -> None:
@@ -248,3 +264,29 @@ class DecodingProgram:
         self.series.set(series)
         self.program.run()
         return series
+
+
+class DecodingProgram(RecurrentDecodingProgram):
+    """From embeddings to scaled series, by the layers and the linear map."""
+
+    def _write_series(self, embeddings: Buffer, patches: Buffer) -> None:
+        program, linear = self.program, self.weights.linear
+        if linear is None:
+            self._join(patches, self.series)
+            return
+        joined, n_series = self.arena.take(*self.series.shape), embeddings.shape[0]
+        self._join(patches, joined)
+        first = self.arena.take(n_series, linear.width)
+        program.call(
+            "product",
+            left=embeddings.columns(0, linear.depth),
+            right=linear.transposed,
+            start=linear.bias.expand(n_series, -1),
+            result=first,
+        )
+        rows = joined.as_rows()
+        n_added = min(linear.output_dim, rows.shape[1])
+        program.call(
+            "add_rows", target=rows.columns(0, n_added), source=first.columns(0, n_added)
+        )
+        program.call("copy_rows", target=self.series.as_rows(), source=rows)

@@ -20,7 +20,7 @@ from seqfeat.nn.kernels.weights import (
     PackedNetwork,
     round_up,
 )
-from seqfeat.nn.network import n_windows
+from seqfeat.nn.windows import n_windows
 
 __all__ = ["DecoderCalls", "LSTMCalls", "LinearCalls", "cut_windows", "drop_units"]
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from seqfeat.nn.kernels.ir.jit import KERNELS, ROW_SIZE, CompiledKernels
 from seqfeat.nn.kernels.ir.kernel import Array, Axis, Kernel, Size
 
-__all__ = ["Arena", "Buffer", "External", "Program", "bind", "call_kernel"]
+__all__ = ["Arena", "Buffer", "External", "ExternalRows", "Program", "bind", "call_kernel"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
 ALIGNMENT = 16
@@ -71,6 +71,10 @@ class Buffer(NamedTuple):
         if not self.is_contiguous or prod(shape) != self.n_elements:
             raise ValueError(f"{self} cannot be seen as an array of shape {shape}")
         return self._replace(shape=shape, strides=contiguous_strides(shape))
+
+    def as_rows(self) -> Buffer:
+        """Return the same elements as a matrix with a row for each element of the first axis."""
+        return self.view(self.shape[0], prod(self.shape[1:]))
 
     def columns(self, start: int, stop: int) -> Buffer:
         """Return some elements of the last axis."""
@@ -162,7 +166,35 @@ class External:
         self.ready[self] = tensor
 
 
-Argument = Tensor | Buffer | External | int
+    def as_rows(self) -> ExternalRows:
+        """Return the same elements as a matrix with a row for each element of the first axis."""
+        return ExternalRows(self, (self.shape[0], prod(self.shape[1:])))
+
+
+class ExternalRows(NamedTuple):
+    """The first columns of an `External` that is seen as a matrix."""
+
+    base: External
+    shape: tuple[int, ...]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Distances of rows and of columns, in elements."""
+        return self.base.strides[0], 1
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the elements."""
+        return self.base.dtype
+
+    def columns(self, start: int, stop: int) -> ExternalRows:
+        """Return the first columns; `start` is 0."""
+        if start != 0 or not 0 <= stop <= self.shape[1]:
+            raise ValueError(f"an external array has no view of columns {start} to {stop}")
+        return self._replace(shape=(self.shape[0], stop))
+
+
+Argument = Tensor | Buffer | External | ExternalRows | int
 
 
 class Program:
@@ -201,6 +233,8 @@ class Program:
                 self.relocations.append(begin + at)
             elif isinstance(value, External):
                 value.positions.append(begin + at)
+            elif isinstance(value, ExternalRows):
+                value.base.positions.append(begin + at)
         row = [self.kernels.trampolines[kernel], *numbers]
         self.rows.append(row + [0] * (ROW_SIZE - len(row)))
 
@@ -292,7 +326,7 @@ def bind(kernels: CompiledKernels, kernel: Kernel, arguments: Mapping[str, Argum
         elif isinstance(value, Tensor):
             addresses[name] = _address(value, kernel, name)
             layouts.append((value.shape, value.stride(), value.dtype))
-        elif isinstance(value, External):
+        elif isinstance(value, (External, ExternalRows)):
             addresses[name] = 0
             layouts.append((value.shape, value.strides, value.dtype))
         elif type(value) is int:

@@ -53,8 +53,8 @@ class TrainingStep:
     """Finds the loss and the gradients of parts of one shape.
 
     The calls go through the network and back: windows, encoder, projection, decoder, squared error;
-    then the gradients of the decoder, of the projection and of the encoder. With a classification
-    head the program pauses at the embeddings, from which PyTorch finds the cross-entropy.
+    then the gradients of the decoder, of the projection and of the encoder. Where the encoder is
+    not trained, the calls begin with given embeddings. With a classification head the program pauses at the embeddings, from which PyTorch finds the cross-entropy.
     """
 
     def __init__(
@@ -69,19 +69,24 @@ class TrainingStep:
         sizes = shape.n_series, shape.n_timesteps, a.n_channels
         n_patches = -(-shape.n_timesteps // a.patch_len)
 
-        self.lengths = external(shape.n_series, dtype=torch.int64)
-        self.inputs, self.values = external(*sizes), external(*sizes)
-        encoder = EncoderCalls(program, weights, *sizes[:2], gradients.encoder)
+        self.values = external(*sizes)
         decoder = DecoderCalls(program, weights, shape.n_series, n_patches, gradients)
-        encoder_keep = self._keep(shape.drops_encoder_units, encoder.layers[0].width)
         decoder_keep = self._keep(shape.drops_decoder_units, decoder.first.units)
-        self.encoder_keep, self.decoder_keep = encoder_keep, decoder_keep
-
-        self.embeddings = encoder.forward(self.inputs, self.lengths, encoder_keep)
-        projection = None
-        if weights.projection is not None:
-            projection = LinearCalls(program, weights.projection, gradients.projection)
-            self.embeddings = projection.forward(self.embeddings)
+        self.encoder_keep, self.decoder_keep = None, decoder_keep
+        encoder, projection = None, None
+        if weights.trains_encoder:
+            self.lengths, self.inputs = external(sizes[0], dtype=torch.int64), external(*sizes)
+            encoder = EncoderCalls(program, weights, *sizes[:2], gradients.encoder)
+            self.encoder_keep = self._keep(shape.drops_encoder_units, encoder.layers[0].width)
+            self.embeddings = encoder.forward(self.inputs, self.lengths, self.encoder_keep)
+            if weights.projection is not None:
+                projection = LinearCalls(program, weights.projection, gradients.projection)
+                self.embeddings = projection.forward(self.embeddings)
+        else:
+            self.given = external(sizes[0], a.embedding_dim)
+            self.embeddings = take(sizes[0], decoder.first.units)
+            columns = self.embeddings.columns(0, a.embedding_dim)
+            program.call("copy_rows", target=columns, source=self.given)
         # What PyTorch writes between the calls shares its memory with nothing.
         self.d_embeddings_of_head = take(*self.embeddings.shape)
         self.n_calls_to_embeddings = len(program.rows)
@@ -96,7 +101,8 @@ class TrainingStep:
             program.call("add", x=flat, y=of_head, result=flat)
         if projection is not None:
             d_embeddings = projection.backward(d_embeddings, self.zeros)
-        encoder.backward(d_embeddings, self.zeros)
+        if encoder is not None:
+            encoder.backward(d_embeddings, self.zeros)
 
     def _keep(self, is_wanted: bool, width: int) -> Buffer | None:
         return self.arena.take(self.shape.n_series, width) if is_wanted else None
@@ -129,9 +135,12 @@ class TrainingStep:
     def load(self, part: Batch, corruption: Corruption, weights: LossWeights) -> None:
         """Take a part of a batch."""
         values = part.values.float().contiguous()
-        self.lengths.set(part.lengths.contiguous())
-        inputs = part.values if corruption is NO_CORRUPTION else corruption.apply(part.values)
-        self.inputs.set(inputs.float().contiguous())
+        if part.embeddings is None:
+            self.lengths.set(part.lengths.contiguous())
+            inputs = part.values if corruption is NO_CORRUPTION else corruption.apply(part.values)
+            self.inputs.set(inputs.float().contiguous())
+        else:
+            self.given.set(part.embeddings.contiguous())
         self.values.set(values)
         if self.observed is not None:
             observed = torch.ones_like(values) if part.observed is None else part.observed.float()

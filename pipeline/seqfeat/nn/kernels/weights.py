@@ -19,8 +19,9 @@ from seqfeat.nn.kernels.ir.jit import CompiledKernels
 from seqfeat.nn.kernels.ir.matmul import PANEL_VECTORS
 from seqfeat.nn.kernels.program import Program
 from seqfeat.nn.lstm import LSTMLayer
-from seqfeat.nn.network import RecurrentAutoencoder
+from seqfeat.nn.network import Architecture, Encoder, RecurrentAutoencoder
 from seqfeat.nn.pooling import STATISTICS
+from seqfeat.nn.reservoir import RESERVOIR_STATISTICS, ReservoirEncoder
 
 __all__ = [
     "DECODER",
@@ -221,12 +222,19 @@ class PackedNetwork:
 
     Attributes
     ----------
+    trained : list of Parameter
+        Those of the parameters that are trained.
+    trains_encoder : bool
+        Whether the encoder's are among them.
     encoder : list of list of PackedLSTM
-        The two layers of each direction.
+        The two layers of each direction; or all layers of a reservoir.
     decoder : list of PackedLSTM
     projection : PackedLinear or None
         The map of pooled values to embeddings, if there is one.
     output : PackedLinear
+    linear : PackedLinear or None
+        The map of embeddings to the first timesteps, if there is one. It is fitted with the
+        encoder, and counts as a part of it.
     programs : tuple of Program
         Bring the packed weights up to date, one for each half.
     zeros : Tensor of shape (1, n)
@@ -236,35 +244,26 @@ class PackedNetwork:
     def __init__(self, network: RecurrentAutoencoder, kernels: CompiledKernels) -> None:
         self.network, self.kernels = network, kernels
         self.parameters = list(network.parameters())
+        self.trained = [weight for weight in self.parameters if weight.requires_grad]
+        self.trains_encoder = not isinstance(network.encoder, ReservoirEncoder)
         a, lanes = network.architecture, kernels.lanes
-        directions = [network.encoder.forward_layers]
-        if a.bidirectional:
-            directions.append(network.encoder.backward_layers)
-        hidden_dims, embedding_dims = (
-            [dim] * len(directions) for dim in (a.hidden_dim, a.embedding_dim)
-        )
-        self.encoder = [
-            [
-                PackedLSTM(cast(LSTMLayer, layers[0]), lanes),
-                PackedLSTM(cast(LSTMLayer, layers[1]), lanes, sequence_dims=hidden_dims),
-            ]
-            for layers in directions
-        ]
+        self.encoder, projection = _pack_encoder(network.encoder, a, lanes)
+        self.projection = projection
         first, second = (cast(LSTMLayer, layer) for layer in network.decoder.layers)
         self.decoder = [PackedLSTM(first, lanes, a.embedding_dim), PackedLSTM(second, lanes)]
         self.output = PackedLinear(network.decoder.output, lanes, Columns([a.hidden_dim], 1, lanes))
-        self.projection: PackedLinear | None = None
-        if isinstance(network.encoder.projection, nn.Linear):
-            columns = Columns(embedding_dims, 1, lanes)
-            if a.pooling == "statistics":
-                columns = Columns(hidden_dims + embedding_dims, N_STATISTICS, lanes)
-            self.projection = PackedLinear(network.encoder.projection, lanes, columns)
+        self.linear: PackedLinear | None = None
+        if network.decoder.linear is not None:
+            columns = Columns([a.embedding_dim], 1, 1)
+            self.linear = PackedLinear(network.decoder.linear, lanes, columns)
         halves: list[list[PackedLSTM | PackedLinear]] = [
             [layer for layers in self.encoder for layer in layers],
             [*self.decoder, self.output],
         ]
         if self.projection is not None:
             halves[ENCODER].append(self.projection)
+        if self.linear is not None:
+            halves[ENCODER].append(self.linear)
         self.zeros = zeros(1, max(_widest(part) for half in halves for part in half))
         self.programs = Program(kernels), Program(kernels)
         for program, parts in zip(self.programs, halves, strict=True):
@@ -305,6 +304,37 @@ class PackedNetwork:
                 self.float64_projection = Float64Linear(self.projection)
             self.float64_projection.refresh()
         self.versions_for_inference = versions
+
+
+def _pack_encoder(
+    encoder: Encoder | ReservoirEncoder, architecture: Architecture, lanes: int
+) -> tuple[list[list[PackedLSTM]], PackedLinear | None]:
+    """Return the layers of an encoder, for each direction, and its projection."""
+    a = architecture
+    if isinstance(encoder, ReservoirEncoder):
+        layers = [PackedLSTM(cast(LSTMLayer, layer), lanes) for layer in encoder.layers]
+        n_statistics = len(RESERVOIR_STATISTICS) * len(layers)
+        dims = [a.hidden_dim] * n_statistics + [a.n_linear_steps * a.n_channels]
+        return [layers], PackedLinear(encoder.projection, lanes, Columns(dims, 1, lanes))
+    directions = [encoder.forward_layers]
+    if a.bidirectional:
+        directions.append(encoder.backward_layers)
+    hidden_dims, embedding_dims = (
+        [dim] * len(directions) for dim in (a.hidden_dim, a.embedding_dim)
+    )
+    packed = [
+        [
+            PackedLSTM(cast(LSTMLayer, first), lanes),
+            PackedLSTM(cast(LSTMLayer, second), lanes, sequence_dims=hidden_dims),
+        ]
+        for first, second in directions
+    ]
+    if not isinstance(encoder.projection, nn.Linear):
+        return packed, None
+    columns = Columns(embedding_dims, 1, lanes)
+    if a.pooling == "statistics":
+        columns = Columns(hidden_dims + embedding_dims, N_STATISTICS, lanes)
+    return packed, PackedLinear(encoder.projection, lanes, columns)
 
 
 def _widest(weights: PackedLSTM | PackedLinear) -> int:
@@ -386,7 +416,7 @@ class NetworkGradients:
     ----------
     weights : PackedNetwork
     into : list of Tensor
-        The gradients of all parameters, in order, which `accumulate` adds to.
+        The gradients of all trained parameters, in order, which `accumulate` adds to.
     is_first : bool
         Whether they are a batch's first and overwrite those of the batch before. Most then lie in
         `into` from the beginning, and need not be copied.
@@ -402,8 +432,11 @@ class NetworkGradients:
         def of_linear(linear: PackedLinear) -> LinearGradients:
             return LinearGradients(linear, tuple(islice(rest, 2)), is_first)
 
-        self.encoder = [of_layers(layers) for layers in weights.encoder]
-        self.projection = None if weights.projection is None else of_linear(weights.projection)
+        self.encoder: list[list[LSTMGradients]] = []
+        self.projection: LinearGradients | None = None
+        if weights.trains_encoder:
+            self.encoder = [of_layers(layers) for layers in weights.encoder]
+            self.projection = None if weights.projection is None else of_linear(weights.projection)
         self.decoder, self.output = of_layers(weights.decoder), of_linear(weights.output)
         of_head = list(rest)
         self.head = of_head if is_first else list(map(torch.empty_like, of_head))

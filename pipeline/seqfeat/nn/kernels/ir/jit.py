@@ -21,7 +21,15 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from seqfeat.nn.kernels.ir import adamw, elementwise, lstm, matmul, pooling, sequences
+from seqfeat.nn.kernels.ir import (
+    adamw,
+    elementwise,
+    lstm,
+    matmul,
+    pooling,
+    reservoir,
+    sequences,
+)
 from seqfeat.nn.kernels.ir.kernel import Kernel
 from seqfeat.nn.kernels.ir.vectors import INDEX, Value, VectorCode, index, loop
 from seqfeat.runtime.user_warnings import warn_user
@@ -30,7 +38,7 @@ __all__ = ["KERNELS", "ROW_SIZE", "CompiledKernels", "compile_kernels", "compile
 
 KERNELS: dict[str, Kernel] = {
     kernel.name: kernel
-    for module in (matmul, lstm, pooling, elementwise, sequences, adamw)
+    for module in (matmul, lstm, pooling, reservoir, elementwise, sequences, adamw)
     for kernel in module.KERNELS
 }
 """All kernels that can be called from Python, by name."""
@@ -157,6 +165,7 @@ def _write_module(lanes: int, n_registers: int) -> str:
     matmul.write_matmul(code, n_registers)
     lstm.write_lstm(code)
     pooling.write_pooling(code)
+    reservoir.write_reservoir(code)
     elementwise.write_elementwise(code)
     sequences.write_sequences(code)
     adamw.write_adamw(code)

@@ -1,0 +1,350 @@
+"""Fitting what is not trained: a reservoir's thresholds, and the linear maps around the embedding.
+
+The embedding is a random rotation of two kinds of numbers. Most are principal components of the
+standardized statistics of the reservoir, weighted, if there are labels, by how well each statistic
+tells the classes apart. The others reconstruct the series: principal components of the series
+themselves, whose covariance is shrunk towards that of a stationary process, so that with few series
+the remaining dimensions go to what any series may hold, its slow movements. A linear map from the
+embedding back to the series goes with them; the LSTM layers of the decoder add to it. Torch only.
+
+Shapes use N series, T timesteps, C channels, K = T * C values, D statistics and E embedding
+dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seqfeat.nn.backend import Backend
+from seqfeat.nn.batch import Batch
+from seqfeat.nn.initialization import (
+    draw_input_weights,
+    principal_directions,
+    whitening_matrix,
+    window_covariance,
+)
+from seqfeat.nn.network import RecurrentAutoencoder
+from seqfeat.nn.reservoir import ReservoirEncoder
+from seqfeat.nn.windows import count_windows, windows
+from seqfeat.runtime.threads import WorkerPool
+
+__all__ = ["ReservoirSettings", "fit_reservoir"]
+
+N_WHITENING_SERIES = 256
+"""Series whose windows decide the input weights."""
+N_THRESHOLD_SERIES = 32
+"""Series whose states decide the thresholds."""
+MAX_THRESHOLD_STATES = 20_000
+"""States of each unit from which its threshold is drawn."""
+BATCH_SERIES = 32
+MIN_STD = 1e-3
+"""Smallest standard deviation of a statistic that is more than rounding; units are within 1."""
+MAX_F_RATIO = 20.0
+"""Largest weight of a statistic, before its root, relative to the median one."""
+PRIOR_SERIES = 5
+"""Number of series that count as much as the stationary process in the covariance."""
+MAX_COEFFICIENTS = 1024
+"""Cosine coefficients, those of largest variance, whose covariance is estimated."""
+RECONSTRUCTION_SCALE = 0.3
+"""Root mean square of what reconstructs, relative to that of the other dimensions.
+
+Classifiers that are regularized, as most are, look at the larger dimensions first.
+"""
+RIDGE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Penalties to choose from, relative to the mean variance of the components."""
+MIN_VARIANCE_SHARE = 0.1
+"""Share of the mean variance added to all, where components are brought to equal variance."""
+
+
+class ReservoirSettings(NamedTuple):
+    """What the embedding of a reservoir is to hold; names are those of `LSTMAutoencoder`."""
+
+    reconstruction_fraction: float
+    target_weight: float
+
+
+@torch.no_grad()
+def fit_reservoir(
+    backend: Backend,
+    data: Batch,
+    settings: ReservoirSettings,
+    generator: torch.Generator,
+    pool: WorkerPool,
+) -> None:
+    """Fit a reservoir, and the linear maps around the embedding, to a sample of series.
+
+    The weights must have been drawn. With labels in `data`, they weight the statistics.
+    """
+    network = backend.network
+    encoder, linear = network.encoder, network.decoder.linear
+    if not isinstance(encoder, ReservoirEncoder) or linear is None:
+        raise TypeError("the network has no reservoir to fit")
+    _draw_layers(encoder, data.rows(slice(N_WHITENING_SERIES)), generator)
+    _draw_thresholds(encoder, data.rows(slice(N_THRESHOLD_SERIES)), generator)
+    summaries = _summarize(backend, data, pool).double()
+    statistics, values = summaries[:, : encoder.n_statistics], summaries[:, encoder.n_statistics :]
+
+    embedding_dim = network.architecture.embedding_dim
+    n_reconstructing = round(settings.reconstruction_fraction * embedding_dim)
+    weights = _statistic_weights(statistics, data.targets, settings.target_weight)
+    components = _fit_components(
+        statistics, weights, embedding_dim - n_reconstructing, generator
+    )
+    shape = network.architecture.n_linear_steps, network.architecture.n_channels
+    shapes = _fit_shapes(values, shape, n_reconstructing)
+    if n_reconstructing < embedding_dim:
+        shapes = shapes._replace(scale=RECONSTRUCTION_SCALE * shapes.scale)
+    rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
+    nn.init.orthogonal_(rotation, generator=generator)
+    _set_projection(encoder.projection, components, shapes, rotation)
+    _set_linear(linear, components, shapes, rotation, statistics, values)
+    _set_decoder(network, components, shapes, rotation, statistics, values)
+
+
+def _summarize(backend: Backend, data: Batch, pool: WorkerPool) -> Tensor:
+    rows = torch.arange(len(data), dtype=torch.int64, device="cpu").split(BATCH_SERIES)
+    parts = [data.take(some) for some in rows]
+    with pool:
+        return torch.cat(
+            list(pool.map(lambda part: backend.summarize(part.values, part.lengths), parts))
+        )
+
+
+# The reservoir
+
+
+def _draw_layers(encoder: ReservoirEncoder, data: Batch, generator: torch.Generator) -> None:
+    """Draw input weights that respond to all directions in a window about equally."""
+    inputs = encoder.inputs(data.values, data.lengths)
+    for layer, (view, length) in zip(encoder.layers, inputs, strict=True):
+        n_steps = count_windows(data.lengths, length, encoder.window_stride)
+        parts = (
+            (windows(some, length, encoder.window_stride), counts)
+            for some, counts in zip(view.split(BATCH_SERIES), n_steps.split(BATCH_SERIES))
+        )
+        whitening = whitening_matrix(window_covariance(parts, length))
+        draw_input_weights(layer.weight_ih_l0, whitening, generator)
+
+
+def _draw_thresholds(encoder: ReservoirEncoder, data: Batch, generator: torch.Generator) -> None:
+    """Set each unit's threshold to a random quantile of its states."""
+    for number, (states, n_steps) in enumerate(encoder.states(data.values, data.lengths)):
+        steps = torch.arange(states.shape[1], dtype=torch.int64, device="cpu")
+        valid = states[steps < n_steps[:, None]]
+        if len(valid) > MAX_THRESHOLD_STATES:
+            valid = valid[:: -(-len(valid) // MAX_THRESHOLD_STATES)]
+        n_units = valid.shape[1]
+        shares = torch.rand(n_units, generator=generator, dtype=torch.float32, device="cpu")
+        ranks = (shares * len(valid)).long().clamp(max=len(valid) - 1)
+        encoder.thresholds[number] = valid.sort(dim=0).values.gather(0, ranks[None])[0]
+
+
+# The two kinds of numbers
+
+
+class LinearMap(NamedTuple):
+    """Rows of weights for centred inputs, the mean of these, and the scale of the results."""
+
+    rows: Tensor
+    mean: Tensor
+    scale: float
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Shape: (N, D) -> (N, number of rows)."""
+        return (inputs - self.mean) @ self.rows.T * self.scale
+
+
+def _root_mean_square(values: Tensor) -> float:
+    size = float(values.square().mean().sqrt()) if values.numel() else 0.0
+    return size if size > 0 else 1.0
+
+
+def _statistic_weights(statistics: Tensor, targets: Tensor | None, target_weight: float) -> Tensor:
+    """Return the factor of each centred statistic: it is standardized, and weighted by labels.
+
+    The weight is a power of the ratio of variances between and within classes, over its median.
+    """
+    std = statistics.std(dim=0, correction=0)
+    weights = torch.where(std > MIN_STD, 1 / std.clamp(min=MIN_STD), torch.zeros_like(std))
+    if targets is None or target_weight == 0:
+        return weights
+    ratio = _f_ratio(statistics, targets)
+    positive = ratio[(ratio > 0) & (std > MIN_STD)]
+    if not len(positive):
+        return weights
+    return weights * (ratio / positive.median()).clamp(max=MAX_F_RATIO) ** target_weight
+
+
+def _f_ratio(statistics: Tensor, targets: Tensor) -> Tensor:
+    """Return the variance between classes over that within them. Shape: (N, D), (N,) -> (D,)."""
+    classes, index, counts = targets.unique(return_inverse=True, return_counts=True)
+    n_within = len(targets) - len(classes)
+    if len(classes) < 2 or n_within < 1:
+        return torch.zeros(statistics.shape[1], dtype=torch.float64, device="cpu")
+    centred = statistics - statistics.mean(dim=0)
+    means = torch.zeros(len(classes), centred.shape[1], dtype=torch.float64, device="cpu")
+    means.index_add_(0, index, centred)
+    means /= counts[:, None]
+    between = (counts[:, None] * means.square()).sum(dim=0) / (len(classes) - 1)
+    within = (centred - means[index]).square().sum(dim=0) / n_within
+    return between / within.clamp(min=MIN_STD**2 * 1e-3)
+
+
+def _fit_components(
+    statistics: Tensor, weights: Tensor, n_components: int, generator: torch.Generator
+) -> LinearMap:
+    """Return the principal components of weighted statistics.
+
+    If there are fewer than wanted, random directions complete them.
+    """
+    mean = statistics.mean(dim=0)
+    weighted = (statistics - mean) * weights
+    n_found = min(n_components, len(statistics) - 1)
+    shape = n_components, len(mean)
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+    drawn[:n_found] = principal_directions(weighted, n_found)
+    basis = torch.linalg.qr(drawn.T)[0].T
+    rows = nn.functional.pad(basis, (0, 0, 0, n_components - len(basis))) * weights
+    return LinearMap(rows, mean, 1 / _root_mean_square((statistics - mean) @ rows.T))
+
+
+def _fit_shapes(values: Tensor, shape: tuple[int, int], n_components: int) -> LinearMap:
+    """Return the principal components of series, whose rows are orthonormal."""
+    n_timesteps, n_channels = shape
+    mean = values.mean(dim=0)
+    centred = values - mean
+    coefficients = _cosine_transform(centred.view(-1, n_timesteps, n_channels))
+    variances = coefficients.square().mean(dim=0)
+    share = PRIOR_SERIES / (len(values) + PRIOR_SERIES)
+    prior = _smooth_spectrum(variances)
+    largest = ((1 - share) * variances + share * prior).flatten().argsort(descending=True)
+    kept = largest[:MAX_COEFFICIENTS]
+    own = coefficients.flatten(1)[:, kept]
+    covariance = (1 - share) / len(values) * own.T @ own
+    covariance.diagonal().add_(share * prior.flatten()[kept])
+    directions = torch.linalg.eigh(covariance)[1].flip(1)[:, :n_components].T
+    rows = _inverse_cosine_transform(directions, kept, shape)
+    rows = nn.functional.pad(rows, (0, 0, 0, n_components - len(rows)))
+    return LinearMap(rows, mean, 1 / _root_mean_square(centred @ rows.T))
+
+
+def _cosine_transform(values: Tensor) -> Tensor:
+    """Return the orthonormal discrete cosine transform over time. Shape: (N, T, C), as given."""
+    n_timesteps = values.shape[1]
+    waves = torch.arange(n_timesteps, dtype=torch.float64, device="cpu")[:, None]
+    mirrored = torch.cat([values, values.flip(1)], dim=1)
+    spectrum = torch.fft.rfft(mirrored, dim=1)[:, :n_timesteps]
+    turn = torch.polar(torch.ones_like(waves), -math.pi * waves / (2 * n_timesteps))
+    result: Tensor = (spectrum * turn).real / math.sqrt(2 * n_timesteps)
+    result[:, 0] /= math.sqrt(2)
+    return result
+
+
+def _inverse_cosine_transform(
+    rows: Tensor, kept: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    """Return the series with the given coefficients. Shape: (M, n_kept), (n_kept,) -> (M, K)."""
+    n_timesteps, n_channels = shape
+    waves, channels = kept // n_channels, kept % n_channels
+    steps = torch.arange(n_timesteps, dtype=torch.float64, device="cpu") + 0.5
+    result = torch.zeros(len(rows), n_timesteps, n_channels, dtype=torch.float64, device="cpu")
+    for channel in range(n_channels):
+        is_own = channels == channel
+        own = waves[is_own].double()[:, None]
+        basis = torch.cos(math.pi / n_timesteps * own * steps) * math.sqrt(2 / n_timesteps)
+        basis = torch.where(own == 0, basis / math.sqrt(2), basis)
+        result[:, :, channel] = rows[:, is_own] @ basis
+    return result.flatten(1)
+
+
+def _smooth_spectrum(variances: Tensor) -> Tensor:
+    """Average variances (T, C) over waves of similar length: those of a stationary process."""
+    n_waves = len(variances)
+    totals = nn.functional.pad(variances.cumsum(dim=0), (0, 0, 1, 0))
+    waves = torch.arange(n_waves, dtype=torch.float64, device="cpu")
+    low = (0.7 * waves).long()
+    high = ((1.4 * waves).long() + 2).clamp(max=n_waves)
+    smooth: Tensor = (totals[high] - totals[low]) / (high - low)[:, None]
+    return smooth
+
+
+# The maps to the embedding, and back
+
+
+def _set_projection(
+    projection: nn.Linear, components: LinearMap, shapes: LinearMap, rotation: Tensor
+) -> None:
+    """Set the projection to the rotated components of both kinds."""
+    n_components = len(components.rows)
+    of_statistics = rotation[:, :n_components] @ components.rows * components.scale
+    of_values = rotation[:, n_components:] @ shapes.rows * shapes.scale
+    projection.weight.copy_(torch.cat([of_statistics, of_values], dim=1))
+    projection.bias.copy_(-(of_statistics @ components.mean + of_values @ shapes.mean))
+
+
+def _set_linear(
+    linear: nn.Linear,
+    components: LinearMap,
+    shapes: LinearMap,
+    rotation: Tensor,
+    statistics: Tensor,
+    values: Tensor,
+) -> None:
+    """Set the map back: shapes lead to the series, components to some of what they leave."""
+    back = shapes.rows.T / shapes.scale
+    residual = values - shapes.mean - shapes(values) @ back.T
+    regression = _regress(components(statistics), residual)
+    linear.weight.copy_(torch.cat([regression, back], dim=1) @ rotation.T)
+    linear.bias.copy_(shapes.mean)
+
+
+def _regress(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Return a ridge regression without intercept, or zeros. Shape: (N, M), (N, K) -> (K, M).
+
+    Its penalty is chosen by generalized cross-validation (Golub et al., 1979).
+    """
+    n_series, n_inputs = inputs.shape
+    nothing = torch.zeros(outputs.shape[1], n_inputs, dtype=torch.float64, device="cpu")
+    if n_inputs == 0 or n_series < 2 * n_inputs:
+        return nothing
+    variances, directions = torch.linalg.eigh(inputs.T @ inputs)
+    variances = variances.clamp(min=0)
+    products = directions.T @ (inputs.T @ outputs)
+    total = float(outputs.square().sum())
+    explained = products.square().sum(dim=1)
+    best, best_error = nothing, total / n_series**2
+    for relative in RIDGE_PENALTIES:
+        penalized = variances + relative * variances.mean()
+        if not (penalized > 0).all():
+            continue
+        # |y - X b|² = |y|² - 2 b.X'y + |X b|², direction by direction.
+        left = total - float((explained * (2 / penalized - variances / penalized**2)).sum())
+        freedom = float((variances / penalized).sum())
+        error = left / (n_series - freedom) ** 2
+        if error < best_error:
+            best, best_error = (directions / penalized @ products).T, error
+    return best
+
+
+def _set_decoder(
+    network: RecurrentAutoencoder,
+    components: LinearMap,
+    shapes: LinearMap,
+    rotation: Tensor,
+    statistics: Tensor,
+    values: Tensor,
+) -> None:
+    """Let the decoder's layers see all components alike, and begin with adding nothing."""
+    decoder, embedding_dim = network.decoder, network.architecture.embedding_dim
+    both = torch.cat([components(statistics), shapes(values)], dim=1)
+    variances = both.square().mean(dim=0)
+    std = (variances + MIN_VARIANCE_SHARE * variances.mean()).sqrt().clamp(min=MIN_STD)
+    weight = decoder.layers[0].weight_ih_l0
+    of_embeddings = weight[:, :embedding_dim].double()
+    weight[:, :embedding_dim] = of_embeddings @ (rotation / std).T
+    decoder.output.weight.zero_()
+    decoder.output.bias.zero_()

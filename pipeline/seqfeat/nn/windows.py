@@ -1,0 +1,35 @@
+"""Windows of consecutive timesteps. Torch only.
+
+Shapes use B series, T timesteps, C channels, W timesteps in a window and L windows.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+__all__ = ["count_windows", "n_windows", "windows"]
+
+
+def n_windows(n_timesteps: int, length: int, stride: int) -> int:
+    """Return the number of windows that cover a number of timesteps."""
+    return -(-max(n_timesteps - length, 0) // stride) + 1
+
+
+def windows(values: Tensor, length: int, stride: int) -> Tensor:
+    """Stack windows of consecutive timesteps; the last one is filled with zeros.
+
+    Shape: (B, T, C) -> (B, L, W * C).
+    """
+    batch, n_timesteps, n_channels = values.shape
+    n_steps = n_windows(n_timesteps, length, stride)
+    padding = (n_steps - 1) * stride + length - n_timesteps
+    if padding:
+        values = nn.functional.pad(values, (0, 0, 0, padding))
+    if stride != length:
+        values = values.unfold(1, length, stride).transpose(2, 3)
+    return values.reshape(batch, n_steps, length * n_channels)
+
+
+def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
+    """Return the number of windows that cover each series. Shape: (B,) -> (B,)."""
+    return ((lengths + (stride - 1 - length)) // stride).clamp_(min=0).add_(1)

@@ -1,0 +1,74 @@
+"""Training data for a decoder whose encoder is not trained: embeddings, and what they leave.
+
+Every series is embedded once, before the first epoch that needs it; from then on an epoch costs no
+more than the decoder. It takes the memory of the embeddings. NumPy and torch only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from seqfeat.inference.batched import embed_scaled
+from seqfeat.nn.backend import Backend
+from seqfeat.nn.batch import Batch, Chunk
+from seqfeat.training.dataset import Dataset
+from seqfeat.training.sampler import is_one_chunk
+
+__all__ = ["EmbeddedDataset"]
+
+
+class EmbeddedDataset:
+    """A `Dataset` whose batches hold embeddings, and the error of the decoder's linear map.
+
+    Parameters
+    ----------
+    data : Dataset
+    backend : Backend
+        Runs the network, whose encoder and linear map stay as they are.
+    """
+
+    def __init__(self, data: Dataset, backend: Backend) -> None:
+        self.data, self.backend = data, backend
+        self.lengths, self.is_dense = data.lengths, data.is_dense
+        self.values_per_series = data.values_per_series
+        self._embeddings: Tensor | None = None
+        self._is_embedded = torch.zeros(len(data), dtype=torch.bool, device="cpu")
+        self._kept: Chunk | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def load(self, rows: Tensor) -> Chunk:
+        """Return a chunk of the rows, ascending, as far as this process holds them."""
+        if self._kept is not None:
+            return self._kept
+        chunk = self.data.load(rows)
+        own = torch.arange(len(self), dtype=torch.int64) if chunk.rows is None else chunk.rows
+        found = replace(chunk, series=self._embed(chunk.series, own))
+        if is_one_chunk(len(self), self.values_per_series):
+            self._kept = found
+        return found
+
+    def _embed(self, series: Batch, rows: Tensor) -> Batch:
+        if self._embeddings is None:
+            shape = len(self), self.backend.network.architecture.embedding_dim
+            self._embeddings = torch.zeros(shape, dtype=torch.float32, device="cpu")
+        missing = (~self._is_embedded[rows]).nonzero()[:, 0]
+        if len(missing):
+            some = series if len(missing) == len(rows) else series.take(missing)
+            self._embeddings[rows[missing]] = embed_scaled(self.backend, some)
+            self._is_embedded[rows[missing]] = True
+        embeddings = self._embeddings[rows]
+        return replace(series, values=self._residual(series, embeddings), embeddings=embeddings)
+
+    @torch.no_grad()
+    def _residual(self, series: Batch, embeddings: Tensor) -> Tensor:
+        network, (_, n_timesteps, _) = self.backend.network, series.values.shape
+        if network.decoder.linear is None:
+            return series.values
+        device = self.backend.device
+        linear = network.decode_linearly(embeddings.to(device), n_timesteps).cpu()
+        return series.values - linear
