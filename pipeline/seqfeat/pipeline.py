@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sklearn.base import ClassifierMixin, is_classifier
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -31,15 +31,13 @@ def make_classifier(
     embedding_dim : int, default=64
         Length of the embedding.
     classifier : estimator, default=None
-        Any scikit-learn classifier. None is a linear discriminant analysis with a little
-        shrinkage, ``LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)``, which was at
-        least as good as logistic regression with few series and many features, and trains in an
-        instant.
+        Any scikit-learn classifier. None is ``LogisticRegression(C=10, max_iter=1000)``.
     memory : str or object with the joblib.Memory interface, default=None
         Cache for fitted autoencoders, so that a search over the classifier's parameters trains
         each autoencoder only once. Across calls it is of use only if ``random_state`` is set.
     **autoencoder_params
-        Passed on to `LSTMAutoencoder`.
+        Passed on to `LSTMAutoencoder`. Unless it is among them, ``target_weight`` is 0.5: the
+        labels that the classifier needs serve the features as well.
 
     Returns
     -------
@@ -61,7 +59,8 @@ def make_classifier(
     (270,)
     """
     if classifier is None:
-        classifier = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
+        classifier = LogisticRegression(C=10, max_iter=1000)
+    autoencoder_params.setdefault("target_weight", 0.5)
     return Pipeline(
         [
             ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),

@@ -14,6 +14,7 @@ dimensions.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -28,7 +29,7 @@ from seqfeat.nn.initialization import (
     window_covariance,
 )
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.nn.reservoir import ReservoirEncoder
+from seqfeat.nn.reservoir import ReservoirEncoder, first_steps
 from seqfeat.nn.windows import count_windows, windows
 from seqfeat.runtime.threads import WorkerPool
 
@@ -40,7 +41,10 @@ N_THRESHOLD_SERIES = 32
 """Series whose states decide the thresholds."""
 MAX_THRESHOLD_STATES = 20_000
 """States of each unit from which its threshold is drawn."""
-BATCH_SERIES = 32
+N_STATISTICS_SERIES = 1024
+"""Series whose statistics decide the components; all of the sample decide those of the series."""
+BATCH_SERIES, BLOCK_SERIES = 32, 256
+"""Series that are summarized, and transformed, at once."""
 MIN_STD = 1e-3
 """Smallest standard deviation of a statistic that is more than rounding; units are within 1."""
 MAX_F_RATIO = 20.0
@@ -85,17 +89,18 @@ def fit_reservoir(
         raise TypeError("the network has no reservoir to fit")
     _draw_layers(encoder, data.rows(slice(N_WHITENING_SERIES)), generator)
     _draw_thresholds(encoder, data.rows(slice(N_THRESHOLD_SERIES)), generator)
-    summaries = _summarize(backend, data, pool).double()
+    sample = data.rows(slice(N_STATISTICS_SERIES))
+    summaries = _summarize(backend, sample, pool).double()
     statistics, values = summaries[:, : encoder.n_statistics], summaries[:, encoder.n_statistics :]
 
     embedding_dim = network.architecture.embedding_dim
     n_reconstructing = round(settings.reconstruction_fraction * embedding_dim)
-    weights = _statistic_weights(statistics, data.targets, settings.target_weight)
+    weights = _statistic_weights(statistics, sample.targets, settings.target_weight)
     components = _fit_components(
         statistics, weights, embedding_dim - n_reconstructing, generator
     )
     shape = network.architecture.n_linear_steps, network.architecture.n_channels
-    shapes = _fit_shapes(values, shape, n_reconstructing)
+    shapes = _fit_shapes(data, shape, n_reconstructing)
     if n_reconstructing < embedding_dim:
         shapes = shapes._replace(scale=RECONSTRUCTION_SCALE * shapes.scale)
     rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
@@ -212,24 +217,33 @@ def _fit_components(
     return LinearMap(rows, mean, 1 / _root_mean_square((statistics - mean) @ rows.T))
 
 
-def _fit_shapes(values: Tensor, shape: tuple[int, int], n_components: int) -> LinearMap:
+def _fit_shapes(data: Batch, shape: tuple[int, int], n_components: int) -> LinearMap:
     """Return the principal components of series, whose rows are orthonormal."""
-    n_timesteps, n_channels = shape
-    mean = values.mean(dim=0)
-    centred = values - mean
-    coefficients = _cosine_transform(centred.view(-1, n_timesteps, n_channels))
-    variances = coefficients.square().mean(dim=0)
-    share = PRIOR_SERIES / (len(values) + PRIOR_SERIES)
+    n_series, n_timesteps = len(data), shape[0]
+
+    def coefficients() -> Iterator[Tensor]:
+        for block in data.values.split(BLOCK_SERIES):
+            values = first_steps(block, n_timesteps).double()
+            yield _cosine_transform(values.view(-1, *shape))
+
+    # The transform is linear and orthonormal, so that the mean is taken after it.
+    mean = sum(block.sum(dim=0) for block in coefficients()) / n_series
+    variances = sum((block - mean).square().sum(dim=0) for block in coefficients()) / n_series
+    share = PRIOR_SERIES / (n_series + PRIOR_SERIES)
     prior = _smooth_spectrum(variances)
-    largest = ((1 - share) * variances + share * prior).flatten().argsort(descending=True)
-    kept = largest[:MAX_COEFFICIENTS]
-    own = coefficients.flatten(1)[:, kept]
-    covariance = (1 - share) / len(values) * own.T @ own
-    covariance.diagonal().add_(share * prior.flatten()[kept])
-    directions = torch.linalg.eigh(covariance)[1].flip(1)[:, :n_components].T
-    rows = _inverse_cosine_transform(directions, kept, shape)
+    spectrum = ((1 - share) * variances + share * prior).flatten()
+    kept = spectrum.argsort(descending=True, stable=True)[:MAX_COEFFICIENTS]
+    covariance = torch.diag(share * prior.flatten()[kept])
+    for block in coefficients():
+        own = (block - mean).flatten(1)[:, kept]
+        covariance += (1 - share) / n_series * own.T @ own
+    variances, directions = torch.linalg.eigh(covariance)
+    rows = _inverse_cosine_transform(directions.flip(1)[:, :n_components].T, kept, shape)
     rows = nn.functional.pad(rows, (0, 0, 0, n_components - len(rows)))
-    return LinearMap(rows, mean, 1 / _root_mean_square(centred @ rows.T))
+    mean_square = variances.flip(0)[:n_components].sum() / max(1, n_components)
+    everything = torch.arange(mean.numel(), dtype=torch.int64, device="cpu")
+    mean_values = _inverse_cosine_transform(mean.view(1, -1), everything, shape)[0]
+    return LinearMap(rows, mean_values, 1 / math.sqrt(mean_square) if mean_square > 0 else 1.0)
 
 
 def _cosine_transform(values: Tensor) -> Tensor:

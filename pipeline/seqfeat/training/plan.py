@@ -47,7 +47,7 @@ RESERVOIR_DIM = 96
 """Width of the layers of a reservoir with ``hidden_dim=None``."""
 MIN_HELD_OUT_SAMPLES = 20
 """With fewer series, none is held out, and the decoder of a reservoir is not trained."""
-N_UPDATES = 600
+N_UPDATES = 1500
 """Updates of the decoder of a reservoir with ``max_iter="auto"``, if epochs permit."""
 MIN_EPOCHS, MAX_EPOCHS = 4, 60
 """Fewest and most epochs with ``max_iter="auto"``."""

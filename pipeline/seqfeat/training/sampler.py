@@ -34,7 +34,7 @@ BLOCKS_PER_CHUNK = 32
 """More blocks mix the series better, but are smaller pieces to read."""
 BUCKET_BATCHES = 32
 """Number of batches whose series are sorted by length together."""
-MAX_SAMPLE_SERIES = 1024
+MAX_SAMPLE_SERIES = 8192
 """Maximum number of series to which initial weights are fitted."""
 
 

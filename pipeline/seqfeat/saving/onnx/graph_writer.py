@@ -49,6 +49,15 @@ class GraphWriter:
         self.container.add_node("LSTM", list(inputs), names, name=name, **attributes)
         return names[0], names[1]
 
+    def scan(self, states: list[str], sequence: str, body: onnx.GraphProto) -> list[str]:
+        """Run a graph over the first axis of a sequence; return the final states."""
+        names = [self.scope.get_unique_variable_name("state") for _ in states]
+        name = self.scope.get_unique_operator_name("Scan")
+        self.container.add_node(
+            "Scan", [*states, sequence], names, name=name, body=body, num_scan_inputs=1
+        )
+        return names
+
     def constant(self, values: ArrayLike, dtype: DTypeLike = None) -> str:
         """Add a constant tensor."""
         array = np.asarray(values, dtype=dtype)
