@@ -18,25 +18,32 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags, check_array
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from seqfeat.exceptions import InputError
 from seqfeat.inference.batched import decode, embed, reconstruct
-from seqfeat.inference.consistency import RESOLVED, check_consistent
+from seqfeat.inference.consistency import check_consistent
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
-from seqfeat.nn.network import Architecture, weights_of
+from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.ranks import current_ranks
 from seqfeat.series.arrays import warn_if_transposed
 from seqfeat.series.conversion import as_series
 from seqfeat.series.series import Series
-from seqfeat.training.fit import FitResult, run_fit, warn_about
+from seqfeat.training.fit import run_fit, warn_about
+from seqfeat.training.learned_attributes import (
+    describes_input,
+    input_attributes,
+    is_learned,
+    planned_attributes,
+    stream_attributes,
+    trained_attributes,
+)
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
 from seqfeat.training.plan import EarlierFit, Plan, plan_epoch, plan_fit, share_facts
 from seqfeat.training.progress import EpochReporter
 
-__all__ = ["LSTMAutoencoder", "input_attributes"]
+__all__ = ["LSTMAutoencoder"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -62,38 +69,51 @@ class LSTMAutoencoder(
     on unlabelled series. `transform` returns the embeddings. The embedding of a series depends on
     that series alone, not on padding, the batch size or the rest of its batch.
 
+    With the default `pooling`, the encoder is a reservoir, LSTM layers with random weights whose
+    states are summarized finely [9]_ [10]_; what is fitted is which numbers make up the embedding,
+    and how the decoder turns them back into series. Every series is then encoded once, and an epoch
+    costs no more than the decoder.
+
     Training time is linear in ``max_iter``, the number of series and their length. Memory is that
-    of a batch plus some 200 MB, whatever the size of `X`: a set larger than 64 MiB as float32 is
-    read and scaled in chunks of that size, made of shuffled blocks. `transform` needs the memory
-    of one batch per thread in addition to its input and output.
+    of a batch plus some 200 MB and the embeddings, whatever the size of `X`: a set larger than
+    64 MiB as float32 is read and scaled in chunks of that size, made of shuffled blocks.
+    `transform` needs the memory of one batch per thread in addition to its input and output.
 
     Parameters
     ----------
     embedding_dim : int, default=64
         Length of the embedding.
     hidden_dim : int, default=None
-        Width of the encoder's first and decoder's last LSTM layer. None is ``2 * embedding_dim``.
+        Width of the decoder's last LSTM layer, and of the encoder's first one or, with a
+        reservoir, of each of its layers. None is 96 with a reservoir, else ``2 * embedding_dim``.
     patch_len : int or "auto", default="auto"
         Consecutive timesteps that the decoder reconstructs in one step [3]_. A decoder driven by a
         single vector learns no more than a few dozen steps; ``"auto"`` gives the longest training
         series at most 32.
     window_len : int or "auto", default="auto"
-        Consecutive timesteps that the encoder reads in one step. ``"auto"`` is 16, or a sixth of a
-        short series; unless pooling is by statistics, `patch_len`.
+        Consecutive timesteps that the encoder reads in one step. A reservoir has layers that read
+        about half as many and twice as many, too. ``"auto"`` is 16, or a sixth of a short series;
+        with other poolings than ``"reservoir"`` and ``"statistics"``, `patch_len`.
     window_stride : int or "auto", default="auto"
         Timesteps from one window to the next, at most `window_len`. ``"auto"`` is the smallest
-        stride that needs at most 128 steps; unless pooling is by statistics, `window_len`.
+        stride that needs at most 512 steps with ``"reservoir"``, 128 with ``"statistics"``, and
+        `window_len` with other poolings.
     n_time_features : int, default=16
         Number of cosines of the position that the decoder gets in addition to the embedding, so
         that it need not count steps. With 0 it gets the embedding alone.
     bidirectional : bool, default=False
-        Whether the encoder also reads each series backwards, which takes about twice the time.
-    pooling : {"statistics", "last", "mean", "max"}, default="statistics"
-        How the encoder's outputs over the steps of a series become its embedding. ``"statistics"``
-        projects the mean, standard deviation, maximum and minimum of both layers' outputs [8]_;
-        the projection is initialized with their principal components over the training series,
-        and the encoder trains at a tenth of the learning rate. The others take the second layer's
-        last output, or the mean or maximum of its outputs, and start from random weights.
+        Whether the encoder also reads each series backwards, which takes about twice the time. Not
+        with a reservoir.
+    pooling : {"reservoir", "statistics", "last", "mean", "max"}, default="reservoir"
+        How series become embeddings. ``"reservoir"`` runs random LSTM layers over the scaled series
+        and over the series scaled by its own mean and standard deviation, takes the mean, standard
+        deviation, maximum and minimum of each unit, the share of the steps at which it is above a
+        threshold and the longest stretch of them, and projects these, standardized, on their
+        principal components. The encoder is not trained. With all others it is: ``"statistics"``
+        projects the first four statistics of two layers [8]_; the projection is initialized with
+        their principal components over the training series, and the encoder trains at a tenth of
+        the learning rate. ``"last"``, ``"mean"`` and ``"max"`` take the second layer's last output,
+        or the mean or maximum of its outputs, and start from random weights.
     dropout : float in [0, 1), default=0.0
         Fraction of units dropped between LSTM layers during training, the same units at every step
         of a series [4]_.
@@ -105,15 +125,25 @@ class LSTMAutoencoder(
         end of a series as padding, and any other NaN as a missing value, which the scaling and the
         loss ignore and for which the encoder reads the channel's mean.
     masking_ratio : float in [0, 1), default=0.0
-        Fraction of patches hidden from the encoder, but not from the loss, during training.
+        Fraction of patches hidden from the encoder, but not from the loss, during training. Not
+        with a reservoir.
     input_noise : float, default=0.0
         Standard deviation, in scaled units, of noise added to the encoder's input during training
-        [5]_. With ``pooling="max"``, 0.6 improves the features.
+        [5]_. With ``pooling="max"``, 0.6 improves the features. Not with a reservoir.
     target_weight : float in [0, 1), default=0.0
-        Weight of a classification head's loss relative to the reconstruction loss. Above 0, `fit`
-        needs labels.
-    max_iter : int, default=60
+        How much labels count. Above 0, `fit` needs labels. With a reservoir, each statistic is
+        weighted by its F value, the variance between classes over that within them, to this power;
+        otherwise this is the weight of a classification head's loss relative to the reconstruction
+        loss.
+    reconstruction_fraction : float in [0, 1], default=0.2
+        Fraction of the embedding's dimensions that are for reconstructing the series, with a
+        reservoir. The others are for telling them apart. With 1 the reconstruction is about as good
+        as that of as many principal components of the series, or better if there are few series;
+        with 0 the accuracy of classifiers is highest.
+    max_iter : int or "auto", default="auto"
         Maximum number of epochs. 0 keeps the initial weights, as a baseline for training.
+        ``"auto"`` is 60, and with a reservoir as many as 1500 updates take, but at least 4 and at
+        most 60; 0 for fewer than 20 series.
     batch_size : int or "auto", default="auto"
         Series per weight update. ``"auto"`` is an eighth of the number of series or twice its
         square root, whichever is smaller, but at least 8 and at most 256.
@@ -122,9 +152,10 @@ class LSTMAutoencoder(
         updates and then falls to 0, along a cosine [7]_.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW.
-    early_stopping : bool, default=False
+    early_stopping : bool or "auto", default="auto"
         Whether to hold out a validation set, monitor its loss instead of the training loss, and
-        stop when it no longer falls. Off by default: small sets lose more by it than they gain.
+        stop when it no longer falls. ``"auto"`` does so with a reservoir if there are at least 20
+        series; the decoder then keeps its initial weights unless others are better on that set.
     validation_fraction : float in (0, 1), default=0.1
         Fraction of the series held out with ``early_stopping``; at least one series.
     n_iter_no_change : int, default=20
@@ -176,7 +207,8 @@ class LSTMAutoencoder(
     validation_loss_curve_ : list of float or None
         The same on the validation set, without noise and masks.
     n_iter_, best_iter_ : int
-        Number of epochs trained, and the epoch whose weights were kept, counted from 1.
+        Number of epochs trained, and the epoch whose weights were kept, counted from 1; 0 if these
+        are the initial ones.
     best_score_ : float
         R squared of the reconstruction with those weights, on the validation set if there is one
         and on the training set otherwise; see `score`.
@@ -190,7 +222,7 @@ class LSTMAutoencoder(
 
     Notes
     -----
-    With ``patch_len=1, n_time_features=0, pooling="last"`` the network is the plain LSTM
+    With ``pooling="last", patch_len=1, n_time_features=0`` the network is the plain LSTM
     autoencoder: encoder LSTMs n_channels -> 2E -> E, whose last state is the embedding, and
     decoder LSTMs E -> E -> 2E, fed the embedding at each step, followed by a linear map.
 
@@ -218,6 +250,10 @@ class LSTMAutoencoder(
        networks using large learning rates". arXiv:1708.07120.
     .. [8] D. Snyder et al. (2018). "X-vectors: robust DNN embeddings for speaker recognition".
        ICASSP.
+    .. [9] H. Jaeger (2001). "The echo state approach to analysing and training recurrent neural
+       networks". GMD Report 148.
+    .. [10] A. Dempster, D. F. Schmidt and G. I. Webb (2021). "MiniRocket: a very fast (almost)
+       deterministic transform for time series classification". KDD.
 
     Examples
     --------
@@ -383,7 +419,7 @@ class LSTMAutoencoder(
         if earlier is None:
             attributes = input_attributes(X, facts.series, n_timesteps)
         else:
-            attributes = {name: vars(self)[name] for name in vars(self) if _describes_input(name)}
+            attributes = {name: vars(self)[name] for name in vars(self) if describes_input(name)}
             attributes["n_timesteps_in_"] = max(self.n_timesteps_in_, n_timesteps)
         return self._run(plan, attributes, X, y, is_stream=True)
 
@@ -409,15 +445,15 @@ class LSTMAutoencoder(
         self, plan: Plan, attributes: dict[str, Any], X: Any, y: Any, is_stream: bool = False
     ) -> Self:
         """Carry out a plan, and change this estimator only once that has succeeded."""
-        attributes = {**attributes, **_planned_attributes(plan)}
+        attributes = {**attributes, **planned_attributes(plan)}
         context = self._init_callback_context(max_subtasks=plan.settings.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         is_verbose = bool(self.verbose) and plan.ranks.rank == 0
         result = run_fit(plan, EpochReporter(context, self, X, y, attributes, is_verbose))
-        attributes |= _trained_attributes(result)
+        attributes |= trained_attributes(result)
         if is_stream:
-            attributes |= _stream_attributes(result, getattr(self, "loss_curve_", []))
-        for name in [name for name in vars(self) if _is_learned(name)]:
+            attributes |= stream_attributes(result, getattr(self, "loss_curve_", []))
+        for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
         self.__dict__.update(attributes)
         warn_about(result, plan.settings)
@@ -577,75 +613,3 @@ def _training_series(X: Any, parameters: FitParameters) -> Series:
     series = as_series(X, missing=parameters.missing)
     warn_if_transposed(series)
     return series
-
-
-# Learned attributes, by name
-
-
-def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> dict[str, Any]:
-    """Return the learned attributes that describe the input.
-
-    `n_timesteps` is the length of the longest series of all processes that share the fit.
-    scikit-learn's features are the columns of a table; for series with channels they are the
-    channels, because series may differ in length.
-    """
-    if series.form == "table":
-        n_timesteps = int(series.values.shape[1])
-    attributes = {
-        "n_channels_in_": series.n_channels,
-        "n_timesteps_in_": series.n_timesteps if n_timesteps is None else n_timesteps,
-        "n_features_in_": series.n_channels,
-        "is_table_": series.form == "table",
-    }
-    if series.form in ("table", "frame"):
-        # Recorded on another object, because a fit that fails later must leave no trace.
-        recorder = BaseEstimator()
-        validate_data(recorder, X, skip_check_array=True)
-        attributes.update(vars(recorder))
-    return attributes
-
-
-def _describes_input(name: str) -> bool:
-    return name.endswith("_in_") or name == "is_table_"
-
-
-def _planned_attributes(plan: Plan) -> dict[str, Any]:
-    """Return the learned attributes that a plan decides."""
-    architecture, scaling = plan.architecture.as_dict(), plan.dataset.scaling
-    return {
-        "architecture_": architecture,
-        **{f"{name}_": architecture[name] for name in RESOLVED},
-        "n_observed_": scaling.count,
-        "mean_": scaling.mean,
-        "std_": scaling.std,
-        "scale_": scaling.scale,
-        **({} if plan.classes is None else {"classes_": plan.classes}),
-    }
-
-
-def _trained_attributes(result: FitResult) -> dict[str, Any]:
-    """Return the learned attributes that training decides."""
-    history = result.history
-    return {
-        "weights_": weights_of(result.network),
-        "loss_curve_": history.loss_curve,
-        "validation_loss_curve_": history.validation_loss_curve,
-        "n_iter_": history.n_iter,
-        "best_iter_": history.best_iter,
-        "best_score_": result.evaluation.r_squared,
-    }
-
-
-def _stream_attributes(result: FitResult, earlier: list[float]) -> dict[str, Any]:
-    """Return those that `partial_fit` decides instead, counting the epochs of all its calls."""
-    loss_curve = earlier + result.history.loss_curve
-    return {
-        "loss_curve_": loss_curve,
-        "n_iter_": len(loss_curve),
-        "best_iter_": len(loss_curve),
-        "_optimizer_state": result.optimizer_state,
-    }
-
-
-def _is_learned(name: str) -> bool:
-    return name == "_optimizer_state" or (name.endswith("_") and not name.startswith("_"))

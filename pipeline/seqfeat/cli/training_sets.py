@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.multiclass import type_of_target
 
-from seqfeat.autoencoder import LSTMAutoencoder, input_attributes
+from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cli.console import Console, format_list
 from seqfeat.cli.errors import UserError, rewording_errors
 from seqfeat.cli.sources import DataSource, series_ids
 from seqfeat.inference.fitted import validate_series
 from seqfeat.series import LabelledSeries, as_series
+from seqfeat.training.learned_attributes import input_attributes
 
 __all__ = [
     "check_all_labelled",

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.nn.backend import Backend

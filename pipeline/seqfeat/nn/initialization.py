@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
-from seqfeat.nn.network import RecurrentAutoencoder
+from seqfeat.nn.network import Encoder, RecurrentAutoencoder
 
 __all__ = [
     "draw_input_weights",
@@ -59,7 +60,7 @@ def fit_encoder(backend: Backend, data: Batch, generator: torch.Generator) -> No
     """
     network = backend.network
     projection = network.encoder.projection
-    if not isinstance(projection, nn.Linear):
+    if not isinstance(network.encoder, Encoder) or not isinstance(projection, nn.Linear):
         raise TypeError(f"pooling={network.encoder.pooling!r} has no projection to fit")
     _whiten_inputs(network, data, generator)
     summaries = torch.empty(len(data), projection.in_features, dtype=torch.float64, device="cpu")
@@ -89,7 +90,7 @@ def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.
     length = network.architecture.window_len
     parts = (network.encoder_inputs(part.values, part.lengths) for part in _batches(network, data))
     whitening = whitening_matrix(window_covariance(parts, length))
-    encoder = network.encoder
+    encoder = cast(Encoder, network.encoder)
     for layer in (*encoder.forward_layers[:1], *encoder.backward_layers[:1]):
         draw_input_weights(layer.weight_ih_l0, whitening, generator)
 

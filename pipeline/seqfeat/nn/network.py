@@ -317,8 +317,10 @@ class RecurrentAutoencoder(nn.Module):
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
         """Reconstruct series of `n_timesteps` timesteps. Shape: (B, E) -> (B, T, C)."""
         series = self.decode_recurrently(embeddings, n_timesteps, keep)
-        return series if self.decoder.linear is None else series + self.decode_linearly(
-            embeddings, n_timesteps
+        return (
+            series
+            if self.decoder.linear is None
+            else series + self.decode_linearly(embeddings, n_timesteps)
         )
 
     def decode_recurrently(

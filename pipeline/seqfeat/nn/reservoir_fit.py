@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from seqfeat.nn.initialization import (
     whitening_matrix,
     window_covariance,
 )
+from seqfeat.nn.lstm import LSTMLayer
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.nn.reservoir import ReservoirEncoder, first_steps
 from seqfeat.nn.windows import count_windows, windows
@@ -96,9 +97,7 @@ def fit_reservoir(
     embedding_dim = network.architecture.embedding_dim
     n_reconstructing = round(settings.reconstruction_fraction * embedding_dim)
     weights = _statistic_weights(statistics, sample.targets, settings.target_weight)
-    components = _fit_components(
-        statistics, weights, embedding_dim - n_reconstructing, generator
-    )
+    components = _fit_components(statistics, weights, embedding_dim - n_reconstructing, generator)
     shape = network.architecture.n_linear_steps, network.architecture.n_channels
     shapes = _fit_shapes(data, shape, n_reconstructing)
     if n_reconstructing < embedding_dim:
@@ -111,7 +110,7 @@ def fit_reservoir(
 
 
 def _summarize(backend: Backend, data: Batch, pool: WorkerPool) -> Tensor:
-    rows = torch.arange(len(data), dtype=torch.int64, device="cpu").split(BATCH_SERIES)
+    rows = torch.split(torch.arange(len(data), dtype=torch.int64, device="cpu"), BATCH_SERIES)
     parts = [data.take(some) for some in rows]
     with pool:
         return torch.cat(
@@ -129,10 +128,12 @@ def _draw_layers(encoder: ReservoirEncoder, data: Batch, generator: torch.Genera
         n_steps = count_windows(data.lengths, length, encoder.window_stride)
         parts = (
             (windows(some, length, encoder.window_stride), counts)
-            for some, counts in zip(view.split(BATCH_SERIES), n_steps.split(BATCH_SERIES))
+            for some, counts in zip(
+                torch.split(view, BATCH_SERIES), torch.split(n_steps, BATCH_SERIES), strict=True
+            )
         )
         whitening = whitening_matrix(window_covariance(parts, length))
-        draw_input_weights(layer.weight_ih_l0, whitening, generator)
+        draw_input_weights(cast(LSTMLayer, layer).weight_ih_l0, whitening, generator)
 
 
 def _draw_thresholds(encoder: ReservoirEncoder, data: Batch, generator: torch.Generator) -> None:
@@ -186,7 +187,7 @@ def _statistic_weights(statistics: Tensor, targets: Tensor | None, target_weight
 
 def _f_ratio(statistics: Tensor, targets: Tensor) -> Tensor:
     """Return the variance between classes over that within them. Shape: (N, D), (N,) -> (D,)."""
-    classes, index, counts = targets.unique(return_inverse=True, return_counts=True)
+    classes, index, counts = torch.unique(targets, return_inverse=True, return_counts=True)
     n_within = len(targets) - len(classes)
     if len(classes) < 2 or n_within < 1:
         return torch.zeros(statistics.shape[1], dtype=torch.float64, device="cpu")
@@ -196,7 +197,8 @@ def _f_ratio(statistics: Tensor, targets: Tensor) -> Tensor:
     means /= counts[:, None]
     between = (counts[:, None] * means.square()).sum(dim=0) / (len(classes) - 1)
     within = (centred - means[index]).square().sum(dim=0) / n_within
-    return between / within.clamp(min=MIN_STD**2 * 1e-3)
+    ratio: Tensor = between / within.clamp(min=MIN_STD**2 * 1e-3)
+    return ratio
 
 
 def _fit_components(
@@ -222,13 +224,17 @@ def _fit_shapes(data: Batch, shape: tuple[int, int], n_components: int) -> Linea
     n_series, n_timesteps = len(data), shape[0]
 
     def coefficients() -> Iterator[Tensor]:
-        for block in data.values.split(BLOCK_SERIES):
+        for block in torch.split(data.values, BLOCK_SERIES):
             values = first_steps(block, n_timesteps).double()
             yield _cosine_transform(values.view(-1, *shape))
 
     # The transform is linear and orthonormal, so that the mean is taken after it.
-    mean = sum(block.sum(dim=0) for block in coefficients()) / n_series
-    variances = sum((block - mean).square().sum(dim=0) for block in coefficients()) / n_series
+    mean = torch.zeros(shape, dtype=torch.float64, device="cpu")
+    for block in coefficients():
+        mean += block.sum(dim=0) / n_series
+    variances = torch.zeros_like(mean)
+    for block in coefficients():
+        variances += (block - mean).square().sum(dim=0) / n_series
     share = PRIOR_SERIES / (n_series + PRIOR_SERIES)
     prior = _smooth_spectrum(variances)
     spectrum = ((1 - share) * variances + share * prior).flatten()
@@ -258,9 +264,7 @@ def _cosine_transform(values: Tensor) -> Tensor:
     return result
 
 
-def _inverse_cosine_transform(
-    rows: Tensor, kept: Tensor, shape: tuple[int, int]
-) -> Tensor:
+def _inverse_cosine_transform(rows: Tensor, kept: Tensor, shape: tuple[int, int]) -> Tensor:
     """Return the series with the given coefficients. Shape: (M, n_kept), (n_kept,) -> (M, K)."""
     n_timesteps, n_channels = shape
     waves, channels = kept // n_channels, kept % n_channels
@@ -357,7 +361,7 @@ def _set_decoder(
     both = torch.cat([components(statistics), shapes(values)], dim=1)
     variances = both.square().mean(dim=0)
     std = (variances + MIN_VARIANCE_SHARE * variances.mean()).sqrt().clamp(min=MIN_STD)
-    weight = decoder.layers[0].weight_ih_l0
+    weight = cast(LSTMLayer, decoder.layers[0]).weight_ih_l0
     of_embeddings = weight[:, :embedding_dim].double()
     weight[:, :embedding_dim] = of_embeddings @ (rotation / std).T
     decoder.output.weight.zero_()

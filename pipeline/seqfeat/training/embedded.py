@@ -46,7 +46,9 @@ class EmbeddedDataset:
         if self._kept is not None:
             return self._kept
         chunk = self.data.load(rows)
-        own = torch.arange(len(self), dtype=torch.int64) if chunk.rows is None else chunk.rows
+        own = chunk.rows
+        if own is None:
+            own = torch.arange(len(self), dtype=torch.int64, device="cpu")
         found = replace(chunk, series=self._embed(chunk.series, own))
         if is_one_chunk(len(self), self.values_per_series):
             self._kept = found

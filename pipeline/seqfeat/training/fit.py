@@ -89,7 +89,7 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
 
     training_data: TrainingData = train_set
     validation_data: TrainingData | None = validation_set
-    if plan.architecture.pooling == "reservoir":
+    if plan.reservoir is not None:
         training_data = EmbeddedDataset(train_set, backend)
         if validation_set is not None:
             validation_data = EmbeddedDataset(validation_set, backend)
@@ -114,10 +114,10 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
 def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator) -> None:
     """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them."""
     initialize(backend.network, generator)
-    if plan.architecture.pooling not in ("statistics", "reservoir"):
+    if plan.reservoir is None and plan.architecture.pooling != "statistics":
         return
     sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
-    if plan.architecture.pooling == "statistics":
+    if plan.reservoir is None:
         fit_encoder(backend, sample, generator)
     else:
         pool = WorkerPool(n_cpu_threads(), use_one_thread)

@@ -234,8 +234,8 @@ class Plan:
         The classes of the classification head.
     validation_fraction : float or None
         Share of the series to hold out; None monitors the training loss.
-    reservoir : ReservoirSettings
-        What the embedding of a reservoir is to hold.
+    reservoir : ReservoirSettings or None
+        What the embedding of a reservoir is to hold, if there is one.
     start_weights, optimizer_state
         What an earlier fit ended with, if this one continues it.
     checkpoints : Checkpoints or None
@@ -251,7 +251,7 @@ class Plan:
     seed: int
     classes: NDArray[Any] | None = None
     validation_fraction: float | None = None
-    reservoir: ReservoirSettings = ReservoirSettings(0.0, 0.0)
+    reservoir: ReservoirSettings | None = None
     start_weights: Weights | None = None
     optimizer_state: Mapping[str, Any] | None = None
     checkpoints: Checkpoints | None = None
@@ -264,8 +264,10 @@ def plan_fit(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit 
     if _holds_out(parameters, len(plan.dataset)):
         plan = replace(plan, validation_fraction=parameters.validation_fraction)
     if earlier is not None:
+        n_linear_steps = earlier.architecture.n_linear_steps
+        architecture = replace(plan.architecture, n_linear_steps=n_linear_steps)
+        plan = replace(plan, architecture=architecture, start_weights=earlier.weights)
         _check_warm_start(earlier, plan)
-        plan = replace(plan, start_weights=earlier.weights)
     if parameters.checkpoint_dir is not None:
         plan = replace(plan, checkpoints=_checkpoints(parameters, plan))
     return plan
@@ -304,9 +306,15 @@ def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
         resolve_device(parameters.device),
         facts.seed,
         facts.classes,
-        reservoir=ReservoirSettings(parameters.reconstruction_fraction, parameters.target_weight),
+        reservoir=_reservoir_settings(parameters),
         ranks=facts.ranks,
     )
+
+
+def _reservoir_settings(parameters: FitParameters) -> ReservoirSettings | None:
+    if parameters.pooling != "reservoir":
+        return None
+    return ReservoirSettings(parameters.reconstruction_fraction, parameters.target_weight)
 
 
 def _check_reservoir(parameters: FitParameters) -> None:
@@ -464,7 +472,7 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
             "settings": asdict(plan.settings),
             "is_scaled": bool((data.scaling.count > 0).any()),
             "validation_fraction": plan.validation_fraction,
-            "reservoir": plan.reservoir._asdict(),
+            "reservoir": None if plan.reservoir is None else plan.reservoir._asdict(),
             "seed": plan.seed if is_seeded else None,
             "classes": _as_list(plan.classes),
             "targets": np.concatenate(all_targets),

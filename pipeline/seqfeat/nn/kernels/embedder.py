@@ -286,7 +286,5 @@ class DecodingProgram(RecurrentDecodingProgram):
         )
         rows = joined.as_rows()
         n_added = min(linear.output_dim, rows.shape[1])
-        program.call(
-            "add_rows", target=rows.columns(0, n_added), source=first.columns(0, n_added)
-        )
+        program.call("add_rows", target=rows.columns(0, n_added), source=first.columns(0, n_added))
         program.call("copy_rows", target=self.series.as_rows(), source=rows)

@@ -15,8 +15,8 @@ from seqfeat.nn.kernels.ir.pooling import POOL, POOL_BACKWARD
 from seqfeat.nn.kernels.layers import LSTMCalls, cut_windows, drop_units
 from seqfeat.nn.kernels.program import Buffer, External, Program
 from seqfeat.nn.kernels.weights import LSTMGradients, PackedLSTM, PackedNetwork
-from seqfeat.nn.windows import n_windows
 from seqfeat.nn.pooling import STATISTICS
+from seqfeat.nn.windows import n_windows
 
 __all__ = ["EncoderCalls"]
 

@@ -165,7 +165,6 @@ class External:
             self.table[position] = address
         self.ready[self] = tensor
 
-
     def as_rows(self) -> ExternalRows:
         """Return the same elements as a matrix with a row for each element of the first axis."""
         return ExternalRows(self, (self.shape[0], prod(self.shape[1:])))

@@ -54,7 +54,8 @@ class TrainingStep:
 
     The calls go through the network and back: windows, encoder, projection, decoder, squared error;
     then the gradients of the decoder, of the projection and of the encoder. Where the encoder is
-    not trained, the calls begin with given embeddings. With a classification head the program pauses at the embeddings, from which PyTorch finds the cross-entropy.
+    not trained, the calls begin with given embeddings. With a classification head the program
+    pauses at the embeddings, from which PyTorch finds the cross-entropy.
     """
 
     def __init__(

@@ -313,9 +313,7 @@ class _ReservoirGraph(_Graph):
             for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         layer = (g.constant(array[None]) for array in (w, r, np.concatenate([b_ih, b_hh])))
-        states, _ = g.lstm(
-            sequences, *layer, n_steps, hidden_size=r.shape[1], direction="forward"
-        )
+        states, _ = g.lstm(sequences, *layer, n_steps, hidden_size=r.shape[1], direction="forward")
         states = g.squeeze(states, 1)
         above = self._above(states, n_steps, number)
         counts = g.unsqueeze(g.cast(n_steps, np.float32), 1)
@@ -356,7 +354,7 @@ def _stretch_body() -> onnx.GraphProto:
         name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         for name in names
     }
-    one = onnx.numpy_helper.from_array(np.float32(1), name="one")
+    one = onnx.numpy_helper.from_array(np.array(1, np.float32), name="one")
     nodes = [
         onnx.helper.make_node("Add", ["stretch", "one"], ["longer"]),
         onnx.helper.make_node("Mul", ["longer", "above"], ["next_stretch"]),

@@ -1,8 +1,8 @@
 """What only the default encoder needs: how long units are above thresholds, and a series' scale.
 
-The counterpart of `seqfeat.nn.reservoir`. With ``above = clip((x - threshold) / width + 1/2, 0, 1)``
-of the valid steps of a series::
+The counterpart of `seqfeat.nn.reservoir`. Over the valid steps of a series::
 
+    above[t] = clip((x[t] - threshold) / width + 1/2, 0, 1)
     share = sum(above[t]) / n               longest = max(stretch[t]) / n
                                             stretch[t] = (stretch[t - 1] + 1) * above[t]
 """
