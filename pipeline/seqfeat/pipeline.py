@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -18,7 +19,7 @@ __all__ = ["PipelineParts", "make_classifier", "pipeline_parts"]
 
 
 def make_classifier(
-    embedding_dim: int = 64,
+    embedding_dim: int | None = 64,
     classifier: ClassifierMixin | None = None,
     *,
     memory: Any = None,
@@ -28,10 +29,12 @@ def make_classifier(
 
     Parameters
     ----------
-    embedding_dim : int, default=64
-        Length of the embedding.
+    embedding_dim : int or None, default=64
+        Length of the embedding; None keeps all statistics, see `LSTMAutoencoder`.
     classifier : estimator, default=None
-        Any scikit-learn classifier. None is ``LogisticRegression(C=10, max_iter=1000)``.
+        Any scikit-learn classifier. None is ``LogisticRegression(C=10, max_iter=1000)``, or with
+        ``embedding_dim=None``, for thousands of features,
+        ``RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))``.
     memory : str or object with the joblib.Memory interface, default=None
         Cache for fitted autoencoders, so that a search over the classifier's parameters trains
         each autoencoder only once. Across calls it is of use only if ``random_state`` is set.
@@ -58,9 +61,12 @@ def make_classifier(
     >>> pipeline.fit(X, y).predict(X).shape
     (270,)
     """
-    if classifier is None:
+    if classifier is None and embedding_dim is None:
+        classifier = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))
+    elif classifier is None:
         classifier = LogisticRegression(C=10, max_iter=1000)
-    autoencoder_params.setdefault("target_weight", 0.5)
+    if embedding_dim is not None:
+        autoencoder_params.setdefault("target_weight", 0.5)
     return Pipeline(
         [
             ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),

@@ -95,13 +95,16 @@ def embed(
 
 
 def embed_scaled(backend: Backend, series: Batch) -> Tensor:
-    """Embed series that are scaled already. Returns a tensor (N, E), float32, on the CPU."""
+    """Embed series that are scaled already, on the CPU; what the decoder does not read is left out.
+
+    Returns a tensor (N, E), float32.
+    """
     shape = len(series), backend.network.architecture.embedding_dim
     embeddings = torch.empty(shape, dtype=torch.float32, device="cpu")
 
     def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
         part = series.take(torch.from_numpy(rows))
-        return rows, backend.embed(part.values, part.lengths).cpu()
+        return rows, backend.embed(part.values, part.lengths)[:, : shape[1]].cpu()
 
     order = np.argsort(series.lengths.numpy(), kind="stable")
     size = _batch_size(backend, tuple(series.values.shape))

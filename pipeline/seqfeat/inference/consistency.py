@@ -14,10 +14,16 @@ import numpy as np
 from seqfeat.exceptions import ModelFileError
 from seqfeat.nn.network import Architecture, trained_weight_names, weight_shapes
 
-__all__ = ["RESOLVED", "check_consistent", "check_optimizer_state"]
+__all__ = ["RESOLVED", "check_consistent", "check_optimizer_state", "resolved_dimension"]
 
 RESOLVED = ("embedding_dim", "hidden_dim", "patch_len", "window_len", "window_stride")
 """Dimensions of the architecture that are learned attributes as well, with an underscore."""
+
+
+def resolved_dimension(architecture: Architecture, name: str) -> int:
+    """Return a learned dimension; that of the embedding counts the statistics that it keeps."""
+    dimension: int = getattr(architecture, "n_features" if name == "embedding_dim" else name)
+    return dimension
 
 
 def check_consistent(estimator: Any) -> None:
@@ -65,7 +71,7 @@ def _contradictions(learned: Mapping[str, Any]) -> Iterator[str]:
         elif not np.isfinite(weight).all():
             yield f"{name} is not finite"
     for name in RESOLVED:
-        value, expected = learned.get(f"{name}_"), getattr(architecture, name)
+        value, expected = learned.get(f"{name}_"), resolved_dimension(architecture, name)
         if value not in (None, expected):
             yield f"{name}_ is {value!r}, but its network's is {expected}"
 

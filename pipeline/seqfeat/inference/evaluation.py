@@ -74,7 +74,7 @@ def _own_sums(
     squared_error = np.zeros(len(series), dtype=np.float64)
     n_values = np.zeros(len(series), dtype=np.int64)
     of_values = empty_statistics(series.n_channels)
-    of_embeddings = empty_statistics(backend.network.architecture.embedding_dim)
+    of_embeddings = empty_statistics(backend.network.architecture.n_features)
     for batch in reconstruct(backend, series, scaling, rows):
         error = (batch.reconstruction.astype(np.float64) - batch.scaled) ** 2
         scaled = batch.scaled.astype(np.float64)

@@ -20,7 +20,12 @@ from torch import Tensor, nn
 
 from seqfeat.nn.lstm import LSTMLayer, make_linear, make_lstm, project
 from seqfeat.nn.pooling import STATISTICS, pool_max, pool_mean, pool_statistics
-from seqfeat.nn.reservoir import ReservoirEncoder
+from seqfeat.nn.reservoir import (
+    N_VIEWS,
+    RESERVOIR_STATISTICS,
+    ReservoirEncoder,
+    window_lens,
+)
 from seqfeat.nn.windows import count_windows, windows
 
 __all__ = [
@@ -80,6 +85,9 @@ class Architecture:
     n_linear_steps : int
         Number of timesteps, the first ones, that a linear map from the embedding reconstructs,
         to which the LSTM layers of the decoder add. With 0 there is no such map.
+    keeps_statistics : bool
+        Whether the statistics of a reservoir are features themselves; `embedding_dim` is then the
+        number of features that reconstruct the series, which precede the statistics.
     """
 
     n_channels: int
@@ -94,12 +102,15 @@ class Architecture:
     window_len: int = 0
     window_stride: int = 0
     n_linear_steps: int = 0
+    keeps_statistics: bool = False
 
     def __post_init__(self) -> None:
         for name, smallest in SMALLEST_DIMENSIONS.items():
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < smallest:
                 raise ValueError(f"{name}={value!r} is not an integer of {smallest} or more")
+        if self.keeps_statistics and self.pooling != "reservoir":
+            raise ValueError(f"keeps_statistics=True with pooling={self.pooling!r}")
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling={self.pooling!r} is none of {', '.join(POOLINGS)}")
         for name in ("window_len", "window_stride"):
@@ -108,6 +119,19 @@ class Architecture:
             raise ValueError(
                 f"window_stride={self.window_stride} is larger than window_len={self.window_len}"
             )
+
+    @property
+    def n_statistics(self) -> int:
+        """Number of statistics of a reservoir; 0 for other encoders."""
+        if self.pooling != "reservoir":
+            return 0
+        n_layers = N_VIEWS * len(window_lens(self.window_len, self.window_stride))
+        return len(RESERVOIR_STATISTICS) * n_layers * self.hidden_dim
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of a series."""
+        return self.embedding_dim + (self.n_statistics if self.keeps_statistics else 0)
 
     def as_dict(self) -> dict[str, int | bool | str]:
         """Return the fields as a plain dict."""
@@ -221,6 +245,7 @@ def _make_encoder(architecture: Architecture, device: str) -> Encoder | Reservoi
         a.window_len,
         a.window_stride,
         a.n_linear_steps,
+        a.keeps_statistics,
         device,
     )
 
@@ -315,7 +340,11 @@ class RecurrentAutoencoder(nn.Module):
         return count_windows(lengths, self.architecture.window_len, self.architecture.window_stride)
 
     def decode(self, embeddings: Tensor, n_timesteps: int, keep: Tensor | None = None) -> Tensor:
-        """Reconstruct series of `n_timesteps` timesteps. Shape: (B, E) -> (B, T, C)."""
+        """Reconstruct series of `n_timesteps` timesteps. Shape: (B, E) -> (B, T, C).
+
+        Statistics after the first E columns are ignored.
+        """
+        embeddings = embeddings[:, : self.architecture.embedding_dim]
         series = self.decode_recurrently(embeddings, n_timesteps, keep)
         return (
             series

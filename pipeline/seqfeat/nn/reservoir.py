@@ -104,6 +104,8 @@ class ReservoirEncoder(nn.Module):
         Length of the middle windows, and timesteps from one window to the next.
     n_linear_steps : int
         Number of timesteps that the projection reads themselves.
+    keeps_statistics : bool
+        Whether the statistics follow the embedding, instead of being projected.
     device : str
     """
 
@@ -117,6 +119,7 @@ class ReservoirEncoder(nn.Module):
         window_len: int,
         window_stride: int,
         n_linear_steps: int,
+        keeps_statistics: bool,
         device: str,
     ) -> None:
         super().__init__()
@@ -131,13 +134,17 @@ class ReservoirEncoder(nn.Module):
             torch.empty(len(self.layers), hidden_dim, dtype=torch.float32, device=device)
         )
         self.n_statistics = len(RESERVOIR_STATISTICS) * len(self.layers) * hidden_dim
-        self.projection = make_linear(
-            self.n_statistics + n_linear_steps * n_channels, embedding_dim, device
-        )
+        self.keeps_statistics = keeps_statistics
+        n_projected = n_linear_steps * n_channels + (0 if keeps_statistics else self.n_statistics)
+        self.projection = make_linear(n_projected, embedding_dim, device)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Embed series."""
-        return project(self.summarize(values, lengths), self.projection)
+        summary = self.summarize(values, lengths)
+        if not self.keeps_statistics:
+            return project(summary, self.projection)
+        statistics, first = summary[:, : self.n_statistics], summary[:, self.n_statistics :]
+        return torch.cat([project(first, self.projection), statistics], dim=1)
 
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return the statistics and the first timesteps. Shape: (B, T, C), (B,) -> (B, D)."""

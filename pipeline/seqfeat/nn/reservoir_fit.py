@@ -90,19 +90,20 @@ def fit_reservoir(
         raise TypeError("the network has no reservoir to fit")
     _draw_layers(encoder, data.rows(slice(N_WHITENING_SERIES)), generator)
     _draw_thresholds(encoder, data.rows(slice(N_THRESHOLD_SERIES)), generator)
-    sample = data.rows(slice(N_STATISTICS_SERIES))
-    summaries = _summarize(backend, sample, pool).double()
-    statistics, values = summaries[:, : encoder.n_statistics], summaries[:, encoder.n_statistics :]
-
-    embedding_dim = network.architecture.embedding_dim
-    n_reconstructing = round(settings.reconstruction_fraction * embedding_dim)
-    weights = _statistic_weights(statistics, sample.targets, settings.target_weight)
-    components = _fit_components(statistics, weights, embedding_dim - n_reconstructing, generator)
-    shape = network.architecture.n_linear_steps, network.architecture.n_channels
-    shapes = _fit_shapes(data, shape, n_reconstructing)
-    if n_reconstructing < embedding_dim:
+    a, sample = network.architecture, data.rows(slice(N_STATISTICS_SERIES))
+    n_shapes = round(settings.reconstruction_fraction * a.embedding_dim)
+    if a.keeps_statistics:
+        n_shapes = a.embedding_dim
+    shapes = _fit_shapes(data, (a.n_linear_steps, a.n_channels), n_shapes)
+    values = first_steps(sample.values, a.n_linear_steps).double()
+    statistics = torch.zeros(len(sample), 0, dtype=torch.float64, device="cpu")
+    if n_shapes < a.embedding_dim:
         shapes = shapes._replace(scale=RECONSTRUCTION_SCALE * shapes.scale)
-    rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
+        statistics = _summarize(backend, sample, pool)[:, : a.n_statistics].double()
+    weights = _statistic_weights(statistics, sample.targets, settings.target_weight)
+    components = _fit_components(statistics, weights, a.embedding_dim - n_shapes, generator)
+    shape = a.embedding_dim, a.embedding_dim
+    rotation = torch.empty(shape, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
     _set_projection(encoder.projection, components, shapes, rotation)
     _set_linear(linear, components, shapes, rotation, statistics, values)
@@ -174,7 +175,7 @@ def _statistic_weights(statistics: Tensor, targets: Tensor | None, target_weight
 
     The weight is a power of the ratio of variances between and within classes, over its median.
     """
-    std = statistics.std(dim=0, correction=0)
+    std = (statistics - statistics.mean(dim=0)).square().mean(dim=0).sqrt()
     weights = torch.where(std > MIN_STD, 1 / std.clamp(min=MIN_STD), torch.zeros_like(std))
     if targets is None or target_weight == 0:
         return weights
@@ -300,7 +301,11 @@ def _set_projection(
     n_components = len(components.rows)
     of_statistics = rotation[:, :n_components] @ components.rows * components.scale
     of_values = rotation[:, n_components:] @ shapes.rows * shapes.scale
-    projection.weight.copy_(torch.cat([of_statistics, of_values], dim=1))
+    projection.weight.zero_()
+    n_values = of_values.shape[1]
+    projection.weight[:, -n_values:] = of_values
+    if n_components:
+        projection.weight[:, :-n_values] = of_statistics
     projection.bias.copy_(-(of_statistics @ components.mean + of_values @ shapes.mean))
 
 

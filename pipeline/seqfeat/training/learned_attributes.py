@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from seqfeat.inference.consistency import RESOLVED
+from seqfeat.inference.consistency import RESOLVED, resolved_dimension
 from seqfeat.nn.network import weights_of
 from seqfeat.series.series import Series
 from seqfeat.training.fit import FitResult
@@ -53,10 +53,10 @@ def describes_input(name: str) -> bool:
 
 def planned_attributes(plan: Plan) -> dict[str, Any]:
     """Return the learned attributes that a plan decides."""
-    architecture, scaling = plan.architecture.as_dict(), plan.dataset.scaling
+    architecture, scaling = plan.architecture, plan.dataset.scaling
     return {
-        "architecture_": architecture,
-        **{f"{name}_": architecture[name] for name in RESOLVED},
+        "architecture_": architecture.as_dict(),
+        **{f"{name}_": resolved_dimension(architecture, name) for name in RESOLVED},
         "n_observed_": scaling.count,
         "mean_": scaling.mean,
         "std_": scaling.std,

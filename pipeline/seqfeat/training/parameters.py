@@ -15,7 +15,7 @@ from seqfeat.nn.network import POOLINGS
 __all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
-    "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+    "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
     "hidden_dim": [Interval(Integral, 1, None, closed="left"), None],
     "patch_len": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "window_len": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -51,7 +51,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
 class FitParameters:
     """The parameters of one fit. Names and meanings are those of `LSTMAutoencoder`."""
 
-    embedding_dim: int
+    embedding_dim: int | None
     hidden_dim: int | None
     patch_len: int | str
     window_len: int | str

@@ -45,6 +45,8 @@ MAX_RESERVOIR_WINDOWS = 512
 """The same for a reservoir, which is run once and not in every epoch."""
 RESERVOIR_DIM = 96
 """Width of the layers of a reservoir with ``hidden_dim=None``."""
+N_RECONSTRUCTING = 64
+"""Features that reconstruct the series with ``embedding_dim=None``."""
 MIN_HELD_OUT_SAMPLES = 20
 """With fewer series, none is held out, and the decoder of a reservoir is not trained."""
 N_UPDATES = 1500
@@ -295,6 +297,8 @@ def plan_epoch(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFi
 
 def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
     n_classes = 0 if facts.classes is None else len(facts.classes)
+    if parameters.embedding_dim is None:
+        _check_statistics(parameters)
     if parameters.pooling == "reservoir":
         _check_reservoir(parameters)
         # Labels weight the statistics; no head is needed.
@@ -315,6 +319,20 @@ def _reservoir_settings(parameters: FitParameters) -> ReservoirSettings | None:
     if parameters.pooling != "reservoir":
         return None
     return ReservoirSettings(parameters.reconstruction_fraction, parameters.target_weight)
+
+
+def _check_statistics(parameters: FitParameters) -> None:
+    """Refuse what has no meaning where all statistics are features."""
+    if parameters.pooling != "reservoir":
+        raise InputError(
+            f"embedding_dim=None, all statistics, needs pooling='reservoir', but it is "
+            f"{parameters.pooling!r}. Set embedding_dim to a number, or that pooling."
+        )
+    if parameters.target_weight > 0:
+        raise InputError(
+            f"target_weight={parameters.target_weight} has no effect with embedding_dim=None, "
+            "where all statistics are features. Set target_weight=0, or embedding_dim to a number."
+        )
 
 
 def _check_reservoir(parameters: FitParameters) -> None:
@@ -384,12 +402,13 @@ def _architecture(
 ) -> Architecture:
     p, patch_len = parameters, parameters.patch_len
     is_reservoir = p.pooling == "reservoir"
+    embedding_dim = N_RECONSTRUCTING if p.embedding_dim is None else int(p.embedding_dim)
     patch_len = int(-(-n_timesteps // MAX_PATCHES) if patch_len == "auto" else patch_len)
     window_len, window_stride = _windows(p, n_timesteps, patch_len)
     return Architecture(
         n_channels=n_channels,
-        embedding_dim=int(p.embedding_dim),
-        hidden_dim=int(p.hidden_dim or (RESERVOIR_DIM if is_reservoir else 2 * p.embedding_dim)),
+        embedding_dim=embedding_dim,
+        hidden_dim=int(p.hidden_dim or (RESERVOIR_DIM if is_reservoir else 2 * embedding_dim)),
         patch_len=patch_len,
         bidirectional=bool(p.bidirectional),
         pooling=p.pooling,
@@ -399,6 +418,7 @@ def _architecture(
         window_len=window_len,
         window_stride=window_stride,
         n_linear_steps=n_timesteps if is_reservoir else 0,
+        keeps_statistics=p.embedding_dim is None,
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqfeat.nn.kernels.encoder import EncoderCalls
 from seqfeat.nn.kernels.layers import DecoderCalls
-from seqfeat.nn.kernels.program import Buffer, External, Program
+from seqfeat.nn.kernels.program import Buffer, External, ExternalRows, Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
 from seqfeat.nn.kernels.reservoir import ReservoirCalls
 from seqfeat.nn.kernels.weights import PackedNetwork
@@ -69,6 +69,7 @@ class Embedder:
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
+        embeddings = embeddings[:, : self.weights.network.architecture.embedding_dim].contiguous()
         cache, program = self._take(DecodingProgram, len(embeddings), n_timesteps)
         series = program.decode(embeddings)
         self._give_back(cache)
@@ -131,16 +132,33 @@ class EmbeddingProgram(EncoderProgram):
     """From scaled series to embeddings; the projection is in float64."""
 
     def _write_result(self) -> None:
-        n_series, embedding_dim = self.shape[0], self.architecture.embedding_dim
-        self.embeddings = self.program.external(n_series, embedding_dim)
-        linear, pooled = self.weights.float64_projection, self.pooled
-        if linear is None:
-            self.program.call(
-                "copy_rows", target=self.embeddings, source=pooled.columns(0, embedding_dim)
-            )
-            return
-        wide = self.arena.take(n_series, linear.depth, dtype=torch.float64)
-        result = self.arena.take(n_series, linear.width, dtype=torch.float64)
+        n_series, a = self.shape[0], self.architecture
+        self.embeddings = self.program.external(n_series, a.n_features)
+        target = self.embeddings.as_rows()
+        if a.keeps_statistics:
+            features = self.arena.take(n_series, a.n_features)
+            self._copy(features.columns(0, a.embedding_dim), self._project())
+            self._copy_statistics(features.columns(a.embedding_dim, a.n_features))
+            self._copy(target, features)
+        elif self.weights.float64_projection is not None:
+            self._copy(target, self._project())
+        else:
+            self._copy(target, self.pooled.columns(0, a.embedding_dim))
+
+    def _copy(self, target: Buffer | ExternalRows, source: Buffer) -> None:
+        self.program.call("copy_rows", target=target, source=source)
+
+    def _project(self) -> Buffer:
+        """Add the calls that project the last of the pooled values, and return the embeddings."""
+        linear, n_series = self.weights.float64_projection, self.shape[0]
+        assert linear is not None
+        take, pooled = self.arena.take, self.pooled
+        if pooled.shape[1] != linear.depth:
+            pooled = take(n_series, linear.depth)
+            width = self.pooled.shape[1]
+            self._copy(pooled, self.pooled.columns(width - linear.depth, width))
+        wide = take(n_series, linear.depth, dtype=torch.float64)
+        result = take(n_series, linear.width, dtype=torch.float64)
         self.program.call(
             "float32_to_float64",
             x=pooled.view(pooled.n_elements),
@@ -153,9 +171,19 @@ class EmbeddingProgram(EncoderProgram):
             start=linear.bias.expand(n_series, -1),
             result=result,
         )
+        embeddings = take(n_series, self.architecture.embedding_dim)
         self.program.call(
-            "float64_to_float32", x=result.columns(0, embedding_dim), result=self.embeddings
+            "float64_to_float32", x=result.columns(0, embeddings.shape[1]), result=embeddings
         )
+        return embeddings
+
+    def _copy_statistics(self, target: Buffer) -> None:
+        """Add the calls that copy the statistics of a reservoir, without padding."""
+        columns, dim, start = self.weights.summary_columns, self.architecture.hidden_dim, 0
+        for number, width in enumerate(columns.padded_dims[:-1]):
+            own = target.columns(number * dim, (number + 1) * dim)
+            self._copy(own, self.pooled.columns(start, start + dim))
+            start += width
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return the embeddings of scaled values."""
@@ -210,14 +238,10 @@ class SummaryProgram(EncoderProgram):
         self.values.set(values)
         self.lengths.set(lengths)
         self.program.run()
-        projection = self.weights.projection
-        pooled = self.program.tensor(self.pooled)
-        if projection is None:
-            return pooled[:, : self.architecture.embedding_dim].clone()
-        result = torch.empty(
-            len(pooled), projection.linear.in_features, dtype=torch.float32, device="cpu"
-        )
-        for own, padded in projection.columns.parts(result, pooled):
+        columns, pooled = self.weights.summary_columns, self.program.tensor(self.pooled)
+        n_values = columns.n_groups * sum(columns.dims)
+        result = torch.empty(len(pooled), n_values, dtype=torch.float32, device="cpu")
+        for own, padded in columns.parts(result, pooled):
             own.copy_(padded)
         return result
 

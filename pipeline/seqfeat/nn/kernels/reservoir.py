@@ -36,9 +36,8 @@ class ReservoirCalls:
     def forward(self, values: Buffer | External, lengths: External) -> Buffer:
         """Add the calls that write the statistics and the first timesteps, and return these."""
         program, (layers,) = self.program, self.weights.encoder
-        projection = self.weights.projection
-        assert projection is not None
-        pooled = program.arena.take(self.n_series, projection.depth)
+        depth = self.weights.summary_columns.depth
+        pooled = program.arena.take(self.n_series, depth)
         standardized = program.arena.take(*values.shape)
         program.call("standardize_series", values=values, lengths=lengths, result=standardized)
         views = [view for view in (values, standardized) for _ in self.encoder.window_lens]
@@ -47,7 +46,7 @@ class ReservoirCalls:
         for number, (layer, view, length) in enumerate(zip(layers, views, lens, strict=True)):
             columns = pooled.columns(number * width, (number + 1) * width)
             self._pool(layer, view, length, lengths, number, columns)
-        self._copy_first_steps(values, pooled.columns(len(layers) * width, projection.depth))
+        self._copy_first_steps(values, pooled.columns(len(layers) * width, depth))
         return pooled
 
     def _pool(

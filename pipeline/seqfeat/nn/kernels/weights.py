@@ -21,7 +21,7 @@ from seqfeat.nn.kernels.program import Program
 from seqfeat.nn.lstm import LSTMLayer
 from seqfeat.nn.network import Architecture, Encoder, RecurrentAutoencoder
 from seqfeat.nn.pooling import STATISTICS
-from seqfeat.nn.reservoir import RESERVOIR_STATISTICS, ReservoirEncoder
+from seqfeat.nn.reservoir import ReservoirEncoder
 
 __all__ = [
     "DECODER",
@@ -231,6 +231,8 @@ class PackedNetwork:
     decoder : list of PackedLSTM
     projection : PackedLinear or None
         The map of pooled values to embeddings, if there is one.
+    summary_columns : Columns
+        How the pooled values of a series are padded.
     output : PackedLinear
     linear : PackedLinear or None
         The map of embeddings to the first timesteps, if there is one. It is fitted with the
@@ -247,8 +249,8 @@ class PackedNetwork:
         self.trained = [weight for weight in self.parameters if weight.requires_grad]
         self.trains_encoder = not isinstance(network.encoder, ReservoirEncoder)
         a, lanes = network.architecture, kernels.lanes
-        self.encoder, projection = _pack_encoder(network.encoder, a, lanes)
-        self.projection = projection
+        self.encoder, self.projection = _pack_encoder(network.encoder, a, lanes)
+        self.summary_columns = _summary_columns(a, lanes)
         first, second = (cast(LSTMLayer, layer) for layer in network.decoder.layers)
         self.decoder = [PackedLSTM(first, lanes, a.embedding_dim), PackedLSTM(second, lanes)]
         self.output = PackedLinear(network.decoder.output, lanes, Columns([a.hidden_dim], 1, lanes))
@@ -313,15 +315,14 @@ def _pack_encoder(
     a = architecture
     if isinstance(encoder, ReservoirEncoder):
         layers = [PackedLSTM(cast(LSTMLayer, layer), lanes) for layer in encoder.layers]
-        n_statistics = len(RESERVOIR_STATISTICS) * len(layers)
-        dims = [a.hidden_dim] * n_statistics + [a.n_linear_steps * a.n_channels]
-        return [layers], PackedLinear(encoder.projection, lanes, Columns(dims, 1, lanes))
+        columns = _summary_columns(a, lanes)
+        if a.keeps_statistics:
+            columns = Columns(columns.dims[-1:], 1, lanes)
+        return [layers], PackedLinear(encoder.projection, lanes, columns)
     directions = [encoder.forward_layers]
     if a.bidirectional:
         directions.append(encoder.backward_layers)
-    hidden_dims, embedding_dims = (
-        [dim] * len(directions) for dim in (a.hidden_dim, a.embedding_dim)
-    )
+    hidden_dims = [a.hidden_dim] * len(directions)
     packed = [
         [
             PackedLSTM(cast(LSTMLayer, first), lanes),
@@ -331,10 +332,20 @@ def _pack_encoder(
     ]
     if not isinstance(encoder.projection, nn.Linear):
         return packed, None
-    columns = Columns(embedding_dims, 1, lanes)
+    return packed, PackedLinear(encoder.projection, lanes, _summary_columns(a, lanes))
+
+
+def _summary_columns(architecture: Architecture, lanes: int) -> Columns:
+    """Return how the pooled values of a series are padded."""
+    a = architecture
+    if a.pooling == "reservoir":
+        n_parts = a.n_statistics // a.hidden_dim
+        return Columns([a.hidden_dim] * n_parts + [a.n_linear_steps * a.n_channels], 1, lanes)
+    n_directions = 2 if a.bidirectional else 1
+    hidden_dims, embedding_dims = [a.hidden_dim] * n_directions, [a.embedding_dim] * n_directions
     if a.pooling == "statistics":
-        columns = Columns(hidden_dims + embedding_dims, N_STATISTICS, lanes)
-    return packed, PackedLinear(encoder.projection, lanes, columns)
+        return Columns(hidden_dims + embedding_dims, N_STATISTICS, lanes)
+    return Columns(embedding_dims, 1, lanes)
 
 
 def _widest(weights: PackedLSTM | PackedLinear) -> int:

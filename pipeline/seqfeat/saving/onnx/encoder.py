@@ -285,7 +285,10 @@ class _ReservoirGraph(_Graph):
             self._summarize(number, view, lengths, length)
             for number, (view, length) in enumerate(layers)
         ]
-        return self._project(g.node("Concat", *parts, self._first_steps(scaled), axis=1))
+        first = self._first_steps(scaled)
+        if a.keeps_statistics:
+            return g.node("Concat", self._project(first), *parts, axis=1)
+        return self._project(g.node("Concat", *parts, first, axis=1))
 
     def _standardize_series(self, scaled: str, lengths: str) -> str:
         g = self.g
