@@ -145,7 +145,7 @@ class LSTMAutoencoder(
     max_iter : int or "auto", default="auto"
         Maximum number of epochs. 0 keeps the initial weights, as a baseline for training.
         ``"auto"`` is 60, and with a reservoir as many as 1500 updates take, but at least 4 and at
-        most 60; 0 for fewer than 20 series.
+        most 30; 0 for fewer than 20 series.
     batch_size : int or "auto", default="auto"
         Series per weight update. ``"auto"`` is an eighth of the number of series or twice its
         square root, whichever is smaller, but at least 8 and at most 256.

@@ -32,8 +32,8 @@ def make_classifier(
     embedding_dim : int or None, default=64
         Length of the embedding; None keeps all statistics, see `LSTMAutoencoder`.
     classifier : estimator, default=None
-        Any scikit-learn classifier. None is ``LogisticRegression(C=10, max_iter=1000)``, or with
-        ``embedding_dim=None``, for thousands of features,
+        Any scikit-learn classifier. None is ``LogisticRegression(C=10, tol=1e-3, max_iter=1000)``,
+        or for the thousands of features of ``embedding_dim=None``
         ``RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))``.
     memory : str or object with the joblib.Memory interface, default=None
         Cache for fitted autoencoders, so that a search over the classifier's parameters trains
@@ -64,7 +64,7 @@ def make_classifier(
     if classifier is None and embedding_dim is None:
         classifier = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))
     elif classifier is None:
-        classifier = LogisticRegression(C=10, max_iter=1000)
+        classifier = LogisticRegression(C=10, tol=1e-3, max_iter=1000)
     if embedding_dim is not None:
         autoencoder_params.setdefault("target_weight", 0.5)
     return Pipeline(

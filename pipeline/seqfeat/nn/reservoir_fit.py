@@ -28,7 +28,7 @@ from seqfeat.nn.initialization import (
     whitening_matrix,
     window_covariance,
 )
-from seqfeat.nn.lstm import LSTMLayer
+from seqfeat.nn.lstm import LSTMLayer, project
 from seqfeat.nn.network import RecurrentAutoencoder
 from seqfeat.nn.reservoir import ReservoirEncoder, first_steps
 from seqfeat.nn.windows import count_windows, windows
@@ -38,10 +38,9 @@ __all__ = ["ReservoirSettings", "fit_reservoir"]
 
 N_WHITENING_SERIES = 256
 """Series whose windows decide the input weights."""
-N_THRESHOLD_SERIES = 32
-"""Series whose states decide the thresholds."""
-MAX_THRESHOLD_STATES = 20_000
-"""States of each unit from which its threshold is drawn."""
+N_THRESHOLD_STEPS = 4096
+"""Timesteps of the series whose states decide the thresholds."""
+MIN_THRESHOLD_SERIES = 8
 N_STATISTICS_SERIES = 1024
 """Series whose statistics decide the components; all of the sample decide those of the series."""
 BATCH_SERIES, BLOCK_SERIES = 32, 256
@@ -79,17 +78,19 @@ def fit_reservoir(
     settings: ReservoirSettings,
     generator: torch.Generator,
     pool: WorkerPool,
-) -> None:
+) -> Tensor:
     """Fit a reservoir, and the linear maps around the embedding, to a sample of series.
 
-    The weights must have been drawn. With labels in `data`, they weight the statistics.
+    The weights must have been drawn. With labels in `data`, they weight the statistics. Returns
+    the embeddings of the first series of the sample, as far as they were found on the way.
     """
     network = backend.network
     encoder, linear = network.encoder, network.decoder.linear
     if not isinstance(encoder, ReservoirEncoder) or linear is None:
         raise TypeError("the network has no reservoir to fit")
     _draw_layers(encoder, data.rows(slice(N_WHITENING_SERIES)), generator)
-    _draw_thresholds(encoder, data.rows(slice(N_THRESHOLD_SERIES)), generator)
+    n_series = max(MIN_THRESHOLD_SERIES, N_THRESHOLD_STEPS // data.values.shape[1])
+    _draw_thresholds(encoder, data.rows(slice(n_series)), generator)
     a, sample = network.architecture, data.rows(slice(N_STATISTICS_SERIES))
     n_shapes = round(settings.reconstruction_fraction * a.embedding_dim)
     if a.keeps_statistics:
@@ -108,6 +109,9 @@ def fit_reservoir(
     _set_projection(encoder.projection, components, shapes, rotation)
     _set_linear(linear, components, shapes, rotation, statistics, values)
     _set_decoder(network, components, shapes, rotation, statistics, values)
+    if not len(components.rows):
+        return torch.empty(0, a.embedding_dim, dtype=torch.float32, device="cpu")
+    return project(torch.cat([statistics, values], dim=1), encoder.projection)
 
 
 def _summarize(backend: Backend, data: Batch, pool: WorkerPool) -> Tensor:
@@ -142,8 +146,6 @@ def _draw_thresholds(encoder: ReservoirEncoder, data: Batch, generator: torch.Ge
     for number, (states, n_steps) in enumerate(encoder.states(data.values, data.lengths)):
         steps = torch.arange(states.shape[1], dtype=torch.int64, device="cpu")
         valid = states[steps < n_steps[:, None]]
-        if len(valid) > MAX_THRESHOLD_STATES:
-            valid = valid[:: -(-len(valid) // MAX_THRESHOLD_STATES)]
         n_units = valid.shape[1]
         shares = torch.rand(n_units, generator=generator, dtype=torch.float32, device="cpu")
         ranks = (shares * len(valid)).long().clamp(max=len(valid) - 1)

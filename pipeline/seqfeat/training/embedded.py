@@ -28,14 +28,19 @@ class EmbeddedDataset:
     data : Dataset
     backend : Backend
         Runs the network, whose encoder and linear map stay as they are.
+    known : tuple of Tensor, optional
+        Rows whose embeddings are known, and these.
     """
 
-    def __init__(self, data: Dataset, backend: Backend) -> None:
+    def __init__(
+        self, data: Dataset, backend: Backend, known: tuple[Tensor, Tensor] | None = None
+    ) -> None:
         self.data, self.backend = data, backend
         self.lengths, self.is_dense = data.lengths, data.is_dense
         self.values_per_series = data.values_per_series
         self._embeddings: Tensor | None = None
         self._is_embedded = torch.zeros(len(data), dtype=torch.bool, device="cpu")
+        self._known = known
         self._kept: Chunk | None = None
 
     def __len__(self) -> int:
@@ -58,6 +63,9 @@ class EmbeddedDataset:
         if self._embeddings is None:
             shape = len(self), self.backend.network.architecture.embedding_dim
             self._embeddings = torch.zeros(shape, dtype=torch.float32, device="cpu")
+            if self._known is not None:
+                known, embeddings = self._known
+                self._embeddings[known], self._is_embedded[known] = embeddings, True
         missing = (~self._is_embedded[rows]).nonzero()[:, 0]
         if len(missing):
             some = series if len(missing) == len(rows) else series.take(missing)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.nn.backend import Backend
@@ -82,15 +83,16 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
 
     network = build_network(plan.architecture, plan.start_weights)
     backend = make_backend(network, CPU)
+    embedded = None
     if plan.start_weights is None and resumed is None:
-        _initialize(backend, train_set, plan, generator)
+        embedded = _initialize(backend, train_set, plan, generator)
     if plan.device != CPU:
         backend = make_backend(network, plan.device)
 
     training_data: TrainingData = train_set
     validation_data: TrainingData | None = validation_set
     if plan.reservoir is not None:
-        training_data = EmbeddedDataset(train_set, backend)
+        training_data = EmbeddedDataset(train_set, backend, embedded)
         if validation_set is not None:
             validation_data = EmbeddedDataset(validation_set, backend)
     trainer = Trainer(
@@ -111,17 +113,23 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
     return FitResult(network, history, trainer.optimizer_state, evaluation)
 
 
-def _initialize(backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator) -> None:
-    """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them."""
+def _initialize(
+    backend: Backend, data: Dataset, plan: Plan, generator: torch.Generator
+) -> tuple[Tensor, Tensor] | None:
+    """Draw initial weights and fit them to the data; on the CPU, so that a seed decides them.
+
+    Returns rows of the data and their embeddings, where these were found on the way.
+    """
     initialize(backend.network, generator)
     if plan.reservoir is None and plan.architecture.pooling != "statistics":
-        return
-    sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
+        return None
+    rows, sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
     if plan.reservoir is None:
         fit_encoder(backend, sample, generator)
-    else:
-        pool = WorkerPool(n_cpu_threads(), use_one_thread)
-        fit_reservoir(backend, sample, plan.reservoir, generator, pool)
+        return None
+    pool = WorkerPool(n_cpu_threads(), use_one_thread)
+    embeddings = fit_reservoir(backend, sample, plan.reservoir, generator, pool)
+    return rows[: len(embeddings)], embeddings
 
 
 def _keep_checkpoints(plan: Plan, seed: int) -> Callable[[int, Callable[[], TrainerState]], None]:

@@ -51,8 +51,10 @@ MIN_HELD_OUT_SAMPLES = 20
 """With fewer series, none is held out, and the decoder of a reservoir is not trained."""
 N_UPDATES = 1500
 """Updates of the decoder of a reservoir with ``max_iter="auto"``, if epochs permit."""
-MIN_EPOCHS, MAX_EPOCHS = 4, 60
-"""Fewest and most epochs with ``max_iter="auto"``."""
+MIN_EPOCHS, MAX_EPOCHS = 4, 30
+"""Fewest and most epochs of such a decoder."""
+AUTO_EPOCHS = 60
+"""Epochs of a network that is trained as a whole with ``max_iter="auto"``."""
 STREAM_RATE = 0.2
 """Learning rate of `partial_fit`, relative to the peak of `fit`."""
 
@@ -390,7 +392,7 @@ def _max_iter(parameters: FitParameters, n_samples: int, batch_size: int) -> int
     if parameters.max_iter != "auto":
         return int(parameters.max_iter)
     if parameters.pooling != "reservoir":
-        return MAX_EPOCHS
+        return AUTO_EPOCHS
     if n_samples < MIN_HELD_OUT_SAMPLES:
         return 0
     n_epochs = round(N_UPDATES * batch_size / n_samples)

@@ -126,14 +126,17 @@ def bucket_batches(
 
 def sample_series(
     data: TrainingData, batch_size: int, generator: torch.Generator, ranks: Ranks
-) -> Batch:
-    """Return up to `MAX_SAMPLE_SERIES` random series of a chunk, the same in every process."""
+) -> tuple[Tensor, Batch]:
+    """Return up to `MAX_SAMPLE_SERIES` random rows of a chunk and their series.
+
+    They are the same in every process.
+    """
     chunk = next(shuffled_chunks(data, batch_size, generator))
     rows = chunk[_shuffle(len(chunk), generator)[:MAX_SAMPLE_SERIES]]
     own, positions = data.load(chunk).take(rows)
     if positions is None:
-        return own
-    return _join(ranks.all_gather((positions, own)), len(rows), data.is_dense)
+        return rows, own
+    return rows, _join(ranks.all_gather((positions, own)), len(rows), data.is_dense)
 
 
 def _join(parts: list[tuple[Tensor, Batch]], n_series: int, is_dense: bool) -> Batch:
