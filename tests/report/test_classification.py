@@ -32,6 +32,12 @@ def test_scores_are_those_of_scikit_learn():
     assert scores.majority_share == (labels == scores.majority_class).mean()
 
 
+def test_the_majority_class_is_that_of_the_training_series():
+    labels = np.array(["a", "b", "b", "c"])
+    scores = score_predictions(labels, labels, y_train=np.array(["c", "c", "a", "b"]))
+    assert (scores.majority_class, scores.majority_share) == ("c", 0.25)
+
+
 def test_the_interval_is_wilsons():
     # Wilson (1927): the two accuracies that lie z standard errors from the observed one.
     z, n, accuracy = 1.959963984540054, 100, 0.9

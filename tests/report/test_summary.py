@@ -53,7 +53,7 @@ def test_an_untrained_classifier_is_described_with_its_classes(small):
     described = dict(describe_model(analysis_of(small)))
     assert described["Training"] == "0 epochs; the weights are the initial ones"
     assert described["Classes"] == "3: 0, 1, 2"
-    assert described["Steps"].endswith("→ LinearDiscriminantAnalysis")
+    assert described["Steps"].endswith("→ LogisticRegression")
 
 
 def test_only_the_first_of_many_classes_are_listed(small):
@@ -106,7 +106,7 @@ def test_there_is_a_note_on_everything_that_is_not_drawn():
 def test_parameters_are_listed_without_the_steps(small):
     table = dict(parameter_table(small))
     assert table["autoencoder__embedding_dim"] == "2"
-    assert table["classifier__shrinkage"] == "0.1"
+    assert table["classifier__C"] == "10"
     assert not {"steps", "autoencoder", "scaler", "classifier"} & set(table)
     assert list(table) == sorted(table)
 

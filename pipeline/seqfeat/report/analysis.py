@@ -80,6 +80,8 @@ class Analysis:
     explained: NDArray[np.float64]
     drawn: DrawnSeries
     seconds: dict[str, float]
+    knows_training: bool = False
+    """Whether the majority class is that of the training series."""
 
     @property
     def is_sampled(self) -> bool:
@@ -94,6 +96,7 @@ def run_analysis(
     ids: ArrayLike | None,
     *,
     channel_names: Sequence[str] | None = None,
+    y_train: Any = None,
     max_points: int,
     n_anomalies: int,
     random_state: int,
@@ -117,7 +120,8 @@ def run_analysis(
             predictions = np.asarray(parts.classifier.predict(features))
     scores = None
     if labels is not None and predictions is not None:
-        scores = score_predictions(labels, predictions)
+        known = None if y_train is None else np.asarray(column_or_1d(y_train))
+        scores = score_predictions(labels, predictions, known)
     errors = evaluation.squared_error / evaluation.n_values
     n_drawn, n_steps = size_limits(series.n_channels, series.lengths, min(max_points, len(series)))
     strata = predictions if labels is None else labels
@@ -139,6 +143,7 @@ def run_analysis(
         explained=explained,
         drawn=draw_series(parts.autoencoder, series, rows, n_steps),
         seconds=seconds,
+        knows_training=y_train is not None,
     )
 
 

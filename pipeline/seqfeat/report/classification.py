@@ -49,9 +49,9 @@ class ClassificationScores:
     per_class : list of ClassScores
         The scores of each class, in the order of `classes`.
     majority_class : object
-        The most frequent label.
+        The most frequent label of the training series, or of these if those are not known.
     majority_share : float
-        The fraction of series with that label.
+        The fraction of these series with that label.
     """
 
     n_correct: int
@@ -78,8 +78,10 @@ class ClassificationScores:
         return matrix
 
 
-def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> ClassificationScores:
-    """Compare predictions with the true labels."""
+def score_predictions(
+    labels: NDArray[Any], predictions: NDArray[Any], y_train: NDArray[Any] | None = None
+) -> ClassificationScores:
+    """Compare predictions with the true labels; `y_train` are those of the training series."""
     _check_same_type(labels, predictions)
     classes = np.union1d(labels, predictions)
     true, predicted = (np.searchsorted(classes, values) for values in (labels, predictions))
@@ -92,7 +94,8 @@ def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> Classi
         ClassScores(name, float(precision), float(recall), float(f1), int(support))
         for name, precision, recall, f1, support in zip(classes, *columns, strict=True)
     ]
-    majority = max(per_class, key=lambda scores: scores.support)
+    names, supports = np.unique(labels if y_train is None else y_train, return_counts=True)
+    majority = names[supports.argmax()]
     return ClassificationScores(
         n_correct=n_correct,
         n_series=n_series,
@@ -102,8 +105,8 @@ def score_predictions(labels: NDArray[Any], predictions: NDArray[Any]) -> Classi
         classes=classes,
         confusion_counts=np.column_stack([*np.divmod(pairs, len(classes)), counts]),
         per_class=per_class,
-        majority_class=majority.name,
-        majority_share=majority.support / n_series,
+        majority_class=majority,
+        majority_share=float((labels == majority).mean()),
     )
 
 

@@ -192,7 +192,9 @@ def _baseline_rows(
         rows.append(("predict the mean of each channel", 0.0, False))
     else:
         rows = [("this model", scores.accuracy, True)]
-        constant = f"always predict “{shorten(scores.majority_class, 40)}”, the majority class"
+        whose = "in training" if analysis.knows_training else "of these series"
+        name = shorten(scores.majority_class, 40)
+        constant = f"always predict “{name}”, the most frequent class {whose}"
         rows.append((constant, scores.majority_share, False))
     rows += [(name, score, False) for name, score in baselines.items()]
     n_series = 0 if scores is None else scores.n_series

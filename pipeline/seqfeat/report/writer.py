@@ -29,6 +29,7 @@ def save_report(
     notes: str | None = None,
     metrics: Mapping[str, float] | None = None,
     baselines: Mapping[str, float] | None = None,
+    y_train: ArrayLike | None = None,
     timings: Mapping[str, float] | None = None,
     channel_names: Sequence[str] | None = None,
     was_trained_on: bool = False,
@@ -69,6 +70,9 @@ def save_report(
     baselines : mapping of str to float, default=None
         The scores of other models on the same series: accuracies, or R squared if
         `model` has no classifier.
+    y_train : array-like, default=None
+        Labels of the training series, whose most frequent class is a baseline. By default, the
+        most frequent class of `y` is, which a model could not have known.
     timings : mapping of str to float, default=None
         Duration of earlier steps, such as training, in seconds.
     channel_names : sequence of str, default=None
@@ -142,6 +146,7 @@ def save_report(
         y,
         ids,
         channel_names=channel_names,
+        y_train=y_train,
         max_points=max_points,
         n_anomalies=n_anomalies,
         random_state=random_state,

@@ -170,6 +170,7 @@ def _write_report(
         # The report measures a test set itself.
         metrics={"fit_seconds": metrics["fit_seconds"]} if is_tested else metrics,
         baselines=evaluation.baselines if is_tested else {},
+        y_train=split.train.y,
         channel_names=channel_names,
         was_trained_on=not is_tested,
         random_state=options.random_state,
