@@ -170,7 +170,7 @@ def evaluate(
     result = Evaluation()
     is_classifier = not isinstance(fitted, LSTMAutoencoder)
     autoencoder = fitted["autoencoder"] if is_classifier else fitted
-    name = f"seqfeat, {autoencoder.embedding_dim} features"
+    name = f"seqfeat, {autoencoder.embedding_dim_:,} features"
     quantity = "R squared of the reconstruction"
     if is_classifier:
         name, quantity = f"{name} + {options.classifier}", "accuracy"
@@ -262,6 +262,8 @@ RAW_SVC = "raw series + RBF SVC"
 C_GRID = {"svc__C": [0.1, 1, 10, 100]}
 """The regularization of the SVC is tuned; left at its default, it would be beaten too easily."""
 MAX_SERIES_FOR_SVC = 5000
+N_COMPONENTS = 64
+"""Principal components beside ``--embedding-dim all``."""
 
 
 def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, Any]:
@@ -301,13 +303,14 @@ def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, 
     series = as_series(X, missing=autoencoder.missing)
     as_table = partial(pad_to_table, n_timesteps=series.n_timesteps, missing=autoencoder.missing)
     n_columns = series.n_timesteps * series.n_channels
-    pca = PCA(min(autoencoder.embedding_dim, n_columns, max(1, len(series) // 2)), random_state=0)
+    n_wanted = autoencoder.embedding_dim or N_COMPONENTS
+    pca = PCA(min(n_wanted, n_columns, max(1, len(series) // 2)), random_state=0)
     svc = _on_table(as_table, SVC())
     # Three folds in each half of the series.
     if np.unique(np.asarray(y), return_counts=True)[1].min() >= 6:
         svc = GridSearchCV(svc, C_GRID, cv=3)
     same = clone(pipeline["classifier"])
-    untrained = clone(pipeline).set_params(autoencoder__max_iter=0)
+    untrained = clone(pipeline).set_params(autoencoder__max_iter=0, autoencoder__target_weight=0)
     return {
         "most frequent class": _on_table(as_table, DummyClassifier()),
         RAW_SVC: svc,

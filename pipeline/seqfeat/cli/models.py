@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
 
@@ -40,8 +41,8 @@ __all__ = [
 MODEL_SUFFIXES = (".joblib", ".skops")
 
 CLASSIFIERS: dict[str, Callable[[int], Any]] = {
-    "lda": lambda seed: None,  # the default of make_classifier
-    "logistic": lambda seed: LogisticRegression(max_iter=1000, random_state=seed),
+    "logistic": lambda seed: None,  # the default of make_classifier
+    "lda": lambda seed: LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1),
     "svc": lambda seed: SVC(C=10, random_state=seed),
     "linear-svc": lambda seed: LinearSVC(random_state=seed),
     "forest": lambda seed: RandomForestClassifier(300, random_state=seed),
@@ -59,6 +60,8 @@ def make_estimator(options: argparse.Namespace, *, with_labels: bool) -> Any:
     range and a device that does not exist raise an error.
     """
     parameters = _parameters(options)
+    if None in options.embedding_dim and options.command == "search":
+        raise UserError("--embedding-dim all is not a size to search; name numbers, such as 16,64.")
     LSTMAutoencoder(options.embedding_dim[0], **parameters)._validate_params()
     resolve_device(parameters.get("device", "auto"))
     if not with_labels:

@@ -23,7 +23,7 @@ __all__ = [
     "step",
 ]
 
-CLASSIFIERS = ("lda", "logistic", "svc", "linear-svc", "forest", "boosting", "knn", "ridge")
+CLASSIFIERS = ("logistic", "lda", "svc", "linear-svc", "forest", "boosting", "knn", "ridge")
 
 
 def add_globals(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
@@ -120,25 +120,26 @@ def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> 
     group.add_argument(
         "--embedding-dim",
         metavar="N,...",
-        type=positive_integers,
+        type=feature_counts,
         default=embedding_dims,
-        help="number of features per series; of several, the best by cross-validation is used "
-        f"(default: {sizes})",
+        help="number of features per series; of several, the best by cross-validation is used; "
+        f"'all' keeps all statistics, some thousands (default: {sizes})",
     )
     group.add_argument(
         "--classifier",
         choices=CLASSIFIERS,
-        default="lda",
-        help="classifier to train on the features (default: lda)",
+        default="logistic",
+        help="classifier to train on the features (default: logistic)",
     )
     group.add_argument(
-        "--max-iter", metavar="N", type=int, help="maximum number of epochs (default: 60)"
+        "--max-iter", metavar="N", type=int, help="maximum number of epochs (default: auto)"
     )
     group.add_argument(
         "--target-weight",
         metavar="WEIGHT",
         type=float,
-        help="influence of the labels on the features, from 0, none, to less than 1 (default: 0)",
+        help="influence of the labels on the features, from 0, none, to less than 1 "
+        "(default: 0.5, without labels 0)",
     )
     group.add_argument(
         "--missing",
@@ -184,6 +185,11 @@ def comma_separated(text: str) -> list[str]:
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r} contains no names; separate names by commas")
     return names
+
+
+def feature_counts(text: str) -> list[int] | list[None]:
+    """Parse positive integers, or "all", which is None for `LSTMAutoencoder`."""
+    return [None] if text == "all" else positive_integers(text)
 
 
 def positive_integers(text: str) -> list[int]:

@@ -29,6 +29,9 @@ __all__ = ["best_size", "check_dask", "search_sizes", "size_rows", "size_table"]
 MIN_EPOCHS = 5
 """Epochs for which successive halving trains every size."""
 
+MAX_EPOCHS = 30
+"""Epochs of the last round if ``--max-iter`` does not say."""
+
 CLUSTER_TIMEOUT = 10
 """Seconds to wait for the scheduler of a cluster."""
 
@@ -66,6 +69,8 @@ def _make_search(estimator: Any, labelled: LabelledSeries, options: argparse.Nam
 
     max_iter = _max_iter_parameter(size)
     n_epochs = estimator.get_params()[max_iter]
+    if n_epochs == "auto":
+        n_epochs = MAX_EPOCHS
     return HalvingGridSearchCV(
         estimator,
         grid,

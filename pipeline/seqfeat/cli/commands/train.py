@@ -17,6 +17,7 @@ from seqfeat.cli.outputs import check_extra, check_output, check_picture, format
 from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
 from seqfeat.cli.sources import DEMO, DataSource, open_source
 from seqfeat.cli.training_sets import read_test_set, read_training_set
+from seqfeat.pipeline import pipeline_parts
 from seqfeat.saving.persistence import check_can_save, save
 
 __all__ = ["run"]
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         **result,
         "interrupted": console.interrupts.received,
         "n_series": len(split.train.X),
-        "embedding_dim": int(final.get_params()[size_parameter(final)]),
+        "embedding_dim": pipeline_parts(final).autoencoder.embedding_dim_,
         "scores": evaluation.scores,
         "metrics": metrics,
         "bytes": Path(options.output).stat().st_size,
