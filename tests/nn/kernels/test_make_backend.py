@@ -49,8 +49,11 @@ def test_without_kernels_all_is_left_to_pytorch(monkeypatch):
         {},
         {"pooling": "last", "patch_len": 1, "dropout": 0.2},
         {"pooling": "mean", "bidirectional": True},
-        {"target_weight": 0.5, "masking_ratio": 0.2},
-        {"batch_size": 15, "early_stopping": True},
+        {"pooling": "statistics"},
+        {"pooling": "statistics", "target_weight": 0.5, "masking_ratio": 0.2},
+        {"pooling": "statistics", "batch_size": 15, "early_stopping": True},
+        {"target_weight": 0.5, "dropout": 0.2, "early_stopping": False},
+        {"batch_size": 15},
     ],
 )
 def test_a_fit_goes_the_way_of_pytorch(parameters, monkeypatch):
