@@ -134,7 +134,7 @@ class LSTMAutoencoder(
         [5]_. With ``pooling="max"``, 0.6 improves the features. Not with a reservoir.
     target_weight : float in [0, 1), default=0.0
         How much labels count. Above 0, `fit` needs labels. With a reservoir, each statistic is
-        weighted by its F value, the variance between classes over that within them, to this power;
+        weighted by the share of its variance that is between classes, plus 0.1, to this power;
         otherwise this is the weight of a classification head's loss relative to the reconstruction
         loss.
     reconstruction_fraction : float in [0, 1], default=0.2

@@ -20,6 +20,7 @@ from tests.benchmarks import (
     accuracy,
     equal_quality,
     equal_time,
+    few_labels,
     growth,
     japanese_vowels,
     onnx_transform,
@@ -42,6 +43,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "grid-search": ("speed.csv", search.grid_search),
     "growth": ("speed.csv", growth.growth),
     "transform": ("speed.csv", onnx_transform.transform),
+    "few-labels": ("few_labels.csv", few_labels.few_labels),
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"
@@ -70,7 +72,7 @@ def run(names: list[str], folder: Path, quick: bool) -> None:
                 replace_rows(folder / file, with_progress(measure(quick)))
     if "accuracy" in names:
         with timed("accuracy"):
-            accuracy.run(folder / "accuracy.csv", quick)
+            accuracy.run(folder, quick)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
     print(tables.write(folder).read_text())
     plots.draw(folder)

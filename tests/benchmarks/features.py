@@ -1,110 +1,115 @@
-"""Methods to turn series into features, each a function of a split and a seed."""
+"""Classifiers of series to compare: features of some kind, and a classifier on them."""
 
-import time
 from collections.abc import Callable
-from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from aeon.transformations.collection.convolution_based import MiniRocket
+from aeon.classification.convolution_based import MiniRocketClassifier
 from aeon.transformations.collection.feature_based import Catch22
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tests.benchmarks.datasets import Split, load_split, pad, standardize
-from tests.benchmarks.plain import PaddedLoop
+from sklearn.svm import SVC
+from tests.benchmarks.datasets import Split, pad
 
-from seqfeat import LSTMAutoencoder
+from seqfeat import make_classifier
 from seqfeat.series import as_series
 
 EMBEDDING_DIM = 64
-BATCH_SIZE = 32
-"""The usual batch size for the plain network."""
+GRID = {"svc__C": [0.01, 0.1, 1, 10, 100, 1000]}
+MAKE_CLASSIFIER = "make_classifier"
+"""The classifier of seqfeat's pipelines, as it is called in the files."""
 
 Floats = NDArray[np.floating]
-Features = tuple[Floats, Floats]
-Method = Callable[[Split, int], Features]
 
 
-def autoencoder(**parameters: object) -> Method:
-    """Return the method that embeds with an LSTMAutoencoder with these parameters."""
+class Trial(NamedTuple):
+    """A classifier to fit, and the series in the form that it reads."""
 
-    def features(split: Split, seed: int) -> Features:
-        model = LSTMAutoencoder(EMBEDDING_DIM, random_state=seed, **parameters)
-        return _embeddings(model.fit(split.X, split.y), split)
-
-    return features
+    model: Any
+    X: Any
+    X_test: Any
 
 
-def default(split: Split, seed: int) -> Features:
-    return _embeddings(_default_fit(split.name, seed)[0], split)
+class Method(NamedTuple):
+    """Makes the trial for a split and a seed; without randomness, one seed is enough."""
+
+    classifier: str
+    prepare: Callable[[Split, int], Trial]
+    is_random: bool = True
 
 
-@lru_cache(maxsize=1)
-def _default_fit(name: str, seed: int) -> tuple[LSTMAutoencoder, float]:
-    """Fit the default and time it; cached, because two methods need it one after the other."""
-    X = load_split(name).X
-    started = time.perf_counter()
-    model = LSTMAutoencoder(EMBEDDING_DIM, random_state=seed).fit(X)
-    return model, time.perf_counter() - started
+def missing(split: Split) -> str:
+    return "mask" if split.has_gaps else "error"
 
 
-def _embeddings(model: LSTMAutoencoder, split: Split) -> Features:
-    return model.transform(split.X), model.transform(split.X_test)
+def seqfeat(embedding_dim: int | None = EMBEDDING_DIM, **parameters: Any) -> Method:
+    def prepare(split: Split, seed: int) -> Trial:
+        own = {"random_state": seed, "missing": missing(split), **parameters}
+        return Trial(make_classifier(embedding_dim, **own), split.X, split.X_test)
+
+    return Method(MAKE_CLASSIFIER, prepare)
 
 
-def seed_network(split: Split, seed: int) -> Features:
-    """The plain network in the usual training loop, for as long as the default takes to fit."""
-    _, seconds = _default_fit(split.name, seed)
-    loop = PaddedLoop(
-        standardize(split.X), EMBEDDING_DIM, BATCH_SIZE, torch.get_num_threads(), seed
-    )
-    loop.train_for(seconds)
-    return loop.embed(standardize(split.X)), loop.embed(standardize(split.X_test, like=split.X))
+def minirocket(split: Split, seed: int) -> Trial:
+    """9,996 features and a ridge classifier, as aeon puts them together."""
+    X, X_test = (padded.transpose(0, 2, 1) for padded in padded_arrays(split))
+    return Trial(MiniRocketClassifier(random_state=seed), X, X_test)
 
 
-def raw(split: Split, seed: int) -> Features:
-    """The padded values."""
-    n_timesteps = as_series(split.X).n_timesteps
-    X, X_test = pad(split.X, n_timesteps), pad(split.X_test, n_timesteps)
+def raw(split: Split, seed: int) -> Trial:
+    return Trial(searched_svc(split.y), *flat_arrays(split))
+
+
+def pca(split: Split, seed: int) -> Trial:
+    """Components are not scaled: those with little variance are noise."""
+    X, X_test = flat_arrays(split)
+    components = PCA(min(EMBEDDING_DIM, len(X) - 1, X.shape[1]), random_state=seed)
+    model = make_pipeline(StandardScaler(), components, LogisticRegression(max_iter=2000))
+    return Trial(model, X, X_test)
+
+
+def catch22(split: Split, seed: int) -> Trial:
+    model = make_pipeline(Catch22(replace_nans=True), searched_svc(split.y))
+    return Trial(model, without_gaps(split.X), without_gaps(split.X_test))
+
+
+def searched_svc(y: NDArray[np.str_]) -> GridSearchCV:
+    smallest = int(np.unique(y, return_counts=True)[1].min())
+    folds = StratifiedKFold(min(5, smallest), shuffle=True, random_state=0)
+    return GridSearchCV(make_pipeline(StandardScaler(), SVC()), GRID, cv=folds)
+
+
+def padded_arrays(split: Split) -> tuple[Floats, Floats]:
+    """Return the series as arrays (N, T, C) of the length of the longest training series."""
+    n_timesteps = as_series(split.X, missing="mask").n_timesteps
+    return pad(split.X, n_timesteps), pad(split.X_test, n_timesteps)
+
+
+def flat_arrays(split: Split) -> tuple[Floats, Floats]:
+    X, X_test = padded_arrays(split)
     return X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
 
 
-def pca(split: Split, seed: int) -> Features:
-    X, X_test = raw(split, seed)
-    scaler = StandardScaler().fit(X)
-    X, X_test = scaler.transform(X), scaler.transform(X_test)
-    model = PCA(min(EMBEDDING_DIM, len(X) - 1, X.shape[1]), random_state=seed).fit(X)
-    return model.transform(X), model.transform(X_test)
+def without_gaps(X: NDArray[np.generic]) -> list[Floats]:
+    """Return the series channels first, each with its own length, and zeros for gaps."""
+    series = as_series(X, missing="mask")
+    return [
+        np.nan_to_num(values[:length]).astype(float).T
+        for values, length in zip(series.values, series.lengths, strict=True)
+    ]
 
 
-def catch22(split: Split, seed: int) -> Features:
-    model = Catch22(replace_nans=True)
-    return model.fit_transform(_channels_first(split.X)), model.transform(
-        _channels_first(split.X_test)
-    )
-
-
-def minirocket(split: Split, seed: int) -> Features:
-    """9,996 features of the padded series; MiniRocket needs series of equal length."""
-    n_timesteps = as_series(split.X).n_timesteps
-    X, X_test = (pad(X, n_timesteps).transpose(0, 2, 1) for X in (split.X, split.X_test))
-    model = MiniRocket(random_state=seed)
-    return np.asarray(model.fit_transform(X)), np.asarray(model.transform(X_test))
-
-
-def _channels_first(X: NDArray[np.generic]) -> list[Floats]:
-    return [np.asarray(series, dtype=float).T for series in X]
-
-
-SEEDED: dict[str, Method] = {
-    "seqfeat": default,
-    "seqfeat, target_weight=0.5": autoencoder(target_weight=0.5),
-    "seed network, equal time": seed_network,
-    "untrained encoder": autoencoder(max_iter=0),
-    "MiniRocket": minirocket,
+METHODS: dict[str, Method] = {
+    "seqfeat": seqfeat(),
+    "seqfeat, trained without labels": seqfeat(target_weight=0.0),
+    "seqfeat, untrained": seqfeat(target_weight=0.0, max_iter=0),
+    "seqfeat, all statistics": seqfeat(None),
+    "MiniRocket": Method("ridge", minirocket),
+    "raw": Method("RBF SVC", raw, is_random=False),
+    "PCA": Method("logistic regression", pca, is_random=False),
+    "catch22": Method("RBF SVC", catch22, is_random=False),
 }
-UNSCALED = {"PCA"}
-"""Features that are not standardized: principal components with little variance are noise."""
-FIXED: dict[str, Method] = {"raw": raw, "PCA": pca, "catch22": catch22}
-"""Methods that do not depend on the seed."""

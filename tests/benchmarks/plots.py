@@ -1,22 +1,20 @@
-"""The README's two plots, accuracy and speed, from the CSV files."""
+"""The README's plots, accuracy and speed, from the CSV files."""
 
 import math
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from aeon.visualisation import plot_critical_difference
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from tests.benchmarks.accuracy_tables import SHOWN, Accuracies, mean
+from tests.benchmarks.datasets import HELD_OUT
+from tests.benchmarks.markdown import unique
 from tests.benchmarks.measure import MATRIX_PRODUCT, OURS, Row, read_rows, select_values
-from tests.benchmarks.published import PUBLISHED
-from tests.benchmarks.tables import (
-    best_peer,
-    headline,
-    means,
-    medians,
-    read_accuracies,
-    unique,
-)
+from tests.benchmarks.published import Scores
+from tests.benchmarks.tables import best_peer
 
 WIDTH = 8.0
 """Inches. The README shows 800 pixels; the files have twice as many."""
@@ -45,7 +43,9 @@ def draw(folder: Path) -> None:
     """Draw the plots for which the folder has measurements."""
     with mpl.rc_context(STYLE):
         if (folder / "accuracy.csv").exists():
-            accuracy_plot(folder / "accuracy.csv").savefig(folder / "accuracy.png", dpi=DPI)
+            found = Accuracies(folder / "accuracy.csv")
+            accuracy_plot(found).savefig(folder / "accuracy.png", dpi=DPI)
+            rank_plot(found.complete(found.measured), folder / "cd.png")
         speed = read_rows(folder / "speed.csv")
         if any(row.benchmark == "equal work" for row in speed):
             speed_plot(speed).savefig(folder / "speed.png", dpi=DPI)
@@ -54,68 +54,82 @@ def draw(folder: Path) -> None:
 # Accuracy
 
 
-def accuracy_plot(path: Path) -> Figure:
-    """Draw a line per kind of features, with a dot per data set and a bar at their mean."""
-    measured = read_accuracies(path)
-    lines = {}
-    for (features, classifier), values in headline(measured).items():
-        sets = medians(values)
-        lines[f"{features} + {short(classifier)}"] = (sets, colour_of(features), True)
-    names = unique(name for sets, _, _ in lines.values() for name in sets)
-    for method, sets in PUBLISHED.items():
-        known = {name: sets[name] for name in names}
-        lines[f"{method} (published)"] = (known, GREY, False)
-    order = sorted(lines, key=lambda label: means(lines[label][0])[0])
-    figure = Figure(figsize=(WIDTH, 0.42 * len(lines) + 1.6), layout="constrained")
+def accuracy_plot(found: Accuracies) -> Figure:
+    """Draw a line per method, with a dot per data set and a bar at their mean.
+
+    Others did not publish all data sets, so a thin line marks seqfeat's mean on the same ones.
+    """
+    ours = found.measured[OURS]
+    order = sorted(found.shown, key=lambda method: mean(found.shown[method], found.shown[method]))
+    figure = Figure(figsize=(WIDTH, 0.42 * len(order) + 1.6), layout="constrained")
     axes = figure.add_subplot()
-    for place, label in enumerate(order):
-        dots(axes, place, *lines[label])
+    for place, method in enumerate(order):
+        sets = found.shown[method]
+        dots(axes, place, sets, method)
+        axes.plot([mean(ours, sets)] * 2, [place - 0.32, place + 0.32], color=BLUE, linewidth=1)
+        number = "" if len(sets) == len(found.names) else f" ({len(sets)})"
+        axes.annotate(
+            f"{mean(sets, sets):.3f}{number}",
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=BLUE if method == OURS else "black",
+            fontweight="bold" if method == OURS else "normal",
+        )
     axes.set_yticks(range(len(order)), order)
-    for tick, label in zip(axes.get_yticklabels(), order, strict=True):
-        if label.startswith(OURS):
-            tick.set_color(BLUE)
-            tick.set_fontweight("bold")
-    axes.set_xlabel(f"accuracy on {len(names)} official test sets (dots) and their mean (bar)")
+    for tick, method in zip(axes.get_yticklabels(), order, strict=True):
+        tick.set_color(BLUE if method.startswith(OURS) else "black")
+        tick.set_fontweight("bold" if method == OURS else "normal")
+    axes.set_xlabel(
+        f"accuracy on {len(found.names)} official test sets, or as many as in parentheses, "
+        "and their mean (bar);\nblue line: seqfeat's mean on the same sets"
+    )
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    for label, colour, face in KINDS:
-        axes.scatter([], [], s=26, c=face, edgecolors=colour, label=label)
+    for label, colour, marker in KINDS:
+        axes.scatter([], [], s=26, c=colour, marker=marker, label=label)
     figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False, fontsize=9)
     return figure
 
 
 KINDS = [
-    ("seqfeat", BLUE, BLUE),
-    ("plain or untrained network", GREEN, GREEN),
-    ("other features", ORANGE, ORANGE),
-    ("published by others", GREY, "white"),
+    ("seqfeat", BLUE, "s"),
+    ("others, measured", ORANGE, "s"),
+    ("others, published", GREY, "s"),
+    ("set chosen on", "black", "o"),
+    ("held-out set", "black", "^"),
 ]
 
 
-def dots(axes: Axes, place: int, sets: dict[str, float], colour: str, is_measured: bool) -> None:
-    values, mean = np.array(list(sets.values())), means(sets)[0]
-    face = colour if is_measured else "white"
-    axes.scatter(values, np.full(len(values), place), s=26, c=face, edgecolors=colour, alpha=0.6)
-    axes.plot([mean, mean], [place - 0.32, place + 0.32], color=colour, linewidth=3)
-    axes.annotate(
-        f"{mean:.3f}",
-        (1.01, place),
-        xycoords=("axes fraction", "data"),
-        va="center",
-        color=BLUE if colour == BLUE else "black",
-        fontweight="bold" if colour == BLUE else "normal",
-    )
+def dots(axes: Axes, place: int, sets: dict[str, float], method: str) -> None:
+    """Draw measured accuracies in colour, those of held-out data sets as triangles."""
+    colour = colour_of(method)
+    for marker, is_held_out in (("o", False), ("^", True)):
+        values = [value for name, value in sets.items() if (name in HELD_OUT) == is_held_out]
+        style = {"s": 20, "c": colour, "alpha": 0.5, "marker": marker, "linewidths": 0}
+        axes.scatter(values, np.full(len(values), place), **style)
+    axes.plot([mean(sets, sets)] * 2, [place - 0.32, place + 0.32], color=colour, linewidth=3)
 
 
-def colour_of(features: str) -> str:
-    if features.startswith(OURS):
+def colour_of(method: str) -> str:
+    if method.startswith(OURS):
         return BLUE
-    return GREEN if features in ("seed network, equal time", "untrained encoder") else ORANGE
+    return GREY if method.endswith("(published)") else ORANGE
 
 
-def short(classifier: str) -> str:
-    return {"logistic regression": "LR", "RBF SVC": "SVC"}.get(classifier, classifier)
+def rank_plot(scores: Scores, path: Path) -> None:
+    """Draw mean ranks, and bars over methods whose difference Wilcoxon's test cannot tell."""
+    chosen = {method: sets for method, sets in scores.items() if method in SHOWN.values()}
+    if len(chosen) < 3:
+        return
+    names = list(chosen[OURS])
+    table = np.array([[sets[name] for sets in chosen.values()] for name in names])
+    figure, _ = plot_critical_difference(
+        table, list(chosen), highlight={OURS: BLUE}, width=WIDTH, textspace=2.2
+    )
+    figure.savefig(path, dpi=DPI, bbox_inches="tight")
+    pyplot.close(figure)
 
 
 # Speed

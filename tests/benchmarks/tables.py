@@ -1,11 +1,10 @@
 """Tables in Markdown, from the CSV files."""
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from tests.benchmarks.accuracy_tables import accuracy, reconstruction
+from tests.benchmarks.markdown import markdown, unique
 from tests.benchmarks.measure import (
     MATRIX_PRODUCT,
     OURS,
@@ -15,27 +14,7 @@ from tests.benchmarks.measure import (
     select_values,
 )
 from tests.benchmarks.plain import training_flops
-from tests.benchmarks.published import PUBLISHED, SOURCES
 from tests.benchmarks.workloads import SHAPES
-
-UCR = [
-    "GunPoint",
-    "ArrowHead",
-    "OSULeaf",
-    "ItalyPowerDemand",
-    "ACSF1",
-    "PickupGestureWiimoteZ",
-]
-"""Univariate sets, from the archive on which T-Loss and TS2Vec were compared."""
-
-
-def markdown(header: list[str], lines: Iterable[list[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
-
-
-def unique(values: Iterable) -> list:
-    return list(dict.fromkeys(values))
 
 
 def best_peer(rows: list[Row]) -> tuple[str, np.ndarray]:
@@ -185,66 +164,28 @@ SPEED = {
     "transform": transform,
 }
 
-Accuracies = dict[tuple[str, str], dict[str, np.ndarray]]
-"""By features and classifier, and then by data set: one accuracy per seed."""
 
-
-def read_accuracies(path: Path) -> Accuracies:
-    cells: dict = defaultdict(lambda: defaultdict(list))
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            sets = cells[row["features"], row["classifier"]]
-            sets[row["data"]].append(float(row["accuracy"]))
-    return {key: {n: np.array(v) for n, v in sets.items()} for key, sets in cells.items()}
-
-
-def means(sets: dict[str, float]) -> list[float]:
-    """Return the mean over all data sets, and over those of the UCR archive."""
-    return [np.mean(list(sets.values())), np.mean([v for n, v in sets.items() if n in UCR])]
-
-
-def medians(sets: dict[str, np.ndarray]) -> dict[str, float]:
-    return {name: float(np.median(values)) for name, values in sets.items()}
-
-
-def headline(accuracies: Accuracies) -> Accuracies:
-    """Keep one classifier per kind of features, chosen independently of the test results.
-
-    MiniRocket gets a linear one, as its authors recommend; all others the RBF SVC of T-Loss and
-    TS2Vec.
-    """
-    return {
-        (features, classifier): sets
-        for (features, classifier), sets in accuracies.items()
-        if classifier == ("logistic regression" if features == "MiniRocket" else "RBF SVC")
-    }
-
-
-def accuracy(accuracies: Accuracies, with_range: bool) -> str:
-    names = unique(name for sets in accuracies.values() for name in sets)
+def few_labels(rows: list[Row]) -> str:
+    names = unique(row.contestant for row in rows)
     lines = []
-    for (features, classifier), sets in accuracies.items():
-        mean, mean_of_ucr = means(medians(sets))
-        cells = [
-            median_and_range(sets[name]) if with_range else f"{np.median(sets[name]):.3f}"
-            for name in names
-        ]
-        lines.append([f"{features}, {classifier}", *cells, f"{mean:.3f}", f"{mean_of_ucr:.3f}"])
-    for method, sets in PUBLISHED.items():
-        known = {name: sets[name] for name in names}
-        cells = [f"{value:.3f}" for value in known.values()]
-        lines.append([f"{method}, published", *cells, *(f"{m:.3f}" for m in means(known))])
-    return markdown(["", *names, "mean", "mean of UCR"], lines)
+    for case in unique(row.case for row in rows):
+        values = [select_values(rows, case=case, contestant=name) for name in names]
+        lines.append([case, *(f"{v.mean():.3f} ({v.min():.3f} to {v.max():.3f})" for v in values)])
+    return markdown(["mean accuracy over the seeds", *names], lines)
 
 
 def write(folder: Path) -> Path:
     """Write ``tables.md`` from the CSV files in the folder."""
-    parts = ["Written by `make bench`. Medians, with the minimum and maximum in parentheses.\n"]
-    if (folder / "accuracy.csv").exists():
-        accuracies = read_accuracies(folder / "accuracy.csv")
-        parts += ["## Accuracy\n", accuracy(headline(accuracies), False)]
-        parts += ["## Accuracy, all classifiers\n", accuracy(accuracies, True)]
-        parts += [f"{method}: {source}.\n" for method, source in SOURCES.items()]
+    parts = [
+        "Written by `make bench`. Accuracies are means over the seeds; all else are medians, with "
+        "the minimum and maximum in parentheses.\n"
+    ]
+    for file, table in (("accuracy.csv", accuracy), ("reconstruction.csv", reconstruction)):
+        if (folder / file).exists():
+            parts.append(table(folder / file))
+    rows = read_rows(folder / "few_labels.csv")
+    if rows:
+        parts += ["## Few labels\n", few_labels(rows)]
     rows = read_rows(folder / "japanese_vowels.csv")
     if rows:
         parts += ["## Japanese Vowels\n", japanese_vowels(rows)]

@@ -16,9 +16,9 @@ from seqfeat.nn.reservoir_fit import (
     RIDGE_PENALTIES,
     ReservoirSettings,
     _cosine_transform,
-    _f_ratio,
     _inverse_cosine_transform,
     _regress,
+    _share_between_classes,
     fit_reservoir,
 )
 from seqfeat.runtime.threads import WorkerPool
@@ -84,18 +84,20 @@ def test_the_cosine_transform_is_scipys_and_can_be_inverted(n_timesteps):
     np.testing.assert_allclose(back, values.flatten(1), atol=1e-12)
 
 
-def test_f_ratios_are_scikit_learns():
+def test_the_share_between_classes_follows_from_scikit_learns_f_value():
     rng = np.random.default_rng(0)
     statistics, classes = rng.normal(size=(30, 5)), np.repeat([0, 1, 2], [5, 10, 15])
     statistics[:, 1] += classes
-    found = _f_ratio(torch.from_numpy(statistics), torch.from_numpy(classes))
-    np.testing.assert_allclose(found, f_classif(statistics, classes)[0], rtol=1e-9)
+    found = _share_between_classes(torch.from_numpy(statistics), torch.from_numpy(classes))
+    ratio = f_classif(statistics, classes)[0] * (3 - 1) / (30 - 3)
+    np.testing.assert_allclose(found, ratio / (1 + ratio), rtol=1e-9)
 
 
-@pytest.mark.parametrize("classes", [[0] * 6, [0, 1, 2, 3, 4, 5]])
-def test_labels_that_say_nothing_weight_nothing(classes):
-    found = _f_ratio(torch.randn(6, 3, dtype=torch.float64), torch.tensor(classes))
-    assert not found.any()
+@pytest.mark.parametrize(("classes", "share"), [([0] * 6, 0.0), ([0, 1, 2, 3, 4, 5], 1.0)])
+def test_labels_that_say_nothing_weight_all_statistics_alike(classes, share):
+    statistics = torch.randn(6, 3, dtype=torch.float64)
+    found = _share_between_classes(statistics, torch.tensor(classes))
+    np.testing.assert_allclose(found, share, atol=1e-12)
 
 
 def test_the_regression_is_a_ridge_regression_with_one_of_the_penalties():

@@ -47,8 +47,8 @@ BATCH_SERIES, BLOCK_SERIES = 32, 256
 """Series that are summarized, and transformed, at once."""
 MIN_STD = 1e-3
 """Smallest standard deviation of a statistic that is more than rounding; units are within 1."""
-MAX_F_RATIO = 20.0
-"""Largest weight of a statistic, before its root, relative to the median one."""
+SMALLEST_SHARE = 0.1
+"""Added to the share of a statistic's variance that is between classes, its weight."""
 PRIOR_SERIES = 5
 """Number of series that count as much as the stationary process in the covariance."""
 MAX_COEFFICIENTS = 1024
@@ -175,33 +175,26 @@ def _root_mean_square(values: Tensor) -> float:
 def _statistic_weights(statistics: Tensor, targets: Tensor | None, target_weight: float) -> Tensor:
     """Return the factor of each centred statistic: it is standardized, and weighted by labels.
 
-    The weight is a power of the ratio of variances between and within classes, over its median.
+    The weight is a power of the share of the variance that is between classes.
     """
     std = (statistics - statistics.mean(dim=0)).square().mean(dim=0).sqrt()
     weights = torch.where(std > MIN_STD, 1 / std.clamp(min=MIN_STD), torch.zeros_like(std))
     if targets is None or target_weight == 0:
         return weights
-    ratio = _f_ratio(statistics, targets)
-    positive = ratio[(ratio > 0) & (std > MIN_STD)]
-    if not len(positive):
-        return weights
-    return weights * (ratio / positive.median()).clamp(max=MAX_F_RATIO) ** target_weight
+    share: Tensor = SMALLEST_SHARE + _share_between_classes(statistics, targets)
+    return weights * share**target_weight
 
 
-def _f_ratio(statistics: Tensor, targets: Tensor) -> Tensor:
-    """Return the variance between classes over that within them. Shape: (N, D), (N,) -> (D,)."""
+def _share_between_classes(statistics: Tensor, targets: Tensor) -> Tensor:
+    """Return the variance of the classes' means over all of it. Shape: (N, D), (N,) -> (D,)."""
     classes, index, counts = torch.unique(targets, return_inverse=True, return_counts=True)
-    n_within = len(targets) - len(classes)
-    if len(classes) < 2 or n_within < 1:
-        return torch.zeros(statistics.shape[1], dtype=torch.float64, device="cpu")
     centred = statistics - statistics.mean(dim=0)
     means = torch.zeros(len(classes), centred.shape[1], dtype=torch.float64, device="cpu")
     means.index_add_(0, index, centred)
     means /= counts[:, None]
-    between = (counts[:, None] * means.square()).sum(dim=0) / (len(classes) - 1)
-    within = (centred - means[index]).square().sum(dim=0) / n_within
-    ratio: Tensor = between / within.clamp(min=MIN_STD**2 * 1e-3)
-    return ratio
+    between = (counts[:, None] * means.square()).sum(dim=0)
+    total = centred.square().sum(dim=0)
+    return torch.where(total > 0, between / total.clamp(min=MIN_STD**2), torch.zeros_like(total))
 
 
 def _fit_components(
