@@ -10,7 +10,13 @@ from seqfeat.datasets import load_japanese_vowels
 
 METHODS = ["transform", "reconstruct", "score", "score_samples"]
 
-CORRUPTED = {"masking_ratio": 0.2, "dropout": 0.2, "input_noise": 0.3, "early_stopping": True}
+CORRUPTED = {
+    "pooling": "statistics",
+    "masking_ratio": 0.2,
+    "dropout": 0.2,
+    "input_noise": 0.3,
+    "early_stopping": True,
+}
 """Everything that training draws random numbers for."""
 
 

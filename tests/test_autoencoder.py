@@ -74,7 +74,9 @@ def test_weights_and_architecture_rebuild_the_network(fitted):
 
 
 def test_dimensions_follow_from_the_parameters(fitted):
-    assert fitted.hidden_dim_ == 2 * fitted.embedding_dim_ == 8
+    assert fitted.hidden_dim_ == 96
+    estimator = small(pooling="statistics", max_iter=0).fit(waves())
+    assert estimator.hidden_dim_ == 2 * estimator.embedding_dim_ == 8
     estimator = small(hidden_dim=5, patch_len=3, max_iter=0).fit(waves())
     assert (estimator.embedding_dim_, estimator.hidden_dim_, estimator.patch_len_) == (4, 5, 3)
 
@@ -224,13 +226,15 @@ def test_score_is_r_squared_over_the_observed_values(fitted_on_ragged, series):
     assert fitted_on_ragged.score(series) == pytest.approx(expected, rel=1e-5)
 
 
-LEARNS_WELL = {"embedding_dim": 8, "max_iter": 60, "learning_rate_init": 0.02, "input_noise": 0.1}
+LEARNS_WELL = {"embedding_dim": 8, "max_iter": 60, "learning_rate_init": 0.02}
+TRAINED = {"pooling": "statistics", "input_noise": 0.1}
 
 
-def test_score_samples_ranks_an_anomaly_lowest():
+@pytest.mark.parametrize("encoder", [{}, TRAINED])
+def test_score_samples_ranks_an_anomaly_lowest(encoder):
     X = waves(40, 12)
     X[17] = np.random.default_rng(0).normal(X.mean(), X.std(), X[17].shape)
-    estimator = small(**LEARNS_WELL).fit(np.delete(X, 17, axis=0))
+    estimator = small(**LEARNS_WELL, **encoder).fit(np.delete(X, 17, axis=0))
     scores = estimator.score_samples(X)
     assert scores.dtype == np.float64
     assert scores.argmin() == 17
@@ -238,9 +242,19 @@ def test_score_samples_ranks_an_anomaly_lowest():
 
 def test_training_explains_what_the_untrained_network_does_not():
     X = waves(40, 12)
-    untrained = small(**{**LEARNS_WELL, "max_iter": 0}).fit(X)
+    untrained = small(**{**LEARNS_WELL, **TRAINED, "max_iter": 0}).fit(X)
     assert untrained.score(X) < 0.2
-    assert small(**LEARNS_WELL).fit(X).score(X) > 0.8
+    assert small(**LEARNS_WELL, **TRAINED).fit(X).score(X) > 0.8
+
+
+def test_training_explains_some_of_what_a_linear_map_leaves():
+    X, others = waves(40, 12), waves(40, 12, seed=1)
+    linear = small(**{**LEARNS_WELL, "max_iter": 0}).fit(X)
+    trained = small(**LEARNS_WELL).fit(X)
+    assert trained.best_iter_ > 0
+    np.testing.assert_array_equal(trained.transform(others), linear.transform(others))
+    assert linear.score(others) < trained.score(others)
+    assert 1 - trained.score(others) < 0.7 * (1 - linear.score(others))
 
 
 # Output names, output containers and copies
@@ -291,7 +305,13 @@ def test_fit_forgets_an_earlier_fit(fitted):
 
 @pytest.mark.parametrize(
     ("pooling", "bidirectional"),
-    [("statistics", True), ("last", False), ("mean", False), ("max", True)],
+    [
+        ("reservoir", False),
+        ("statistics", True),
+        ("last", False),
+        ("mean", False),
+        ("max", True),
+    ],
 )
 def test_embeddings_do_not_depend_on_the_rest_of_the_batch(pooling, bidirectional):
     series = ragged_waves(100)  # more than fit into one batch

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 INVALID = {
-    "embedding_dim": [0, -1, 2.5, "64", None],
+    "embedding_dim": [0, -1, 2.5, "64"],
     "hidden_dim": [0, -1, 2.5, "auto"],
     "patch_len": [0, -1, 2.5, "all", None],
     "window_len": [0, -1, 2.5, "all", None],
@@ -42,7 +42,8 @@ INVALID = {
     "masking_ratio": [-0.1, 1, 1.5, NAN, "0.1", None],
     "input_noise": [-0.1, np.inf, NAN, "0.1", None],
     "target_weight": [-0.1, 1, 1.5, NAN, "0.1", None],
-    "max_iter": [-1, 2.5, "auto", None],
+    "reconstruction_fraction": [-0.1, 1.1, NAN, "0.1", None],
+    "max_iter": [-1, 2.5, "all", None],
     "batch_size": [0, -1, 2.5, "all", None],
     "learning_rate_init": [0, -1e-3, np.inf, NAN, "auto", None],
     "weight_decay": [-1e-3, np.inf, NAN, "auto", None],
@@ -77,9 +78,7 @@ def test_fault_17_an_invalid_parameter_is_rejected_by_fit_and_not_before(name):
 
 @pytest.mark.parametrize("name", INVALID)
 def test_fault_17_an_invalid_parameter_is_rejected_by_partial_fit(name):
-    # If early_stopping is truthy, there is no partial_fit.
-    values = INVALID[name] if name != "early_stopping" else [None]
-    for value in values:
+    for value in INVALID[name]:
         estimator = LSTMAutoencoder().set_params(**{name: value})
         with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
             estimator.partial_fit(waves(), np.arange(12) % 2)
@@ -101,9 +100,11 @@ def test_fault_17_parameters_are_checked_before_the_input():
 # 19: nothing was learned
 
 
-def test_fault_19_predicting_the_mean_warns_with_score_and_advice():
-    noise = np.random.default_rng(0).standard_normal((20, 30, 1))
-    model = small(max_iter=1)
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_fault_19_predicting_the_mean_warns_with_score_and_advice(pooling):
+    # So many that not even a linear map to the embedding explains more than a few hundredths.
+    noise = np.random.default_rng(0).standard_normal((200, 300, 1))
+    model = small(pooling=pooling, early_stopping=False, max_iter=1)
     with pytest.warns(ConvergenceWarning, match="predicts the mean") as caught:
         model.fit(noise)
     message = str(caught[0].message)
@@ -159,7 +160,8 @@ def columns(X):
 
 
 # Several batches per epoch, so the first update shows in the loss of the first epoch.
-DIVERGING = {"learning_rate_init": 1e30, "batch_size": 4}
+# With a validation set, a reservoir would keep its initial weights.
+DIVERGING = {"learning_rate_init": 1e30, "batch_size": 4, "early_stopping": False}
 BAD_REFITS = {
     "infinity": ({}, with_value(np.inf), None, InputError),
     "text": ({}, waves().astype(str), None, InputTypeError),
@@ -231,23 +233,39 @@ def assert_unchanged_by(model, X, fail, params, error):
 
 
 @too_short_to_converge
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
 @pytest.mark.parametrize("case", BAD_REFITS)
-def test_fault_22_a_failed_refit_keeps_the_earlier_fit(case):
+def test_fault_22_a_failed_refit_keeps_the_earlier_fit(case, pooling):
     params, bad, y, error = BAD_REFITS[case]
-    model = small().fit(waves())
+    model = small(pooling=pooling).fit(waves())
     assert_unchanged_by(model, waves(seed=2), lambda: model.fit(bad, y), params, error)
 
 
 @too_short_to_converge
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
 @pytest.mark.parametrize("case", ["infinity", "parameter", "divergence"])
-def test_fault_22_a_failed_refit_keeps_the_classes_and_validation_of_the_earlier_fit(case):
+def test_fault_22_a_failed_refit_keeps_the_classes_and_validation_of_the_earlier_fit(case, pooling):
     params, bad, _, error = BAD_REFITS[case]
-    model = small(target_weight=0.3, early_stopping=True)
+    model = small(pooling=pooling, target_weight=0.3, early_stopping=True)
     model.fit(waves(), np.array(["a", "b", "c"] * 4))
     assert_unchanged_by(
         model, waves(seed=2), lambda: model.fit(bad, np.arange(12) % 2), params, error
     )
     np.testing.assert_array_equal(model.classes_, ["a", "b", "c"])
+    assert len(model.validation_loss_curve_) == model.n_iter_
+
+
+@pytest.mark.parametrize("n_samples", [12, 20])
+def test_a_decoder_that_diverges_leaves_a_reservoir_as_it_was_fitted(n_samples):
+    params = {**DIVERGING, "early_stopping": True}
+    X = waves(n_samples)
+    model = small(**params)
+    with pytest.warns(ConvergenceWarning, match="in epoch 1; the weights of epoch 0 were kept"):
+        model.fit(X)
+    assert (model.n_iter_, model.best_iter_, model.loss_curve_) == (0, 0, [])
+    untrained = small(**params).set_params(max_iter=0).fit(X)
+    assert_same_value(untrained.weights_, model.weights_)
+    assert model.best_score_ == untrained.best_score_
 
 
 @too_short_to_converge

@@ -92,7 +92,13 @@ def test_values_that_cannot_be_used_are_named_after_fit_too(fitted, method, valu
 
 ENCODERS = pytest.mark.parametrize(
     ("pooling", "bidirectional"),
-    [("statistics", False), ("last", True), ("mean", False), ("max", False)],
+    [
+        ("reservoir", False),
+        ("statistics", False),
+        ("last", True),
+        ("mean", False),
+        ("max", False),
+    ],
 )
 
 
@@ -197,9 +203,14 @@ def test_fault_06_fewer_samples_of_a_class_than_the_split_needs():
     assert_fits_finite(estimator, waves(4), ["a", "b", "b", "b"])
 
 
-@pytest.mark.parametrize(("patch_len", "bidirectional"), [(1, False), (5, True), ("auto", False)])
-def test_fault_06_one_timestep(patch_len, bidirectional):
-    assert_fits_finite(small(patch_len=patch_len, bidirectional=bidirectional), waves(12, 1, 1))
+@pytest.mark.parametrize("patch_len", [1, 5, "auto"])
+@pytest.mark.parametrize(
+    ("pooling", "bidirectional"),
+    [("reservoir", False), ("statistics", False), ("statistics", True)],
+)
+def test_fault_06_one_timestep(patch_len, pooling, bidirectional):
+    estimator = small(patch_len=patch_len, pooling=pooling, bidirectional=bidirectional)
+    assert_fits_finite(estimator, waves(12, 1, 1))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1)])

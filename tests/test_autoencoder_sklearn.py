@@ -13,6 +13,10 @@ pytestmark = [
 ]
 
 DEFAULT = LSTMAutoencoder(4, max_iter=2)
+STATISTICS = LSTMAutoencoder(4, max_iter=2, pooling="statistics")
+LABELLED = LSTMAutoencoder(
+    4, max_iter=2, missing="mask", target_weight=0.5, reconstruction_fraction=0.5, dropout=0.2
+)
 PLAIN = LSTMAutoencoder(
     4, max_iter=2, patch_len=1, n_time_features=0, pooling="last", scale=None, weight_decay=0.0
 )
@@ -29,7 +33,7 @@ WITH_OPTIONS = LSTMAutoencoder(
 )
 
 
-@parametrize_with_checks([DEFAULT, PLAIN, WITH_OPTIONS])
+@parametrize_with_checks([DEFAULT, STATISTICS, LABELLED, PLAIN, WITH_OPTIONS])
 def test_every_check(estimator, check):
     try:
         check(estimator)

@@ -45,12 +45,23 @@ def test_warm_start_starts_from_the_earlier_weights(fitted):
 
 
 def test_warm_start_continues_where_the_earlier_fit_ended():
-    params = {"embedding_dim": 8, "learning_rate_init": 0.02, "input_noise": 0.1}
+    params = {"embedding_dim": 8, "learning_rate_init": 0.02, "pooling": "statistics"}
+    params["input_noise"] = 0.1
     estimator = small(max_iter=60, warm_start=True, **params).fit(waves(24, 12))
     first = estimator.loss_curve_[0]
     estimator.set_params(max_iter=2).fit(waves(24, 12))
     assert len(estimator.loss_curve_) == estimator.n_iter_ == 2
     assert estimator.loss_curve_[0] < 0.5 * first
+
+
+def test_warm_start_continues_with_the_decoder_of_the_earlier_reservoir():
+    params = {"embedding_dim": 8, "learning_rate_init": 0.02, "early_stopping": False}
+    estimator = small(max_iter=60, warm_start=True, **params).fit(waves(24, 12))
+    first, embeddings = estimator.loss_curve_[0], estimator.transform(waves(24, 12))
+    estimator.set_params(max_iter=2).fit(waves(24, 12))
+    assert len(estimator.loss_curve_) == estimator.n_iter_ == 2
+    assert estimator.loss_curve_[0] < 0.5 * first
+    np.testing.assert_array_equal(estimator.transform(waves(24, 12)), embeddings)
 
 
 def test_without_warm_start_fit_starts_anew(fitted):
@@ -64,9 +75,18 @@ def test_warm_start_accepts_series_of_another_length(fitted):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("embedding_dim", 5), ("hidden_dim", 9), ("patch_len", 2), ("bidirectional", True)],
+    [("embedding_dim", 5), ("hidden_dim", 9), ("patch_len", 2), ("window_len", 3)],
 )
 def test_warm_start_rejects_another_architecture(fitted, name, value):
+    estimator = copy.deepcopy(fitted).set_params(warm_start=True, **{name: value})
+    with pytest.raises(InputError, match=f"{name} is .* but now it would be {value}"):
+        estimator.fit(waves())
+    assert_same_weights(estimator, fitted)
+
+
+@pytest.mark.parametrize(("name", "value"), [("bidirectional", True), ("pooling", "mean")])
+def test_warm_start_rejects_another_encoder(name, value):
+    fitted = small(pooling="statistics").fit(waves())
     estimator = copy.deepcopy(fitted).set_params(warm_start=True, **{name: value})
     with pytest.raises(InputError, match=f"{name} is .* but now it would be {value}"):
         estimator.fit(waves())
@@ -92,14 +112,15 @@ def test_the_scaling_of_a_stream_is_that_of_the_whole_set():
     np.testing.assert_allclose(estimator.scale_, values.std(axis=0), rtol=1e-12)
 
 
-def test_the_loss_falls_over_a_stream():
-    estimator = small(learning_rate_init=0.05)
+@pytest.mark.parametrize(("pooling", "gain"), [("reservoir", 0.02), ("statistics", 0.1)])
+def test_the_loss_falls_over_a_stream(pooling, gain):
+    estimator = small(pooling=pooling, learning_rate_init=0.05)
     X = waves(24, 12)
     scores = [estimator.partial_fit(waves(24, 12, seed=seed)).score(X) for seed in range(40)]
     losses = estimator.loss_curve_
     assert len(losses) == estimator.n_iter_ == estimator.best_iter_ == 40
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert scores[-1] > scores[0] + 0.1
+    assert scores[-1] > scores[0] + gain
 
 
 def test_a_stream_remembers_its_longest_series():
@@ -141,14 +162,20 @@ def test_a_pickled_stream_continues_bit_identically():
     assert stream.loss_curve_ == restored.loss_curve_
 
 
-def test_a_stream_keeps_the_optimizers_momentum():
-    estimator = small().partial_fit(waves())
+@pytest.mark.parametrize(
+    ("pooling", "name"),
+    [
+        ("reservoir", "decoder.layers.0.weight_ih_l0"),
+        ("statistics", "encoder.forward_layers.0.weight_ih_l0"),
+    ],
+)
+def test_a_stream_keeps_the_optimizers_momentum(pooling, name):
+    estimator = small(pooling=pooling).partial_fit(waves())
     forgetful = clone(estimator)
     vars(forgetful).update(learned(estimator))
     estimator.partial_fit(waves(seed=1))
     forgetful.partial_fit(waves(seed=1))
     assert estimator.loss_curve_[0] == forgetful.loss_curve_[0]
-    name = "encoder.forward_layers.0.weight_ih_l0"
     assert not np.array_equal(estimator.weights_[name], forgetful.weights_[name])
 
 
@@ -211,7 +238,8 @@ def test_the_weights_of_the_epoch_with_the_lowest_monitored_loss_are_kept(early_
     seen = WeightsOfEveryEpoch()
     # Learns too fast, so that the best epoch is not the last.
     params = {"learning_rate_init": 2.0, "batch_size": 8, "max_iter": 12, "random_state": 11}
-    estimator = small(early_stopping=early_stopping, **params).set_callbacks(seen).fit(waves(24))
+    params.update(pooling="statistics", early_stopping=early_stopping)
+    estimator = small(**params).set_callbacks(seen).fit(waves(24))
     monitored = estimator.validation_loss_curve_ if early_stopping else estimator.loss_curve_
     assert estimator.best_iter_ == 1 + np.argmin(monitored)
     assert estimator.best_iter_ < estimator.n_iter_
@@ -221,15 +249,45 @@ def test_the_weights_of_the_epoch_with_the_lowest_monitored_loss_are_kept(early_
     assert any(not np.array_equal(best[name], last[name]) for name in best)
 
 
+def test_the_initial_weights_of_a_reservoir_are_kept_if_no_epoch_is_better():
+    # Learns too fast, so that no epoch is better than the linear map.
+    params = {"learning_rate_init": 2.0, "batch_size": 8, "max_iter": 12}
+    estimator = small(**params).fit(waves(24))
+    untrained = small(**{**params, "max_iter": 0}).fit(waves(24))
+    assert len(estimator.validation_loss_curve_) == estimator.n_iter_ == 12
+    assert estimator.best_iter_ == 0
+    assert_same_weights(estimator, untrained)
+    assert estimator.best_score_ == untrained.best_score_
+
+
+def test_the_best_weights_of_a_decoder_are_kept():
+    seen = WeightsOfEveryEpoch()
+    # Learns too fast, so that the best epoch is not the last.
+    params = {"learning_rate_init": 0.3, "batch_size": 8, "max_iter": 30, "early_stopping": True}
+    estimator = small(embedding_dim=8, **params).set_callbacks(seen).fit(waves(24, 12))
+    assert estimator.best_iter_ == 1 + np.argmin(estimator.validation_loss_curve_)
+    assert estimator.best_iter_ < estimator.n_iter_
+    best, last = seen.weights[estimator.best_iter_ - 1], seen.weights[-1]
+    changed = {name for name in best if not np.array_equal(best[name], last[name])}
+    for name, weight in estimator.weights_.items():
+        np.testing.assert_array_equal(weight, best[name])
+    assert changed == {
+        name for name in best if name.startswith(("decoder.layers.", "decoder.output."))
+    }
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_training_stops_without_progress(early_stopping):
-    params = {"max_iter": 50, "tol": 1e9, "n_iter_no_change": 2}
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_training_stops_without_progress(early_stopping, pooling):
+    params = {"max_iter": 50, "tol": 1e9, "n_iter_no_change": 2, "pooling": pooling}
     estimator = small(early_stopping=early_stopping, **params).fit(waves())
     assert 2 <= estimator.n_iter_ < 50
 
 
-def test_training_continues_while_there_is_progress():
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_training_continues_while_there_is_progress(pooling):
     params = {"early_stopping": True, "tol": 0.0, "n_iter_no_change": 3, "batch_size": 16}
+    params["pooling"] = pooling
     estimator = small(max_iter=25, learning_rate_init=0.02, **params).fit(waves(96, 12))
     assert estimator.best_iter_ > 10
 
@@ -237,21 +295,33 @@ def test_training_continues_while_there_is_progress():
 # Labels
 
 
-def test_labels_draw_classes_apart():
+@pytest.mark.parametrize(("pooling", "gain"), [("reservoir", 0.2), ("statistics", 0.3)])
+def test_labels_draw_classes_apart(pooling, gain):
     X, y = waves(40), np.arange(40) % 2
     X[y == 1, :, 1] += 1.0
     silhouettes = {}
     for weight in (0.0, 0.9):
-        estimator = small(max_iter=80, learning_rate_init=0.05, target_weight=weight)
+        params = {"pooling": pooling, "learning_rate_init": 0.05, "target_weight": weight}
+        estimator = small(max_iter=80 if pooling == "statistics" else 0, **params)
         silhouettes[weight] = silhouette_score(estimator.fit_transform(X, y), y)
-    assert silhouettes[0.9] > silhouettes[0.0] + 0.3
+    assert silhouettes[0.9] > silhouettes[0.0] + gain
 
 
-def test_labels_may_be_numbers_or_text():
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_labels_may_be_numbers_or_text(pooling):
     X, y = utterances()
-    numbers = small(target_weight=0.5).fit(X, y.astype(int))
+    params = {"pooling": pooling, "target_weight": 0.5}
+    numbers = small(**params).fit(X, y.astype(int))
     assert numbers.classes_.tolist() == [1, 2]
-    assert_same_weights(numbers, small(target_weight=0.5).fit(X, list(y)))
+    assert_same_weights(numbers, small(**params).fit(X, list(y)))
+
+
+@pytest.mark.parametrize(("pooling", "n_classes"), [("reservoir", 0), ("statistics", 2)])
+def test_only_a_trained_encoder_has_a_head(pooling, n_classes):
+    estimator = small(pooling=pooling, target_weight=0.5).fit(*utterances())
+    assert estimator.architecture_["n_classes"] == n_classes
+    assert estimator.classes_.tolist() == ["1", "2"]
+    assert ("head.weight" in estimator.weights_) == (n_classes > 0)
 
 
 # The untrained encoder, and what is printed
@@ -287,7 +357,7 @@ def test_fit_prints_nothing_by_default(capsys):
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_warnings_are_attributed_to_the_line_that_calls_fit():
-    estimator = small(max_iter=1, learning_rate_init=1e-6)
+    estimator = small(pooling="statistics", max_iter=1, learning_rate_init=1e-6)
     with pytest.warns((ConvergenceWarning, UserWarning)) as caught:
         estimator.fit(waves().transpose(0, 2, 1))
     assert len({warning.category for warning in caught}) == 2
@@ -297,7 +367,16 @@ def test_warnings_are_attributed_to_the_line_that_calls_fit():
 # Seeds
 
 
-@pytest.mark.parametrize("params", [{}, CORRUPTED, {"bidirectional": True, "pooling": "mean"}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"dropout": 0.2, "early_stopping": True},
+        {"pooling": "statistics"},
+        CORRUPTED,
+        {"bidirectional": True, "pooling": "mean"},
+    ],
+)
 def test_fault_32_the_same_seed_gives_the_same_bits(params):
     X = ragged_waves()
     first, second = small(**params).fit(X), small(**params).fit(X)
@@ -355,8 +434,9 @@ class FailingCallback(WeightsOfEveryEpoch):
 
 @pytest.mark.usefixtures("global_states_are_unchanged")
 @pytest.mark.parametrize("random_state", [0, None])
-def test_fault_33_no_method_changes_global_states(random_state):
-    estimator = small(random_state=random_state, **CORRUPTED).fit(waves())
+@pytest.mark.parametrize("params", [{"dropout": 0.2, "early_stopping": True}, CORRUPTED])
+def test_fault_33_no_method_changes_global_states(params, random_state):
+    estimator = small(random_state=random_state, **params).fit(waves())
     estimator.inverse_transform(estimator.transform(waves()))
     estimator.reconstruct(waves())
     estimator.score(waves())

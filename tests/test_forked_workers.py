@@ -31,7 +31,7 @@ X = np.sin(np.linspace(0, 5, 24) + phase)[:, :, None]
 ON_CPU = """
 # Wide enough for PyTorch to share a matrix of weights among threads.
 def new():
-    return LSTMAutoencoder(80, max_iter=1, random_state=0, device="cpu")
+    return LSTMAutoencoder(80, pooling=pooling, max_iter=1, random_state=0, device="cpu")
 
 model = new().fit(X)
 saved = pickle.dumps(model)
@@ -46,7 +46,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     results = pool.map(embed, ["transform", "fit", "load", "transform", "fit", "load"])
 print(all(np.array_equal(result, Z) for result in results))
 
-classifier = make_classifier(2, max_iter=2, random_state=0, device="cpu")
+classifier = make_classifier(2, pooling=pooling, max_iter=2, random_state=0, device="cpu")
 grid = {"autoencoder__embedding_dim": [2, 4]}
 search = GridSearchCV(classifier, grid, cv=2, refit=False, error_score="raise")
 y = np.sin(phase[:, 0]) > 0
@@ -75,9 +75,9 @@ def run(program):
     return run_python(SETUP + program, timeout=240).split()
 
 
-@pytest.fixture(scope="module")
-def on_cpu():
-    return run(ON_CPU)
+@pytest.fixture(scope="module", params=["reservoir", "statistics"])
+def on_cpu(request):
+    return run(f"pooling = {request.param!r}\n{ON_CPU}")
 
 
 def test_fault_31_forked_processes_fit_and_transform_on_the_cpu(on_cpu):

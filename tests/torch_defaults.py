@@ -120,16 +120,24 @@ def make_models(folder):
         common = {"max_iter": 2, "random_state": 0, "missing": "mask", "device": "cpu"}
         return LSTMAutoencoder(**{"embedding_dim": 4, **common, **parameters})
 
+    trained = {"pooling": "statistics"}
     corrupted = {"dropout": 0.2, "input_noise": 0.1, "masking_ratio": 0.2}
     golden = ROOT / "tests" / "golden"
     return {
-        "statistics": model(bidirectional=True, early_stopping=True, **corrupted).fit(X),
+        "reservoir": model(dropout=0.2).fit(X),
+        "reservoir with labels": model(target_weight=0.4, early_stopping=False).fit(X, Y),
+        "statistics": model(bidirectional=True, early_stopping=True, **trained, **corrupted).fit(X),
         "last": model(pooling="last", target_weight=0.4, bidirectional=True, **corrupted).fit(X, Y),
         "mean": model(pooling="mean", batch_size=24, embedding_dim=32).fit(X),
         "max": model(pooling="max", scale=None, n_time_features=0).fit(X),
-        "stream": model(target_weight=0.4).partial_fit(X, Y).partial_fit(X[:20], Y[:20]),
-        "continued": model(warm_start=True).fit(X).fit(X),
-        "resumed": fit_and_resume(model(early_stopping=True, **corrupted, checkpoint_dir=folder)),
+        "stream": model(target_weight=0.4, **trained).partial_fit(X, Y).partial_fit(X[:20], Y[:20]),
+        "reservoir on a stream": model().partial_fit(X).partial_fit(X[:20]),
+        "continued": model(warm_start=True, **trained).fit(X).fit(X),
+        "continued reservoir": model(warm_start=True).fit(X).fit(X),
+        "resumed": fit_and_resume(
+            model(early_stopping=True, **trained, **corrupted, checkpoint_dir=folder)
+        ),
+        "resumed reservoir": fit_and_resume(model(dropout=0.2, checkpoint_dir=folder)),
         "classifier": make_classifier(4, max_iter=2, missing="mask", random_state=0).fit(X, Y),
         "shipped": load(ROOT / "models" / "japanese-vowels.joblib"),
         "golden joblib": load(golden / "joblib" / "golden.joblib"),
@@ -156,7 +164,7 @@ def results_of(name, model, folder):
     yield "decoded series", autoencoder.inverse_transform(embeddings)
     yield "reconstructions", np.concatenate(autoencoder.reconstruct(series))
     yield "scores", autoencoder.score_samples(series)
-    if name == "statistics":
+    if name in ("reservoir", "statistics"):
         copy = load(save(model, folder / "copy.joblib"))
         yield "embeddings of a copy", copy.transform(series)
     if name == "classifier":

@@ -50,7 +50,7 @@ Floats = NDArray[np.floating[Any]]
 
 def _supports_partial_fit(estimator: Any) -> bool:
     """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
-    if estimator.early_stopping is True:
+    if estimator.early_stopping != "auto" and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True: a stream has no end.")
     return True
 
@@ -363,7 +363,7 @@ class LSTMAutoencoder(
         DeviceError
             If there is no such `device`.
         TrainingError
-            If the loss was not finite in the first epoch.
+            If the loss was not finite in the first epoch, and there are no fitted weights to keep.
 
         Warns
         -----

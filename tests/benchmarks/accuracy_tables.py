@@ -29,7 +29,6 @@ SHOWN = {
 OTHERS = {
     (OURS, "LogisticRegression(C=10)"): "seqfeat + LR(C=10)",
     (OURS, "SVC(C=10)"): "seqfeat + SVC(C=10)",
-    ("catch22", "RBF SVC"): "catch22 + SVC",
 }
 """The same of what is only in the summary."""
 SHOWN_PUBLISHED = ["T-Loss, combined", "TS2Vec", "ROCKET", "HIVE-COTE 2"]

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from aeon.classification.convolution_based import MiniRocketClassifier
-from aeon.transformations.collection.feature_based import Catch22
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -72,11 +71,6 @@ def pca(split: Split, seed: int) -> Trial:
     return Trial(model, X, X_test)
 
 
-def catch22(split: Split, seed: int) -> Trial:
-    model = make_pipeline(Catch22(replace_nans=True), searched_svc(split.y))
-    return Trial(model, without_gaps(split.X), without_gaps(split.X_test))
-
-
 def searched_svc(y: NDArray[np.str_]) -> GridSearchCV:
     smallest = int(np.unique(y, return_counts=True)[1].min())
     folds = StratifiedKFold(min(5, smallest), shuffle=True, random_state=0)
@@ -111,5 +105,4 @@ METHODS: dict[str, Method] = {
     "MiniRocket": Method("ridge", minirocket),
     "raw": Method("RBF SVC", raw, is_random=False),
     "PCA": Method("logistic regression", pca, is_random=False),
-    "catch22": Method("RBF SVC", catch22, is_random=False),
 }

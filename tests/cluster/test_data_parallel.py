@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ["dense", "masked", "labelled", "stopped", "pipeline"])
+@pytest.mark.parametrize("name", ["dense", "masked", "weighted", "labelled", "stopped", "pipeline"])
 def test_a_fit_on_two_workers_equals_a_fit_in_one_process(name, client):
     model, X, y = CASES[name]
     array = da.from_array(X, chunks=((10, 25, 5, 30), 20, 2))

@@ -32,7 +32,7 @@ def test_the_graph_holds_the_model_once_and_each_worker_unpickles_it_once(
     (optimized,) = dask.optimize(features)
     tasks = dict(optimized.__dask_graph__())
     assert len(tasks) >= 45
-    weights = autoencoder.weights_["encoder.forward_layers.0.weight_ih_l0"].tobytes()
+    weights = autoencoder.weights_["encoder.projection.weight"].tobytes()
     assert sum(weights in cloudpickle.dumps(task) for task in tasks.values()) == 1
     clear_records(tmp_path)
     expected = autoencoder.transform(waves)

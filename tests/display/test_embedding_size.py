@@ -21,7 +21,7 @@ def render(display):
 
 @pytest.fixture(scope="module")
 def search(utterances):
-    grid = {"autoencoder__embedding_dim": [4, 2], "classifier__shrinkage": [0.1, 0.9]}
+    grid = {"autoencoder__embedding_dim": [4, 2], "classifier__C": [0.1, 10]}
     pipeline = make_classifier(max_iter=0, random_state=0)
     return GridSearchCV(pipeline, grid, cv=2, refit=False).fit(*utterances)
 
@@ -88,9 +88,9 @@ def test_sizes_that_a_halving_search_eliminated_early_are_hollow(utterances):
 
 
 def test_a_search_over_other_parameters_is_an_error(utterances):
-    grid = {"classifier__shrinkage": [0.1]}
+    grid = {"classifier__C": [0.1]}
     search = GridSearchCV(make_classifier(2, max_iter=0), grid, cv=2, refit=False).fit(*utterances)
-    with pytest.raises(InputError, match="covered classifier__shrinkage but not embedding_dim"):
+    with pytest.raises(InputError, match="covered classifier__C but not embedding_dim"):
         EmbeddingSizeDisplay.from_estimator(search)
 
 

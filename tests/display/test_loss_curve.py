@@ -27,11 +27,18 @@ def test_the_curves_are_those_of_the_fit(utterances):
 
 
 def test_the_axis_says_if_labels_are_part_of_the_loss(utterances):
-    pipeline = make_classifier(4, max_iter=1, target_weight=0.5, random_state=0).fit(*utterances)
+    params = {"pooling": "statistics", "max_iter": 1, "target_weight": 0.5, "random_state": 0}
+    pipeline = make_classifier(4, **params).fit(*utterances)
     display = LossCurveDisplay.from_estimator(pipeline)
     assert display.ax_.get_ylabel() == "loss (reconstruction and labels)"
     assert display.validation_line_ is None
     assert display.line_.get_marker() == "o"  # a single epoch has no line
+
+
+def test_labels_are_no_part_of_the_loss_of_a_reservoir(utterances):
+    pipeline = make_classifier(4, max_iter=1, target_weight=0.5, random_state=0).fit(*utterances)
+    display = LossCurveDisplay.from_estimator(pipeline)
+    assert display.ax_.get_ylabel() == "mean squared error (scaled units)"
 
 
 def test_a_large_range_of_losses_has_a_logarithmic_axis():

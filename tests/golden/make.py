@@ -19,7 +19,14 @@ def main(folder: Path) -> None:
     X, y = load_japanese_vowels(return_X_y=True)
     X, y = X[::6], y[::6]
     model = seqfeat.make_classifier(
-        4, LogisticRegression(), max_iter=20, bidirectional=True, missing="mask", random_state=0
+        4,
+        LogisticRegression(),
+        max_iter=20,
+        pooling="statistics",
+        bidirectional=True,
+        target_weight=0.0,
+        missing="mask",
+        random_state=0,
     )
     model.fit(X, y)
     lengths = np.array([len(series) for series in X])

@@ -26,8 +26,21 @@ def walks():
 def fitted():
     """A stream with classes: it has everything that can be learned."""
     model = LSTMAutoencoder(
-        4, window_len=4, window_stride=2, patch_len=4, target_weight=0.5, random_state=0
+        4,
+        window_len=4,
+        window_stride=2,
+        patch_len=4,
+        pooling="statistics",
+        target_weight=0.5,
+        random_state=0,
     )
+    return model.partial_fit(walks(), np.arange(20) % 3)
+
+
+@pytest.fixture(scope="module")
+def reservoir():
+    """A stream whose encoder is not trained."""
+    model = LSTMAutoencoder(4, hidden_dim=6, window_len=4, target_weight=0.5, random_state=0)
     return model.partial_fit(walks(), np.arange(20) % 3)
 
 
@@ -115,6 +128,28 @@ CASES = {
     ),
 }
 
+THRESHOLDS, LINEAR = "encoder.thresholds", "decoder.linear.bias"
+
+RESERVOIR_CASES = {
+    "pooling": (dimensions(pooling="statistics"), "its weights are"),
+    "a head": (dimensions(n_classes=3), "its weights are"),
+    "no linear steps": (dimensions(n_linear_steps=0), "its weights are"),
+    "other linear steps": (dimensions(n_linear_steps=31), "float32 of shape"),
+    "a huge linear map": (dimensions(n_linear_steps=2**40), "float32 of shape"),
+    "linear steps of -1": (dimensions(n_linear_steps=-1), "n_linear_steps=-1"),
+    "other windows": (dimensions(window_len=8), "weight_ih_l0 is float32 of shape"),
+    "shape of the thresholds": (weight(THRESHOLDS, lambda w: w[:5]), r"of shape \(5, 6\)"),
+    "dtype of the thresholds": (weight(THRESHOLDS, lambda w: w.astype("f8")), "is float64"),
+    "a threshold that is NaN": (weight(THRESHOLDS, nan_in), "thresholds is not finite"),
+    "no linear map": (lambda learned: learned["weights_"].pop(LINEAR), "its weights are"),
+    "a linear map that is NaN": (weight(LINEAR, nan_in), "linear.bias is not finite"),
+    "short moments": (moments(exp_avg=np.zeros(3, "f4")), r"optimizer for weights 0 .*\(3,\)"),
+    "moments of weights that are not trained": (
+        lambda learned: learned["_optimizer_state"]["state"].update({10: {}}),
+        "optimizer for weights 10",
+    ),
+}
+
 
 def forge(model, change):
     """Return a copy of a model that was changed, as somebody could save it, checksum included."""
@@ -123,9 +158,14 @@ def forge(model, change):
     return forged
 
 
-def test_a_fitted_model_is_consistent(fitted):
+def test_a_fitted_model_is_consistent(fitted, reservoir):
     check_consistent(fitted)
-    for parameters in ({"pooling": "last", "scale": None}, {"bidirectional": True}):
+    check_consistent(reservoir)
+    for parameters in (
+        {},
+        {"pooling": "last", "scale": None},
+        {"pooling": "statistics", "bidirectional": True},
+    ):
         check_consistent(LSTMAutoencoder(2, max_iter=1, **parameters).fit(walks()))
     check_consistent(LSTMAutoencoder(2, max_iter=0).fit(walks()[:, :, 0]))
 
@@ -133,6 +173,13 @@ def test_a_fitted_model_is_consistent(fitted):
 @pytest.mark.parametrize(("change", "message"), CASES.values(), ids=CASES)
 def test_fault_38_a_contradiction_is_an_error_on_loading(fitted, change, message):
     forged = pickle.dumps(forge(fitted, change))
+    with pytest.raises(ModelFileError, match=message):
+        pickle.loads(forged)
+
+
+@pytest.mark.parametrize(("change", "message"), RESERVOIR_CASES.values(), ids=RESERVOIR_CASES)
+def test_fault_38_a_contradiction_of_a_reservoir_is_an_error(reservoir, change, message):
+    forged = pickle.dumps(forge(reservoir, change))
     with pytest.raises(ModelFileError, match=message):
         pickle.loads(forged)
 
@@ -148,10 +195,12 @@ def test_fault_38_a_forged_file_does_not_open(fitted, case, suffix, tmp_path):
         seqfeat.load(path)
 
 
-def test_a_stream_continues_from_every_kind_of_file(fitted, tmp_path):
+@pytest.mark.parametrize("name", ["fitted", "reservoir"])
+def test_a_stream_continues_from_every_kind_of_file(name, request, tmp_path):
+    fitted = request.getfixturevalue(name)
     expected = copy.deepcopy(fitted).partial_fit(walks(), np.arange(20) % 3).weights_
-    for name in ("one.joblib", "other.skops"):
-        loaded = seqfeat.load(seqfeat.save(fitted, tmp_path / name))
+    for file in ("one.joblib", "other.skops"):
+        loaded = seqfeat.load(seqfeat.save(fitted, tmp_path / file))
         weights = loaded.partial_fit(walks(), np.arange(20) % 3).weights_
         for key, value in expected.items():
             np.testing.assert_array_equal(weights[key], value, err_msg=key)

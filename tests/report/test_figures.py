@@ -16,11 +16,12 @@ def as_json(plot):
     return json.dumps(json_item(plot))
 
 
-def losses_of(curve, validation=None, target_weight=0.0):
+def losses_of(curve, validation=None, target_weight=0.0, n_classes=0):
     autoencoder = SimpleNamespace(
         loss_curve_=curve,
         validation_loss_curve_=validation,
         target_weight=target_weight,
+        architecture_={"n_classes": n_classes},
         best_iter_=1,
     )
     return loss_curves(SimpleNamespace(parts=SimpleNamespace(autoencoder=autoencoder)))
@@ -42,10 +43,14 @@ def test_all_loss_curves_are_drawn(curve, validation):
 
 
 def test_a_large_range_of_losses_has_a_logarithmic_axis():
-    figure = losses_of([2.0, 0.1], target_weight=0.5)
+    figure = losses_of([2.0, 0.1], target_weight=0.5, n_classes=3)
     assert type(figure.y_scale).__name__ == "LogScale"
     assert {0.1, 1.0, 2.0} <= set(figure.yaxis[0].ticker.ticks)
     assert figure.yaxis.axis_label == "loss"
+
+
+def test_labels_are_no_part_of_the_loss_without_a_head():
+    assert losses_of([2.0, 0.1], target_weight=0.5).yaxis.axis_label == "mean squared error"
 
 
 def map_of(labels=None, predictions=None):

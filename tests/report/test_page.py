@@ -74,9 +74,10 @@ def test_the_model_and_its_baselines_are_sorted_by_score(speakers):
 
 def test_the_model_its_data_timings_and_versions_are_described(speakers):
     page, model, X, _ = speakers
+    autoencoder = model["autoencoder"]
     for words in (
-        "LSTMAutoencoder → StandardScaler → LogisticRegression",
-        f"60 epochs; the weights of epoch {model['autoencoder'].best_iter_} were kept",
+        " → ".join(type(step).__name__ for _, step in model.steps),
+        f"{autoencoder.n_iter_} epochs; the weights of epoch {autoencoder.best_iter_} were kept",
         "9: 1, 2, 3, 4, 5, 6, 7, 8, 9",
         f"{min(map(len, X))} to {max(map(len, X))} timesteps",
         "training 12.50",

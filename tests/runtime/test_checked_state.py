@@ -42,6 +42,10 @@ def fit_plain():
     return small().fit(utterances()[0])
 
 
+def fit_statistics():
+    return small(pooling="statistics").fit(utterances()[0])
+
+
 def fit_with_everything():
     estimator = small(bidirectional=True, pooling="mean", dropout=0.1, early_stopping=True)
     return estimator.set_params(target_weight=0.5, missing="mask").fit(*utterances())
@@ -57,7 +61,13 @@ def fit_with_a_progress_bar():
 
 @pytest.fixture(
     scope="module",
-    params=[fit_plain, fit_with_everything, fit_on_a_stream, fit_with_a_progress_bar],
+    params=[
+        fit_plain,
+        fit_statistics,
+        fit_with_everything,
+        fit_on_a_stream,
+        fit_with_a_progress_bar,
+    ],
     ids=lambda fit: fit.__name__,
 )
 def estimator(request):

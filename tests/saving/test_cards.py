@@ -32,7 +32,7 @@ def test_the_card_describes_the_model(tmp_path, pipeline, utterances, suffix):
     assert card["classes"] == sorted(set(utterances[1].tolist()))
     assert card["input"]["n_channels"] == 12
     assert card["parameters"]["autoencoder__embedding_dim"] == 4
-    assert "LinearDiscriminantAnalysis" in card["parameters"]["classifier"]
+    assert "LogisticRegression" in card["parameters"]["classifier"]
     assert ("executes code" in card["notice"]) == (suffix == "joblib")
 
 

@@ -11,6 +11,8 @@ from seqfeat import LSTMAutoencoder
 from seqfeat.training import sampler
 
 SMALL = {"embedding_dim": 4, "max_iter": 3, "batch_size": 16, "random_state": 0, "device": "cpu"}
+TRAINED = {**SMALL, "pooling": "statistics"}
+"""An encoder that is trained."""
 
 
 def walks(n_samples=70, n_timesteps=20, seed=0):
@@ -36,18 +38,20 @@ def labels(n_samples=70):
 
 
 CASES = {
-    "dense": (LSTMAutoencoder(**SMALL), walks(), None),
-    "masked": (LSTMAutoencoder(**SMALL, missing="mask"), ragged(), None),
+    "dense": (LSTMAutoencoder(**SMALL, early_stopping=False), walks(), None),
+    "masked": (LSTMAutoencoder(**SMALL, missing="mask", dropout=0.2), ragged(), None),
+    "weighted": (LSTMAutoencoder(**SMALL, target_weight=0.5), walks(), labels()),
+    "trained": (LSTMAutoencoder(**TRAINED), walks(), None),
     "corrupted": (
-        LSTMAutoencoder(**SMALL, missing="mask", masking_ratio=0.3, dropout=0.2, input_noise=0.1),
+        LSTMAutoencoder(**TRAINED, missing="mask", masking_ratio=0.3, dropout=0.2, input_noise=0.1),
         ragged(),
         None,
     ),
-    "labelled": (LSTMAutoencoder(**SMALL, target_weight=0.5), walks(), labels()),
+    "labelled": (LSTMAutoencoder(**TRAINED, target_weight=0.5), walks(), labels()),
     "plain": (LSTMAutoencoder(**SMALL, pooling="last", scale=None), walks(), None),
     "stopped": (
         LSTMAutoencoder(
-            **{**SMALL, "max_iter": 30, "learning_rate_init": 0.05},
+            **{**TRAINED, "max_iter": 30, "learning_rate_init": 0.05},
             early_stopping=True,
             validation_fraction=0.3,
             n_iter_no_change=2,
@@ -55,7 +59,8 @@ CASES = {
         walks(),
         None,
     ),
-    "chunked": (LSTMAutoencoder(**{**SMALL, "early_stopping": True}), walks(), None),
+    "chunked": (LSTMAutoencoder(**SMALL, early_stopping=True), walks(), None),
+    "trained in chunks": (LSTMAutoencoder(**TRAINED, early_stopping=True), walks(), None),
     "pipeline": (
         make_pipeline(LSTMAutoencoder(**SMALL), StandardScaler(), LogisticRegression()),
         walks(),
@@ -66,9 +71,9 @@ CASES = {
 
 @contextmanager
 def memory_of(name):
-    """Let the case "chunked" hold only a few of its series in memory at a time."""
+    """Let the cases in chunks hold only a few of their series in memory at a time."""
     before = sampler.CHUNK_BYTES
-    sampler.CHUNK_BYTES = 2**13 if name == "chunked" else before
+    sampler.CHUNK_BYTES = 2**13 if "chunk" in name else before
     try:
         yield
     finally:

@@ -20,9 +20,22 @@ pytestmark = [
 ]
 MAX_ITER = 6
 KINDS = {
-    "plain": {},
-    "corrupted": {"dropout": 0.2, "masking_ratio": 0.2, "input_noise": 0.1, "missing": "mask"},
-    "stopped": {"early_stopping": True, "n_iter_no_change": 1, "learning_rate_init": 0.1},
+    "reservoir": {},
+    "reservoir with labels": {"target_weight": 0.5, "dropout": 0.2, "early_stopping": False},
+    "statistics": {"pooling": "statistics"},
+    "corrupted": {
+        "pooling": "statistics",
+        "dropout": 0.2,
+        "masking_ratio": 0.2,
+        "input_noise": 0.1,
+        "missing": "mask",
+    },
+    "stopped": {
+        "pooling": "statistics",
+        "early_stopping": True,
+        "n_iter_no_change": 1,
+        "learning_rate_init": 0.1,
+    },
     "labelled": {"target_weight": 0.5, "pooling": "last"},
 }
 

@@ -182,14 +182,27 @@ def test_a_single_class_in_all_processes_is_an_error_in_all():
 
 
 @pytest.mark.parametrize(
-    ("n_timesteps", "length", "stride", "patch_len"),
-    [(1, 1, 1, 1), (12, 2, 1, 1), (96, 16, 1, 3), (150, 16, 2, 5), (3000, 24, 24, 94)],
+    ("pooling", "n_timesteps", "length", "stride", "patch_len"),
+    [
+        ("reservoir", 1, 1, 1, 1),
+        ("reservoir", 12, 2, 1, 1),
+        ("reservoir", 96, 16, 1, 3),
+        ("reservoir", 150, 16, 1, 5),
+        ("reservoir", 600, 16, 2, 19),
+        ("reservoir", 3000, 16, 6, 94),
+        ("reservoir", 12000, 24, 24, 375),
+        ("statistics", 1, 1, 1, 1),
+        ("statistics", 12, 2, 1, 1),
+        ("statistics", 96, 16, 1, 3),
+        ("statistics", 150, 16, 2, 5),
+        ("statistics", 3000, 24, 24, 94),
+    ],
 )
-def test_windows_and_patches_bound_the_recurrence(n_timesteps, length, stride, patch_len):
-    architecture = plan_of(series_of(n_timesteps)).architecture
+def test_windows_and_patches_bound_the_recurrence(pooling, n_timesteps, length, stride, patch_len):
+    architecture = plan_of(series_of(n_timesteps), pooling=pooling).architecture
     assert (architecture.window_len, architecture.window_stride) == (length, stride)
     assert architecture.patch_len == patch_len
-    assert n_timesteps / stride <= 128
+    assert n_timesteps / stride <= (512 if pooling == "reservoir" else 128)
     assert n_timesteps / patch_len <= 32
 
 
@@ -199,7 +212,7 @@ def test_without_statistics_the_encoder_reads_the_decoders_patches(pooling):
     assert architecture.window_len == architecture.window_stride == architecture.patch_len == 5
 
 
-@pytest.mark.parametrize("pooling", ["statistics", "last"])
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics", "last"])
 def test_windows_may_be_chosen(pooling):
     chosen = {"pooling": pooling, "window_len": 10, "window_stride": 7}
     architecture = plan_of(series_of(150), **chosen).architecture
@@ -207,9 +220,30 @@ def test_windows_may_be_chosen(pooling):
     assert plan_of(series_of(150), window_len=1).architecture.window_stride == 1
 
 
-def test_windows_that_skip_timesteps_are_an_error():
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_windows_that_skip_timesteps_are_an_error(pooling):
     with pytest.raises(InputError, match=r"window_stride=5 is larger than .* 4, .*window_len"):
-        plan_of(series_of(150), window_len=4, window_stride=5)
+        plan_of(series_of(150), pooling=pooling, window_len=4, window_stride=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "default"),
+    [("bidirectional", True, "False"), ("masking_ratio", 0.2, "0.0"), ("input_noise", 0.1, "0.0")],
+)
+def test_what_has_no_effect_on_a_reservoir_is_an_error(name, value, default):
+    words = rf"{name}={value} has no effect with pooling='reservoir'.*Set {name}={default}"
+    with pytest.raises(InputError, match=words):
+        plan_of(series_of(9), **{name: value})
+    assert plan_of(series_of(9), pooling="statistics", **{name: value})
+
+
+def test_a_reservoir_is_96_units_wide_and_reads_all_timesteps():
+    plan = plan_of(series_of(150), reconstruction_fraction=0.3, target_weight=0.0)
+    assert (plan.architecture.hidden_dim, plan.architecture.n_linear_steps) == (96, 150)
+    assert plan.reservoir.reconstruction_fraction == 0.3
+    plan = plan_of(series_of(150), pooling="statistics", embedding_dim=8)
+    assert (plan.architecture.hidden_dim, plan.architecture.n_linear_steps) == (16, 0)
+    assert plan.reservoir is None
 
 
 def test_parameters_lead_to_the_plain_network():
@@ -231,9 +265,18 @@ def test_parameters_lead_to_the_plain_network():
 
 
 def test_classes_build_a_head():
-    architecture = plan_of(series_of(4), ["a", "b", "c"], target_weight=0.5).architecture
-    assert architecture.n_classes == 3
-    assert plan_of(series_of(4), ["a", "b", "c"]).architecture.n_classes == 0
+    labelled = {"pooling": "statistics", "target_weight": 0.5}
+    assert plan_of(series_of(4), ["a", "b", "c"], **labelled).architecture.n_classes == 3
+    labelled["target_weight"] = 0.0
+    assert plan_of(series_of(4), ["a", "b", "c"], **labelled).architecture.n_classes == 0
+
+
+def test_classes_weight_the_statistics_of_a_reservoir():
+    plan = plan_of(series_of(4), ["a", "b", "c"], target_weight=0.5)
+    assert plan.architecture.n_classes == 0
+    assert plan.classes.tolist() == ["a", "b", "c"]
+    assert plan.dataset.targets.tolist() == [0, 1, 2]
+    assert plan.reservoir.target_weight == 0.5
 
 
 # The settings
@@ -268,20 +311,66 @@ def test_settings_are_the_parameters():
         "n_iter_no_change": 6,
         "tol": 0.7,
     }
-    settings = plan_of(series_of(4), [0, 1, 1], learning_rate_init=0.8, **given).settings
+    params = {"pooling": "statistics", "learning_rate_init": 0.8, **given}
+    settings = plan_of(series_of(4), [0, 1, 1], **params).settings
     assert {name: getattr(settings, name) for name in given} == given
     assert (settings.learning_rate, settings.decay) == (0.8, True)
 
 
 def test_an_encoder_that_was_fitted_to_the_series_learns_at_a_tenth_of_the_rate():
-    assert plan_of(series_of(4)).settings.encoder_rate == 0.1
+    assert plan_of(series_of(4), pooling="statistics").settings.encoder_rate == 0.1
     assert plan_of(series_of(4), pooling="last").settings.encoder_rate == 1.0
 
 
-def test_series_are_held_out_with_early_stopping_only():
-    assert plan_of(series_of(4)).validation_fraction is None
-    early = {"early_stopping": True, "validation_fraction": 0.3}
-    assert plan_of(series_of(4), **early).validation_fraction == 0.3
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_initial_weights_may_be_kept_if_they_were_fitted_with_a_reservoir(pooling):
+    settings = plan_of(series_of(4), pooling=pooling).settings
+    assert settings.keeps_start == (pooling == "reservoir")
+
+
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_series_are_held_out_with_early_stopping_only(pooling):
+    X = series_of(4, n_samples=20)
+    assert plan_of(X, pooling=pooling, early_stopping=False).validation_fraction is None
+    early = {"pooling": pooling, "early_stopping": True, "validation_fraction": 0.3}
+    assert plan_of(X[:4], **early).validation_fraction == 0.3
+
+
+@pytest.mark.parametrize(
+    ("pooling", "n_samples", "expected"),
+    [
+        ("reservoir", 19, None),
+        ("reservoir", 20, 0.1),
+        ("statistics", 20, None),
+        ("last", 20, None),
+    ],
+)
+def test_a_reservoir_holds_series_out_if_there_are_twenty(pooling, n_samples, expected):
+    plan = plan_of(series_of(4, n_samples=n_samples), pooling=pooling)
+    assert plan.validation_fraction == expected
+
+
+@pytest.mark.parametrize(
+    ("pooling", "n_samples", "batch_size", "expected"),
+    [
+        ("reservoir", 19, "auto", 0),
+        ("reservoir", 20, "auto", 30),
+        ("reservoir", 2500, "auto", 30),
+        ("reservoir", 2500, 25, 15),
+        ("reservoir", 40_000, "auto", 10),
+        ("reservoir", 10**6, "auto", 4),
+        ("statistics", 3, "auto", 60),
+        ("statistics", 10**6, "auto", 60),
+        ("last", 2500, 50, 60),
+    ],
+)
+def test_a_decoder_gets_1500_updates_within_4_to_30_epochs(
+    pooling, n_samples, batch_size, expected
+):
+    zeros = np.broadcast_to(np.zeros((1, 2, 1)), (n_samples, 2, 1))
+    plan = plan_of(zeros, pooling=pooling, batch_size=batch_size, scale=None)
+    assert plan.settings.max_iter == expected
+    assert plan_of(zeros, pooling=pooling, max_iter=7, scale=None).settings.max_iter == 7
 
 
 # Continuing an earlier fit
@@ -317,13 +406,26 @@ def test_warm_start_takes_series_of_another_length():
         (series_of(9), [0, 1, 2], {"embedding_dim": 5}, "embedding_dim is 64, but now it would be"),
         (series_of(9, n_channels=2), [0, 1, 2], {}, "n_channels is 1, but now it would be 2"),
         (series_of(9), [0, 1, 3], {}, r"classes is \[0, 1, 2\], but .* \[0, 1, 3\]"),
-        (series_of(9), [0, 1, 1], {}, "n_classes is 3, but now it would be 2"),
     ],
 )
-def test_warm_start_with_another_network_is_an_error(X, y, params, message):
-    earlier = earlier_fit(series_of(9), [0, 1, 2], target_weight=0.5)
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_warm_start_with_another_network_is_an_error(X, y, params, message, pooling):
+    earlier = earlier_fit(series_of(9), [0, 1, 2], pooling=pooling, target_weight=0.5)
     with pytest.raises(InputError, match=f"warm_start=True .* {message}.*warm_start=False"):
-        plan_of(X, y, earlier, target_weight=0.5, **params)
+        plan_of(X, y, earlier, pooling=pooling, target_weight=0.5, **params)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "message"),
+    [
+        ("reservoir", r"classes is \[0, 1, 2\], but now it would be \[0, 1\]"),
+        ("statistics", "n_classes is 3, but now it would be 2"),
+    ],
+)
+def test_warm_start_with_fewer_classes_is_an_error(pooling, message):
+    earlier = earlier_fit(series_of(9), [0, 1, 2], pooling=pooling, target_weight=0.5)
+    with pytest.raises(InputError, match=f"warm_start=True .* {message}.*warm_start=False"):
+        plan_of(series_of(9), [0, 1, 1], earlier, pooling=pooling, target_weight=0.5)
 
 
 def test_a_stream_passes_once_at_a_constant_fifth_of_the_rate():
@@ -383,6 +485,9 @@ def test_the_same_fit_has_the_same_folder(tmp_path):
         {"max_iter": 7},
         {"scale": None},
         {"dropout": 0.1},
+        {"pooling": "statistics"},
+        {"reconstruction_fraction": 0.3},
+        {"target_weight": 0.4},
         {"validation_fraction": 0.2},
         {"random_state": 1},
         {"random_state": None},

@@ -161,7 +161,14 @@ def phases(n_samples, n_timesteps=16, n_channels=2):
 
 
 @pytest.mark.parametrize(
-    "params", [{}, {"early_stopping": True}, {"target_weight": 0.5, "pooling": "last"}]
+    "params",
+    [
+        {},
+        {"early_stopping": False, "target_weight": 0.5},
+        {"pooling": "statistics"},
+        {"pooling": "statistics", "early_stopping": True},
+        {"pooling": "last", "target_weight": 0.5},
+    ],
 )
 def test_a_set_read_chunk_by_chunk_has_the_fit_of_a_set_in_memory(params, monkeypatch):
     monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**14)
@@ -183,8 +190,10 @@ def test_a_set_read_chunk_by_chunk_has_the_fit_of_a_set_in_memory(params, monkey
     assert_equal_weights(found["weights_"], expected.weights_)
 
 
-def test_many_chunks_score_about_as_well_as_one(monkeypatch):
-    model = LSTMAutoencoder(4, max_iter=15, batch_size=32, random_state=0, device="cpu")
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
+def test_many_chunks_score_about_as_well_as_one(pooling, monkeypatch):
+    fixed = {"max_iter": 15, "early_stopping": False, "random_state": 0, "device": "cpu"}
+    model = LSTMAutoencoder(4, pooling=pooling, batch_size=32, **fixed)
     expected = model.fit(phases(600)).best_score_
     monkeypatch.setattr(sampler, "CHUNK_BYTES", 2**14)
     in_chunks = model.fit(phases(600)).best_score_
@@ -205,8 +214,9 @@ def whole_dataset():
 
 def test_a_sample_of_a_small_set_is_the_set_shuffled():
     data = whole_dataset()
-    sample = sample_series(data, 8, generator(), ALONE)
+    rows, sample = sample_series(data, 8, generator(), ALONE)
     assert len(sample) == 30
+    assert sample.lengths.tolist() == data.lengths[rows].tolist()
     assert sample.lengths.tolist() != data.lengths.tolist()
     assert sorted(sample.lengths.tolist()) == sorted(data.lengths.tolist())
 
@@ -214,7 +224,7 @@ def test_a_sample_of_a_small_set_is_the_set_shuffled():
 def test_a_sample_is_bounded(monkeypatch):
     monkeypatch.setattr(sampler, "MAX_SAMPLE_SERIES", 7)
     first, second, other = (
-        sample_series(whole_dataset(), 8, generator(seed), ALONE) for seed in (0, 0, 1)
+        sample_series(whole_dataset(), 8, generator(seed), ALONE)[1] for seed in (0, 0, 1)
     )
     assert len(first) == 7
     assert torch.equal(first.values, second.values)
@@ -224,7 +234,7 @@ def test_a_sample_is_bounded(monkeypatch):
 def test_every_process_has_the_sample_of_all_series(monkeypatch):
     monkeypatch.setattr(sampler, "MAX_SAMPLE_SERIES", 20)
     whole = whole_dataset()
-    expected = sample_series(whole, 8, generator(), ALONE)
+    expected_rows, expected = sample_series(whole, 8, generator(), ALONE)
 
     def sample_of_shard(ranks):
         rows = np.arange(30)[slice(0, 10) if ranks.rank == 0 else slice(10, 30)]
@@ -232,7 +242,8 @@ def test_every_process_has_the_sample_of_all_series(monkeypatch):
         data = Dataset(whole.series.take(rows), whole.scaling, shard)
         return sample_series(data, 8, generator(), ranks)
 
-    for sample in run_on_ranks(sample_of_shard):
+    for rows, sample in run_on_ranks(sample_of_shard):
+        assert torch.equal(rows, expected_rows)
         assert torch.equal(sample.lengths, expected.lengths)
         assert torch.equal(sample.values, expected.values)
         assert torch.equal(sample.observed, expected.observed)

@@ -54,8 +54,9 @@ def walks():
 
 @pytest.mark.parametrize("is_compiled", [True, False])
 @pytest.mark.parametrize(("n_series", "batch_size"), [(20, 8), (70, 70)])
+@pytest.mark.parametrize("pooling", ["reservoir", "statistics"])
 def test_a_fit_does_not_depend_on_the_number_of_threads(
-    is_compiled, n_series, batch_size, set_threads, monkeypatch
+    is_compiled, n_series, batch_size, pooling, set_threads, monkeypatch
 ):
     if not is_compiled:
         monkeypatch.setattr("seqfeat.nn.kernels._kernels", lambda: None)
@@ -63,12 +64,13 @@ def test_a_fit_does_not_depend_on_the_number_of_threads(
     # Wide enough for two threads to update the weights; 70 series are more than two parts.
     estimator = LSTMAutoencoder(
         64,
+        pooling=pooling,
         max_iter=2,
         batch_size=batch_size,
         early_stopping=True,
         target_weight=0.3,
         dropout=0.1,
-        input_noise=0.1,
+        input_noise=0.1 if pooling == "statistics" else 0.0,
         random_state=0,
     )
     fits = []

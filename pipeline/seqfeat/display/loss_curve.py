@@ -97,7 +97,7 @@ class LossCurveDisplay:
         """
         autoencoder = pipeline_parts(estimator).autoencoder
         check_is_fitted(autoencoder)
-        has_head = autoencoder.target_weight > 0
+        has_head = autoencoder.architecture_["n_classes"] > 0
         return cls.from_curves(
             autoencoder.loss_curve_,
             autoencoder.validation_loss_curve_,

@@ -94,22 +94,22 @@ def embed(
     return _run_batches(backend, run, _order_by_length(series), size)
 
 
-def embed_scaled(backend: Backend, series: Batch) -> Tensor:
-    """Embed series that are scaled already, on the CPU; what the decoder does not read is left out.
+def embed_scaled(backend: Backend, series: Batch, rows: Tensor) -> Tensor:
+    """Embed rows of series that are scaled already; what the decoder does not read is left out.
 
-    Returns a tensor (N, E), float32.
+    Returns a tensor (number of rows, E), float32, on the CPU.
     """
-    shape = len(series), backend.network.architecture.embedding_dim
+    shape = len(rows), backend.network.architecture.embedding_dim
     embeddings = torch.empty(shape, dtype=torch.float32, device="cpu")
 
-    def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
-        part = series.take(torch.from_numpy(rows))
-        return rows, backend.embed(part.values, part.lengths)[:, : shape[1]].cpu()
+    def run(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
+        part = series.take(rows[places])
+        return places, backend.embed(part.values, part.lengths)[:, : shape[1]].cpu()
 
-    order = np.argsort(series.lengths.numpy(), kind="stable")
-    size = _batch_size(backend, tuple(series.values.shape))
-    for rows, found in _run_batches(backend, run, order, size):
-        embeddings[rows] = found
+    order = np.argsort(series.lengths[rows].numpy(), kind="stable")
+    size = _batch_size(backend, (len(rows), *series.values.shape[1:]))
+    for places, found in _run_batches(backend, run, order, size):
+        embeddings[places] = found
     return embeddings
 
 

@@ -117,6 +117,12 @@ class Chunk:
     rows: Tensor | None = None
     is_sharded: bool = False
 
+    def take_all(self, rows: Tensor) -> Batch:
+        """Return those of the rows, ascending, that this process holds; no copy if it is all."""
+        if len(self.series) == len(rows):
+            return self.series
+        return self.take(rows)[0]
+
     def take(self, rows: Tensor) -> tuple[Batch, Tensor | None]:
         """Return those of the rows that this process holds, and their positions in `rows`.
 

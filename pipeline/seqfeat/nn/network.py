@@ -364,7 +364,8 @@ class RecurrentAutoencoder(nn.Module):
         """Reconstruct series by the decoder's linear map alone. Shape: (B, E) -> (B, T, C)."""
         linear = self.decoder.linear
         assert linear is not None
-        first = linear(embeddings).view(len(embeddings), -1, self.architecture.n_channels)
+        a = self.architecture
+        first = linear(embeddings).view(len(embeddings), a.n_linear_steps, a.n_channels)
         missing = n_timesteps - first.shape[1]
         if missing > 0:
             first = nn.functional.pad(first, (0, 0, 0, missing))

@@ -43,8 +43,13 @@ N_THRESHOLD_STEPS = 4096
 MIN_THRESHOLD_SERIES = 8
 N_STATISTICS_SERIES = 1024
 """Series whose statistics decide the components; all of the sample decide those of the series."""
-BATCH_SERIES, BLOCK_SERIES = 32, 256
-"""Series that are summarized, and transformed, at once."""
+BATCH_SERIES = 32
+"""Series that are summarized at once."""
+BLOCK_VALUES = 2**17
+"""Values of series that are transformed at once, in float64."""
+MAX_VALUES = 2**21
+"""Values of the series from which the way back is learned, in float64."""
+MIN_VALUE_SERIES = 64
 MIN_STD = 1e-3
 """Smallest standard deviation of a statistic that is more than rounding; units are within 1."""
 SMALLEST_SHARE = 0.1
@@ -96,7 +101,6 @@ def fit_reservoir(
     if a.keeps_statistics:
         n_shapes = a.embedding_dim
     shapes = _fit_shapes(data, (a.n_linear_steps, a.n_channels), n_shapes)
-    values = first_steps(sample.values, a.n_linear_steps).double()
     statistics = torch.zeros(len(sample), 0, dtype=torch.float64, device="cpu")
     if n_shapes < a.embedding_dim:
         shapes = shapes._replace(scale=RECONSTRUCTION_SCALE * shapes.scale)
@@ -107,11 +111,14 @@ def fit_reservoir(
     rotation = torch.empty(shape, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
     _set_projection(encoder.projection, components, shapes, rotation)
-    _set_linear(linear, components, shapes, rotation, statistics, values)
-    _set_decoder(network, components, shapes, rotation, statistics, values)
+    values = first_steps(sample.values, a.n_linear_steps)
+    some = slice(max(MIN_VALUE_SERIES, MAX_VALUES // values.shape[1]))
+    known = components(statistics[some]), values[some].double()
+    _set_linear(linear, shapes, rotation, *known)
+    _set_decoder(network, shapes, rotation, *known)
     if not len(components.rows):
         return torch.empty(0, a.embedding_dim, dtype=torch.float32, device="cpu")
-    return project(torch.cat([statistics, values], dim=1), encoder.projection)
+    return project(torch.cat([statistics.float(), values], dim=1), encoder.projection)
 
 
 def _summarize(backend: Backend, data: Batch, pool: WorkerPool) -> Tensor:
@@ -220,7 +227,8 @@ def _fit_shapes(data: Batch, shape: tuple[int, int], n_components: int) -> Linea
     n_series, n_timesteps = len(data), shape[0]
 
     def coefficients() -> Iterator[Tensor]:
-        for block in torch.split(data.values, BLOCK_SERIES):
+        size = max(1, BLOCK_VALUES // data.values_per_series)
+        for block in torch.split(data.values, size):
             values = first_steps(block, n_timesteps).double()
             yield _cosine_transform(values.view(-1, *shape))
 
@@ -306,16 +314,15 @@ def _set_projection(
 
 def _set_linear(
     linear: nn.Linear,
-    components: LinearMap,
     shapes: LinearMap,
     rotation: Tensor,
-    statistics: Tensor,
+    components: Tensor,
     values: Tensor,
 ) -> None:
     """Set the map back: shapes lead to the series, components to some of what they leave."""
     back = shapes.rows.T / shapes.scale
     residual = values - shapes.mean - shapes(values) @ back.T
-    regression = _regress(components(statistics), residual)
+    regression = _regress(components, residual)
     linear.weight.copy_(torch.cat([regression, back], dim=1) @ rotation.T)
     linear.bias.copy_(shapes.mean)
 
@@ -350,15 +357,14 @@ def _regress(inputs: Tensor, outputs: Tensor) -> Tensor:
 
 def _set_decoder(
     network: RecurrentAutoencoder,
-    components: LinearMap,
     shapes: LinearMap,
     rotation: Tensor,
-    statistics: Tensor,
+    components: Tensor,
     values: Tensor,
 ) -> None:
     """Let the decoder's layers see all components alike, and begin with adding nothing."""
     decoder, embedding_dim = network.decoder, network.architecture.embedding_dim
-    both = torch.cat([components(statistics), shapes(values)], dim=1)
+    both = torch.cat([components, shapes(values)], dim=1)
     variances = both.square().mean(dim=0)
     std = (variances + MIN_VARIANCE_SHARE * variances.mean()).sqrt().clamp(min=MIN_STD)
     weight = cast(LSTMLayer, decoder.layers[0]).weight_ih_l0

@@ -176,7 +176,7 @@ def loss_curves(analysis: Analysis) -> Any | None:
     if is_log:
         figure.yaxis.ticker = FixedTicker(ticks=_log_ticks(losses))
         figure.yaxis.formatter = BasicTickFormatter()
-    has_head = autoencoder.target_weight > 0
+    has_head = autoencoder.architecture_["n_classes"] > 0
     figure.yaxis.axis_label = "loss" if has_head else "mean squared error"
     best = Span(location=autoencoder.best_iter_, dimension="height", line_dash="dashed")
     best.line_color = SERIES_COLOUR

@@ -126,6 +126,10 @@ class Dataset:
             self._kept.append(self._read(every))
         return self._kept[0]
 
+    def release(self) -> None:
+        """Keep no chunk in memory any longer."""
+        self._kept.clear()
+
     def _read(self, rows: Tensor) -> Chunk:
         start, stop = self._own
         own = rows[(rows >= start) & (rows < stop)]

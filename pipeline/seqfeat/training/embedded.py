@@ -19,6 +19,9 @@ from seqfeat.training.sampler import is_one_chunk
 
 __all__ = ["EmbeddedDataset"]
 
+BLOCK_SERIES = 256
+"""Series that the linear map reconstructs at once."""
+
 
 class EmbeddedDataset:
     """A `Dataset` whose batches hold embeddings, and the error of the decoder's linear map.
@@ -51,6 +54,8 @@ class EmbeddedDataset:
         if self._kept is not None:
             return self._kept
         chunk = self.data.load(rows)
+        # What follows is written in its place.
+        self.data.release()
         own = chunk.rows
         if own is None:
             own = torch.arange(len(self), dtype=torch.int64, device="cpu")
@@ -68,17 +73,21 @@ class EmbeddedDataset:
                 self._embeddings[known], self._is_embedded[known] = embeddings, True
         missing = (~self._is_embedded[rows]).nonzero()[:, 0]
         if len(missing):
-            some = series if len(missing) == len(rows) else series.take(missing)
-            self._embeddings[rows[missing]] = embed_scaled(self.backend, some)
+            self._embeddings[rows[missing]] = embed_scaled(self.backend, series, missing)
             self._is_embedded[rows[missing]] = True
         embeddings = self._embeddings[rows]
         return replace(series, values=self._residual(series, embeddings), embeddings=embeddings)
 
     @torch.no_grad()
     def _residual(self, series: Batch, embeddings: Tensor) -> Tensor:
+        """Subtract what the linear map reconstructs, in place, as a chunk takes much memory."""
         network, (_, n_timesteps, _) = self.backend.network, series.values.shape
-        if network.decoder.linear is None:
-            return series.values
-        device = self.backend.device
-        linear = network.decode_linearly(embeddings.to(device), n_timesteps).cpu()
-        return series.values - linear
+        parts = zip(
+            torch.split(series.values, BLOCK_SERIES),
+            torch.split(embeddings, BLOCK_SERIES),
+            strict=True,
+        )
+        for part, of_part in parts:
+            of_part = of_part.to(self.backend.device)
+            part -= network.decode_linearly(of_part, n_timesteps).cpu()
+        return series.values

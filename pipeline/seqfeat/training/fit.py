@@ -209,11 +209,14 @@ def _complaints(result: FitResult, settings: TrainingSettings) -> Iterator[str]:
     if history.n_iter == 0:
         return
     if evaluation.r_squared < MIN_R_SQUARED:
+        advice = f"max_iter (it is {settings.max_iter}), patch_len, which shortens the recurrence,"
+        if settings.keeps_start:
+            advice = "reconstruction_fraction"
         yield (
             f"the reconstruction explains {evaluation.r_squared:.3f} of the variance (R squared; "
-            "0 means 'predicts the mean'), so the embeddings say little about the series. Raise "
-            f"max_iter (it is {settings.max_iter}), patch_len, which shortens the recurrence, or "
-            "embedding_dim; series of pure noise cannot be reconstructed."
+            "0 means 'predicts the mean'), so the embeddings say little about the shape of the "
+            f"series. Raise {advice} or embedding_dim; series of pure noise cannot be "
+            "reconstructed."
         )
     if len(evaluation.n_values) > 1 and evaluation.embedding_spread < MIN_SPREAD:
         yield (

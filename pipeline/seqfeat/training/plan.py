@@ -235,7 +235,7 @@ class Plan:
     device : torch.device
     seed : int
     classes : ndarray or None
-        The classes of the classification head.
+        The classes, if labels are used.
     validation_fraction : float or None
         Share of the series to hold out; None monitors the training loss.
     reservoir : ReservoirSettings or None

@@ -36,6 +36,10 @@ BUCKET_BATCHES = 32
 """Number of batches whose series are sorted by length together."""
 MAX_SAMPLE_SERIES = 8192
 """Maximum number of series to which initial weights are fitted."""
+MAX_SAMPLE_BYTES = 2**24
+"""Maximum size of these as float32; of the longest series there are fewer."""
+MIN_SAMPLE_SERIES = 64
+"""But no fewer than this."""
 
 
 class TrainingData(Protocol):
@@ -132,7 +136,8 @@ def sample_series(
     They are the same in every process.
     """
     chunk = next(shuffled_chunks(data, batch_size, generator))
-    rows = chunk[_shuffle(len(chunk), generator)[:MAX_SAMPLE_SERIES]]
+    size = max(MIN_SAMPLE_SERIES, MAX_SAMPLE_BYTES // (4 * data.values_per_series))
+    rows = chunk[_shuffle(len(chunk), generator)[: min(size, MAX_SAMPLE_SERIES)]]
     own, positions = data.load(chunk).take(rows)
     if positions is None:
         return rows, own

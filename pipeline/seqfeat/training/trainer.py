@@ -414,7 +414,7 @@ class Trainer:
         """Return the loss on a set, without corruption and without updates."""
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         for rows in chunks_in_order(data):
-            held, _ = data.load(rows).take(rows)
+            held = data.load(rows).take_all(rows)
             while len(held):
                 with halving_on_out_of_memory(self._halve_micro_batch, self.device):
                     sums += self._error_sums(held)

@@ -93,7 +93,7 @@ def test_the_card_tells_how_the_series_were_read(tmp_path, csv):
 
 
 def test_features_that_explain_nothing_are_a_warning_in_one_line(tmp_path):
-    np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(12, 9, 1)))
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(30, 200, 1)))
     options = ["--embedding-dim", "1", "--max-iter", "1", "-o", tmp_path / "m.joblib"]
     result = ok("train", tmp_path / "noise.npy", *options)
     warnings = [line for line in result.err.splitlines() if "of the variance" in line]

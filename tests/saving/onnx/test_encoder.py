@@ -22,18 +22,34 @@ pytestmark = [
 ]
 ENCODERS = {
     "default": {},
+    "statistics": {"pooling": "statistics"},
     "last": {"pooling": "last"},
     "mean": {"pooling": "mean", "patch_len": 2},
     "bidirectional, max": {"bidirectional": True, "pooling": "max", "patch_len": 3},
     "bidirectional, last": {"bidirectional": True, "pooling": "last"},
     "bidirectional, mean": {"bidirectional": True, "pooling": "mean", "patch_len": 4},
     "window longer than the series": {"pooling": "last", "window_len": 40},
+    "a reservoir's window longer than the series": {"window_len": 40},
     "overlapping windows": {"window_len": 6, "window_stride": 4},
+    "overlapping windows, statistics": {
+        "pooling": "statistics",
+        "window_len": 6,
+        "window_stride": 4,
+    },
     "narrow": {"hidden_dim": 3, "embedding_dim": 5},
+    "narrow, statistics": {"pooling": "statistics", "hidden_dim": 3, "embedding_dim": 5},
     "unscaled": {"scale": None},
-    "one embedding dimension": {"embedding_dim": 1, "bidirectional": True},
+    "unscaled, statistics": {"pooling": "statistics", "scale": None},
+    "one embedding dimension": {"embedding_dim": 1},
+    "bidirectional, one embedding dimension": {
+        "pooling": "statistics",
+        "embedding_dim": 1,
+        "bidirectional": True,
+    },
     "missing values": {"missing": "mask"},
-    "with a head": {"target_weight": 0.5, "dropout": 0.2},
+    "missing values, statistics": {"pooling": "statistics", "missing": "mask"},
+    "with a head": {"pooling": "statistics", "target_weight": 0.5, "dropout": 0.2},
+    "with labels": {"target_weight": 0.5, "reconstruction_fraction": 0.5},
 }
 
 
@@ -56,7 +72,7 @@ def test_every_encoder_gives_the_embeddings_of_transform(name, utterances, held_
         assert_equal_embeddings(session, autoencoder, X)
 
 
-@pytest.mark.parametrize("name", ["default", "bidirectional, mean"])
+@pytest.mark.parametrize("name", ["default", "statistics", "bidirectional, mean"])
 def test_an_encoder_of_float64_gives_the_embeddings_of_transform(
     name, utterances, held_out, tmp_path
 ):
