@@ -56,8 +56,8 @@ def test_the_steps_are_autoencoder_scaler_and_classifier():
 
 def test_defaults_are_those_of_the_autoencoder_except_that_labels_count():
     autoencoder = make_classifier().named_steps["autoencoder"]
-    assert autoencoder.get_params() == LSTMAutoencoder(target_weight=0.5).get_params()
-    assert make_classifier(target_weight=0.0)["autoencoder"].target_weight == 0.0
+    assert autoencoder.get_params() == LSTMAutoencoder().get_params()
+    assert make_classifier(target_weight=0.3)["autoencoder"].target_weight == 0.3
 
 
 def test_the_default_classifier_is_a_logistic_regression():

@@ -39,8 +39,8 @@ def make_classifier(
         Cache for fitted autoencoders, so that a search over the classifier's parameters trains
         each autoencoder only once. Across calls it is of use only if ``random_state`` is set.
     **autoencoder_params
-        Passed on to `LSTMAutoencoder`. Unless it is among them, ``target_weight`` is 0.5: the
-        labels that the classifier needs serve the features as well.
+        Passed on to `LSTMAutoencoder`. With ``target_weight=0.5``, the labels that the classifier
+        needs serve the features as well, which pays if `embedding_dim` is small.
 
     Returns
     -------
@@ -65,8 +65,6 @@ def make_classifier(
         classifier = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))
     elif classifier is None:
         classifier = LogisticRegression(C=10, tol=1e-3, max_iter=1000)
-    if embedding_dim is not None:
-        autoencoder_params.setdefault("target_weight", 0.5)
     return Pipeline(
         [
             ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),

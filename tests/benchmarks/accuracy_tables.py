@@ -19,7 +19,7 @@ from tests.benchmarks.published import Scores, read_published
 SHOWN = {
     (OURS, MAKE_CLASSIFIER): OURS,
     ("seqfeat, untrained", MAKE_CLASSIFIER): "seqfeat, untrained",
-    ("seqfeat, trained without labels", MAKE_CLASSIFIER): "seqfeat, no labels",
+    ("seqfeat, with labels", MAKE_CLASSIFIER): "seqfeat, with labels",
     ("seqfeat, all statistics", MAKE_CLASSIFIER): "seqfeat, all statistics",
     ("MiniRocket", "ridge"): "MiniRocket + ridge",
     ("raw", "RBF SVC"): "raw + SVC",

@@ -99,8 +99,8 @@ def without_gaps(X: NDArray[np.generic]) -> list[Floats]:
 
 METHODS: dict[str, Method] = {
     "seqfeat": seqfeat(),
-    "seqfeat, trained without labels": seqfeat(target_weight=0.0),
-    "seqfeat, untrained": seqfeat(target_weight=0.0, max_iter=0),
+    "seqfeat, with labels": seqfeat(target_weight=0.5),
+    "seqfeat, untrained": seqfeat(max_iter=0),
     "seqfeat, all statistics": seqfeat(None),
     "MiniRocket": Method("ridge", minirocket),
     "raw": Method("RBF SVC", raw, is_random=False),

@@ -79,5 +79,9 @@ def test_sets_of_several_chunks_are_the_same(backend, data, monkeypatch):
 def test_a_subset_has_embeddings_of_its_own_rows(backend, data):
     whole = EmbeddedDataset(data, backend).load(every_row(data)).series
     chosen = np.array([1, 4, 11])
+    known = torch.tensor([11, 2]), torch.tensor([[5.0, 6, 7], [0, 0, 0]])
+    one = EmbeddedDataset(data.subset(chosen), backend, known).load(torch.arange(3)).series
+    assert torch.equal(one.embeddings[:2], whole.embeddings[chosen[:2]])
+    assert one.embeddings[2].tolist() == [5, 6, 7]
     part = EmbeddedDataset(data.subset(chosen), backend)
     assert torch.equal(part.load(torch.arange(3)).series.embeddings, whole.embeddings[chosen])

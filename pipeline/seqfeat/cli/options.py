@@ -138,8 +138,7 @@ def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> 
         "--target-weight",
         metavar="WEIGHT",
         type=float,
-        help="influence of the labels on the features, from 0, none, to less than 1 "
-        "(default: 0.5, without labels 0)",
+        help="influence of the labels on the features, from 0, none, to less than 1 (default: 0)",
     )
     group.add_argument(
         "--missing",

@@ -54,7 +54,7 @@ MIN_STD = 1e-3
 """Smallest standard deviation of a statistic that is more than rounding; units are within 1."""
 SMALLEST_SHARE = 0.1
 """Added to the share of a statistic's variance that is between classes, its weight."""
-PRIOR_SERIES = 5
+PRIOR_SERIES = 2
 """Number of series that count as much as the stationary process in the covariance."""
 MAX_COEFFICIENTS = 1024
 """Cosine coefficients, those of largest variance, whose covariance is estimated."""

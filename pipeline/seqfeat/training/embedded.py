@@ -32,7 +32,7 @@ class EmbeddedDataset:
     backend : Backend
         Runs the network, whose encoder and linear map stay as they are.
     known : tuple of Tensor, optional
-        Rows whose embeddings are known, and these.
+        Rows of the series of all processes whose embeddings are known, and these.
     """
 
     def __init__(
@@ -64,13 +64,23 @@ class EmbeddedDataset:
             self._kept = found
         return found
 
+    def _places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which of the rows of all series are in the set, and where in the set these are."""
+        if self.data.chosen is None:
+            return torch.ones_like(rows, dtype=torch.bool), rows
+        chosen = torch.from_numpy(self.data.chosen)
+        own = torch.isin(rows, chosen)
+        return own, torch.searchsorted(chosen, rows[own])
+
     def _embed(self, series: Batch, rows: Tensor) -> Batch:
         if self._embeddings is None:
             shape = len(self), self.backend.network.architecture.embedding_dim
             self._embeddings = torch.zeros(shape, dtype=torch.float32, device="cpu")
             if self._known is not None:
                 known, embeddings = self._known
-                self._embeddings[known], self._is_embedded[known] = embeddings, True
+                own, places = self._places(known)
+                self._embeddings[places] = embeddings[own]
+                self._is_embedded[places] = True
         missing = (~self._is_embedded[rows]).nonzero()[:, 0]
         if len(missing):
             self._embeddings[rows[missing]] = embed_scaled(self.backend, series, missing)

@@ -85,7 +85,9 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
     backend = make_backend(network, CPU)
     embedded = None
     if plan.start_weights is None and resumed is None:
-        embedded = _initialize(backend, train_set, plan, generator)
+        # What is not trained is fitted to all series: held-out ones only judge the training.
+        fitted_to = train_set if plan.reservoir is None else data
+        embedded = _initialize(backend, fitted_to, plan, generator)
     if plan.device != CPU:
         backend = make_backend(network, plan.device)
 
@@ -94,7 +96,7 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
     if plan.reservoir is not None:
         training_data = EmbeddedDataset(train_set, backend, embedded)
         if validation_set is not None:
-            validation_data = EmbeddedDataset(validation_set, backend)
+            validation_data = EmbeddedDataset(validation_set, backend, embedded)
     trainer = Trainer(
         backend,
         training_data,
