@@ -58,7 +58,7 @@ lint: $(VENV)/.dev  ## Style and types
 check:  ## What CI runs: style, types, tests with coverage, and the main job
 	@.ci/run
 
-bench: $(VENV)/.bench  ## Accuracy and speed against the peers; takes less than an hour
+bench: $(VENV)/.bench  ## Accuracy and speed against the peers, in an hour; SEQFEAT_ARCHIVE names a folder of data sets
 	@$(BIN)/python -m tests.benchmarks
 
 bench-quick: $(VENV)/.bench  ## The same in minutes, roughly, into build/bench-quick

@@ -50,7 +50,8 @@ Floats = NDArray[np.floating[Any]]
 
 def _supports_partial_fit(estimator: Any) -> bool:
     """Tell whether there is a `partial_fit`; scikit-learn looks for it with `hasattr`."""
-    if estimator.early_stopping != "auto" and estimator.early_stopping:
+    # An invalid value is reported with all others.
+    if isinstance(estimator.early_stopping, (bool, np.bool_)) and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True: a stream has no end.")
     return True
 
