@@ -159,6 +159,7 @@ class LSTMAutoencoder(
         Whether to hold out a validation set, monitor its loss instead of the training loss, and
         stop when it no longer falls. ``"auto"`` does so with a reservoir if there are at least 20
         series; the decoder then keeps its initial weights unless others are better on that set.
+        A reservoir and the linear maps are fitted to all series.
     validation_fraction : float in (0, 1), default=0.1
         Fraction of the series held out with ``early_stopping``; at least one series.
     n_iter_no_change : int, default=20

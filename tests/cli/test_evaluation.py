@@ -56,7 +56,7 @@ def test_more_folds_than_series_are_an_error(tmp_path, npy):
 def test_a_classifier_is_compared_with_baselines(tmp_path, csv):
     scores = ok("train", csv, *LONG, *QUICK, "-o", tmp_path / "m.joblib", "--json").json["scores"]
     assert list(scores) == [
-        "seqfeat, 4 features + lda",
+        "seqfeat, 4 features + logistic",
         "most frequent class",
         "raw series + RBF SVC",
         "PCA(4) + same classifier",

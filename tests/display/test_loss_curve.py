@@ -20,10 +20,16 @@ def test_the_curves_are_those_of_the_fit(utterances):
     validation = display.validation_line_.get_ydata()
     np.testing.assert_array_equal(validation, autoencoder.validation_loss_curve_)
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    best = autoencoder.best_iter_
-    assert texts == ["training", "validation", f"weights kept (epoch {best})"]
-    assert display.ax_.lines[-1].get_xdata()[0] == best
+    assert texts == ["training", "validation", "initial weights kept"]
+    assert display.ax_.lines[-1].get_xdata()[0] == autoencoder.best_iter_ == 0
     assert display.ax_.get_ylabel() == "mean squared error (scaled units)"
+
+
+def test_the_epoch_whose_weights_were_kept_is_marked():
+    display = LossCurveDisplay.from_curves([0.9, 0.4, 0.2], [1.0, 0.5, 0.6], best_iter=2)
+    (mark,) = [text.get_text() for text in display.ax_.get_legend().get_texts()][2:]
+    assert mark == "weights kept (epoch 2)"
+    assert display.ax_.lines[-1].get_xdata()[0] == 2
 
 
 def test_the_axis_says_if_labels_are_part_of_the_loss(utterances):

@@ -234,11 +234,12 @@ def test_only_statistics_pooling_starts_from_the_data(pooling):
     assert differ == (FITTED_WEIGHTS if pooling == "statistics" else set())
 
 
-def test_held_out_series_have_no_influence():
+@pytest.mark.parametrize(("pooling", "n_changed"), [("statistics", 10), ("reservoir", 20)])
+def test_held_out_series_have_no_influence_on_what_is_trained(pooling, n_changed):
+    """A reservoir is fitted to all series; those held out judge the training alone."""
     X = walks(20)
-    model = LSTMAutoencoder(
-        4, max_iter=0, early_stopping=True, validation_fraction=0.5, random_state=0, scale=None
-    )
+    params = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "scale": None}
+    model = LSTMAutoencoder(4, pooling=pooling, max_iter=0, **params)
     expected = model.fit(X).weights_
     changed = []
     for row in range(len(X)):
@@ -246,4 +247,4 @@ def test_held_out_series_have_no_influence():
         other[row] *= -3
         weights = model.fit(other).weights_
         changed.append(any(not np.array_equal(weights[name], expected[name]) for name in weights))
-    assert sum(changed) == 10
+    assert sum(changed) == n_changed

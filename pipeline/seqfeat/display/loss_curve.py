@@ -173,7 +173,7 @@ class LossCurveDisplay:
             self.validation_line_ = self._plot_curve(
                 self.validation_loss_curve, "validation", color="tab:orange"
             )
-        if self.best_iter:
+        if self.best_iter is not None:
             self._mark_best(self.best_iter)
         self.ax_.set(xlabel="epoch", ylabel=self.loss_name)
         self.ax_.grid(alpha=0.25)
@@ -194,5 +194,5 @@ class LossCurveDisplay:
             color="0.5",
             linestyle="--",
             linewidth=1,
-            label=f"weights kept (epoch {best_iter})",
+            label=f"weights kept (epoch {best_iter})" if best_iter else "initial weights kept",
         )

@@ -93,13 +93,13 @@ def test_the_card_tells_how_the_series_were_read(tmp_path, csv):
 
 
 def test_features_that_explain_nothing_are_a_warning_in_one_line(tmp_path):
-    np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(30, 200, 1)))
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(100, 300, 1)))
     options = ["--embedding-dim", "1", "--max-iter", "1", "-o", tmp_path / "m.joblib"]
     result = ok("train", tmp_path / "noise.npy", *options)
     warnings = [line for line in result.err.splitlines() if "of the variance" in line]
     assert len(warnings) == 1
     assert warnings[0].startswith("seqfeat: warning: ")
-    assert "--max-iter (it is 1)" in warnings[0]
+    assert "Raise reconstruction_fraction or --embedding-dim" in warnings[0]
     assert "Trained 1 epoch in" in result.err
 
 

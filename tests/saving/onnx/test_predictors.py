@@ -88,7 +88,7 @@ def test_a_tie_between_a_forest_s_votes_goes_to_the_same_class(
     autoencoder, utterances, held_out, tmp_path
 ):
     X, y = utterances
-    forest = RandomForestClassifier(10, random_state=0)
+    forest = RandomForestClassifier(4, random_state=0)
     pipeline = append(autoencoder, forest, X, np.isin(y, np.unique(y)[:4]))
     ties = pipeline.predict_proba(held_out)[:, 0] == 0.5
     assert ties.sum() > 3
