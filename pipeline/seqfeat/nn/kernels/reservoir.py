@@ -73,13 +73,13 @@ class ReservoirCalls:
         windows = cut_windows(program, view, window_len, stride)
         calls = LSTMCalls(program, layer, self.n_series, n_steps)
         calls.forward(windows)
-        shape, (row, _) = (self.n_series, -1, units), pooled.strides
-        of_states = len(STATISTICS["statistics"])
+        row, of_states = pooled.strides[0], len(STATISTICS["statistics"])
+        n_above = len(RESERVOIR_STATISTICS) - of_states
         program.call(
             POOL["statistics"].name,
             outputs=calls.outputs,
             n_valid=n_valid,
-            pooled=Buffer(pooled.offset, (shape[0], of_states, units), (row, units, 1)),
+            pooled=Buffer(pooled.offset, (self.n_series, of_states, units), (row, units, 1)),
         )
         stretches = arena.take(self.n_series, units)
         above = pooled.columns(of_states * units, pooled.shape[1])
@@ -89,7 +89,7 @@ class ReservoirCalls:
             n_valid=n_valid,
             thresholds=self.thresholds[number],
             stretches=stretches,
-            pooled=Buffer(above.offset, (shape[0], 2, units), (row, units, 1)),
+            pooled=Buffer(above.offset, (self.n_series, n_above, units), (row, units, 1)),
         )
         # The next layer works in the same memory, while it is in the cache.
         arena.release(windows, calls.gates, calls.states, calls.cells, stretches)
