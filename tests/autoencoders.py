@@ -22,7 +22,8 @@ CORRUPTED = {
 
 def small(**params):
     """Return an autoencoder that trains for so few epochs that it learns next to nothing."""
-    return LSTMAutoencoder(**{"embedding_dim": 4, "max_iter": 3, "random_state": 0, **params})
+    defaults = {"embedding_dim": 4, "hidden_dim": 8, "max_iter": 3, "random_state": 0}
+    return LSTMAutoencoder(**{**defaults, **params})
 
 
 def fit_quietly(estimator, X):

@@ -73,9 +73,9 @@ def test_weights_and_architecture_rebuild_the_network(fitted):
     np.testing.assert_allclose(fitted.transform(X), embeddings.numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_dimensions_follow_from_the_parameters(fitted):
-    assert fitted.hidden_dim_ == 96
-    estimator = small(pooling="statistics", max_iter=0).fit(waves())
+def test_dimensions_follow_from_the_parameters():
+    assert small(hidden_dim=None, max_iter=0).fit(waves()).hidden_dim_ == 96
+    estimator = small(hidden_dim=None, pooling="statistics", max_iter=0).fit(waves())
     assert estimator.hidden_dim_ == 2 * estimator.embedding_dim_ == 8
     estimator = small(hidden_dim=5, patch_len=3, max_iter=0).fit(waves())
     assert (estimator.embedding_dim_, estimator.hidden_dim_, estimator.patch_len_) == (4, 5, 3)

@@ -251,7 +251,7 @@ def test_the_weights_of_the_epoch_with_the_lowest_monitored_loss_are_kept(early_
 
 def test_the_initial_weights_of_a_reservoir_are_kept_if_no_epoch_is_better():
     # Learns too fast, so that no epoch is better than the linear map.
-    params = {"learning_rate_init": 2.0, "batch_size": 8, "max_iter": 12}
+    params = {"learning_rate_init": 2.0, "batch_size": 8, "max_iter": 12, "hidden_dim": 96}
     estimator = small(**params).fit(waves(24))
     untrained = small(**{**params, "max_iter": 0}).fit(waves(24))
     assert len(estimator.validation_loss_curve_) == estimator.n_iter_ == 12
