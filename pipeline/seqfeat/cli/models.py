@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
 
@@ -41,7 +41,7 @@ __all__ = [
 MODEL_SUFFIXES = (".joblib", ".skops")
 
 CLASSIFIERS: dict[str, Callable[[int], Any]] = {
-    "logistic": lambda seed: LogisticRegression(C=10, tol=1e-3, max_iter=1000),
+    "logistic": lambda seed: make_classifier()["classifier"],
     "lda": lambda seed: LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1),
     "svc": lambda seed: SVC(C=10, random_state=seed),
     "linear-svc": lambda seed: LinearSVC(random_state=seed),

@@ -95,5 +95,5 @@ def _contradictions(learned: Mapping[str, Any]) -> Iterator[str]:
     if n_classes != n_expected:
         yield f"classes_ has {n_classes} classes, but its network {architecture.n_classes}"
     if learned.get("_optimizer_state") is not None:
-        trained = [shapes[name] for name in trained_weight_names(architecture)]
+        trained = [shapes[name] for name in trained_weight_names(architecture, shapes)]
         check_optimizer_state(learned["_optimizer_state"], trained)

@@ -17,7 +17,7 @@ __all__ = [
     "draw_input_weights",
     "fit_encoder",
     "initialize",
-    "principal_directions",
+    "principal_basis",
     "whitening_matrix",
     "window_covariance",
 ]
@@ -143,11 +143,7 @@ def _project_on_components(
     mean = summaries.mean(dim=0)
     summaries -= mean
     embedding_dim = projection.out_features
-    n_components = min(embedding_dim, len(summaries) - 1)
-    shape = embedding_dim, len(mean)
-    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
-    drawn[:n_components] = principal_directions(summaries, n_components)
-    basis = torch.linalg.qr(drawn.T)[0].T
+    basis = principal_basis(summaries, embedding_dim, generator)
     rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
     weights = rotation @ basis
@@ -158,7 +154,20 @@ def _project_on_components(
     projection.bias.copy_(-weights @ mean)
 
 
-def principal_directions(centred: Tensor, n_directions: int) -> Tensor:
+def principal_basis(centred: Tensor, n_directions: int, generator: torch.Generator) -> Tensor:
+    """Return the first principal components, completed by random directions; orthonormal rows.
+
+    Shape: (N, D) -> (n_directions, D), or (D, D) if there are fewer dimensions.
+    """
+    n_components = min(n_directions, len(centred) - 1)
+    shape = n_directions, centred.shape[1]
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+    drawn[:n_components] = _principal_directions(centred, n_components)
+    basis: Tensor = torch.linalg.qr(drawn.T)[0].T
+    return basis
+
+
+def _principal_directions(centred: Tensor, n_directions: int) -> Tensor:
     """Return the directions of largest variance, orthonormal. Shape: (N, D) -> (n_directions, D).
 
     They are computed from the eigenvectors of the products of all columns, or of all rows if there

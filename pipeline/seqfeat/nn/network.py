@@ -9,7 +9,7 @@ P in a patch, L recurrent steps, H hidden units and E embedding dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -20,13 +20,8 @@ from torch import Tensor, nn
 
 from seqfeat.nn.lstm import LSTMLayer, make_linear, make_lstm, project
 from seqfeat.nn.pooling import STATISTICS, pool_max, pool_mean, pool_statistics
-from seqfeat.nn.reservoir import (
-    N_VIEWS,
-    RESERVOIR_STATISTICS,
-    ReservoirEncoder,
-    window_lens,
-)
-from seqfeat.nn.windows import count_windows, windows
+from seqfeat.nn.reservoir import ReservoirEncoder, count_statistics
+from seqfeat.nn.windows import count_windows, cut_or_pad, windows
 
 __all__ = [
     "POOLINGS",
@@ -123,10 +118,7 @@ class Architecture:
     @property
     def n_statistics(self) -> int:
         """Number of statistics of a reservoir; 0 for other encoders."""
-        if self.pooling != "reservoir":
-            return 0
-        n_layers = N_VIEWS * len(window_lens(self.window_len, self.window_stride))
-        return len(RESERVOIR_STATISTICS) * n_layers * self.hidden_dim
+        return count_statistics(self.hidden_dim) if self.pooling == "reservoir" else 0
 
     @property
     def n_features(self) -> int:
@@ -366,10 +358,7 @@ class RecurrentAutoencoder(nn.Module):
         assert linear is not None
         a = self.architecture
         first = linear(embeddings).view(len(embeddings), a.n_linear_steps, a.n_channels)
-        missing = n_timesteps - first.shape[1]
-        if missing > 0:
-            first = nn.functional.pad(first, (0, 0, 0, missing))
-        return cast(Tensor, first[:, :n_timesteps])
+        return cut_or_pad(first, n_timesteps)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Encode and decode series. Shape: (B, T, C), (B,) -> (B, T, C)."""
@@ -387,9 +376,9 @@ def build_network(
         If the names or shapes of the weights are not those of the architecture.
     """
     network = RecurrentAutoencoder(architecture).requires_grad_(False)
-    names = set(trained_weight_names(architecture))
-    for name, weight in network.named_parameters():
-        weight.requires_grad_(name in names)
+    parameters = dict(network.named_parameters())
+    for name in trained_weight_names(architecture, parameters):
+        parameters[name].requires_grad_(True)
     if weights is not None:
         network.load_state_dict(_as_tensors(weights))
     return network
@@ -401,14 +390,13 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
-def trained_weight_names(architecture: Architecture) -> list[str]:
-    """Return the names of the weights that are trained, in order.
+def trained_weight_names(architecture: Architecture, names: Iterable[str]) -> list[str]:
+    """Return which of a network's weights are trained, given the names of all.
 
     A reservoir is random, and the linear maps that go with it are fitted before the training.
     """
-    names = list(weight_shapes(architecture))
     if architecture.pooling != "reservoir":
-        return names
+        return list(names)
     return [name for name in names if not name.startswith(("encoder.", "decoder.linear."))]
 
 

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 
 from seqfeat.nn.lstm import LSTMLayer, make_linear, make_lstm, project
 from seqfeat.nn.pooling import pool_statistics, valid_steps
-from seqfeat.nn.windows import count_windows, windows
+from seqfeat.nn.windows import count_windows, cut_or_pad, windows
 
 __all__ = [
     "N_VIEWS",
     "RESERVOIR_STATISTICS",
     "THRESHOLD_WIDTH",
     "ReservoirEncoder",
+    "count_statistics",
     "first_steps",
     "pool_reservoir",
     "standardize_series",
@@ -35,6 +36,8 @@ __all__ = [
 
 N_VIEWS = 2
 """The series as it is scaled, and scaled by its own mean and standard deviation."""
+N_WINDOW_LENS = 3
+"""About half of a length, that length, and twice as much; see `window_lens`."""
 RESERVOIR_STATISTICS = ("mean", "std", "max", "min", "share_above", "longest_above")
 """The statistics of every unit, in order."""
 THRESHOLD_WIDTH = 0.05
@@ -50,6 +53,11 @@ MIN_STD = 1e-6
 def window_lens(window_len: int, window_stride: int) -> tuple[int, int, int]:
     """Return the lengths of the windows that the layers read: about half as many, W, and 2 W."""
     return max(window_stride, -(-9 * window_len // 16)), window_len, 2 * window_len
+
+
+def count_statistics(hidden_dim: int) -> int:
+    """Return the number of statistics of layers of a width: for each view, one a window length."""
+    return len(RESERVOIR_STATISTICS) * N_VIEWS * N_WINDOW_LENS * hidden_dim
 
 
 def standardize_series(values: Tensor, lengths: Tensor) -> Tensor:
@@ -71,10 +79,7 @@ def first_steps(values: Tensor, n_timesteps: int) -> Tensor:
 
     Shape: (B, T, C) -> (B, n_timesteps * C).
     """
-    missing = n_timesteps - values.shape[1]
-    if missing > 0:
-        values = nn.functional.pad(values, (0, 0, 0, missing))
-    return values[:, :n_timesteps].reshape(len(values), -1)
+    return cut_or_pad(values, n_timesteps).reshape(len(values), -1)
 
 
 def pool_reservoir(states: Tensor, n_steps: Tensor, thresholds: Tensor) -> Tensor:
@@ -133,7 +138,7 @@ class ReservoirEncoder(nn.Module):
         self.thresholds = nn.Parameter(
             torch.empty(len(self.layers), hidden_dim, dtype=torch.float32, device=device)
         )
-        self.n_statistics = len(RESERVOIR_STATISTICS) * len(self.layers) * hidden_dim
+        self.n_statistics = count_statistics(hidden_dim)
         self.keeps_statistics = keeps_statistics
         n_projected = n_linear_steps * n_channels + (0 if keeps_statistics else self.n_statistics)
         self.projection = make_linear(n_projected, embedding_dim, device)

@@ -24,7 +24,7 @@ from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import (
     draw_input_weights,
-    principal_directions,
+    principal_basis,
     whitening_matrix,
     window_covariance,
 )
@@ -212,12 +212,7 @@ def _fit_components(
     If there are fewer than wanted, random directions complete them.
     """
     mean = statistics.mean(dim=0)
-    weighted = (statistics - mean) * weights
-    n_found = min(n_components, len(statistics) - 1)
-    shape = n_components, len(mean)
-    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
-    drawn[:n_found] = principal_directions(weighted, n_found)
-    basis = torch.linalg.qr(drawn.T)[0].T
+    basis = principal_basis((statistics - mean) * weights, n_components, generator)
     rows = nn.functional.pad(basis, (0, 0, 0, n_components - len(basis))) * weights
     return LinearMap(rows, mean, 1 / _root_mean_square((statistics - mean) @ rows.T))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-__all__ = ["count_windows", "n_windows", "windows"]
+__all__ = ["count_windows", "cut_or_pad", "n_windows", "windows"]
 
 
 def n_windows(n_timesteps: int, length: int, stride: int) -> int:
@@ -33,3 +33,14 @@ def windows(values: Tensor, length: int, stride: int) -> Tensor:
 def count_windows(lengths: Tensor, length: int, stride: int) -> Tensor:
     """Return the number of windows that cover each series. Shape: (B,) -> (B,)."""
     return ((lengths + (stride - 1 - length)) // stride).clamp_(min=0).add_(1)
+
+
+def cut_or_pad(values: Tensor, n_timesteps: int) -> Tensor:
+    """Return the first timesteps, with zeros after them if there are fewer.
+
+    Shape: (B, T, C) -> (B, n_timesteps, C).
+    """
+    missing = n_timesteps - values.shape[1]
+    if missing > 0:
+        values = nn.functional.pad(values, (0, 0, 0, missing))
+    return values[:, :n_timesteps]

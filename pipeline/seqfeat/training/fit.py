@@ -88,6 +88,9 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
         # What is not trained is fitted to all series: held-out ones only judge the training.
         fitted_to = train_set if plan.reservoir is None else data
         embedded = _initialize(backend, fitted_to, plan, generator)
+        if validation_set is not None:
+            # From here on only its two parts are read.
+            data.release()
     if plan.device != CPU:
         backend = make_backend(network, plan.device)
 

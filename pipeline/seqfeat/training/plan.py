@@ -39,10 +39,10 @@ MAX_WINDOW_LEN = 16
 """Timesteps in a window with ``window_len="auto"``; for short series, a sixth of their length."""
 MAX_WINDOWS = 128
 """Maximum steps of the encoder over the longest training series with ``window_stride="auto"``."""
-FITTED_ENCODER_RATE = 0.1
-"""Relative learning rate of an encoder whose initial weights were fitted to the series."""
 MAX_RESERVOIR_WINDOWS = 512
 """The same for a reservoir, which is run once and not in every epoch."""
+FITTED_ENCODER_RATE = 0.1
+"""Relative learning rate of an encoder whose initial weights were fitted to the series."""
 RESERVOIR_DIM = 96
 """Width of the layers of a reservoir with ``hidden_dim=None``."""
 N_RECONSTRUCTING = 64
@@ -445,7 +445,7 @@ def _windows(parameters: FitParameters, n_timesteps: int, patch_len: int) -> tup
 def _check_warm_start(earlier: EarlierFit, plan: Plan) -> None:
     fitted = {**asdict(earlier.architecture), "classes": _as_list(earlier.classes)}
     wanted = {**asdict(plan.architecture), "classes": _as_list(plan.classes)}
-    # Neither has to follow the length of the new series.
+    # The period only positions the time features; it does not change the weights' shapes.
     wanted["time_period"] = fitted["time_period"]
     for name, value in wanted.items():
         if value != fitted[name]:

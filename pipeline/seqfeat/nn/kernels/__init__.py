@@ -54,12 +54,13 @@ def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend
 
 
 def _can_compile(network: RecurrentAutoencoder) -> bool:
-    weights = list(network.parameters())
-    names = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    parameters = dict(network.named_parameters())
+    weights = list(parameters.values())
+    names = [name for name, weight in parameters.items() if weight.requires_grad]
     hooks = [hook for module in network.modules() for hook in _hooks(module)]
     return (
         all(weight.is_cpu and weight.dtype is torch.float32 for weight in weights)
-        and names in (set(), set(trained_weight_names(network.architecture)))
+        and names in ([], trained_weight_names(network.architecture, parameters))
         and not any(hooks)
         and not any(weight._backward_hooks for weight in weights)
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqfeat.nn.kernels.encoder import EncoderCalls
 from seqfeat.nn.kernels.layers import DecoderCalls
-from seqfeat.nn.kernels.program import Buffer, External, ExternalRows, Program
+from seqfeat.nn.kernels.program import Buffer, External, Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
 from seqfeat.nn.kernels.reservoir import ReservoirCalls
 from seqfeat.nn.kernels.weights import PackedNetwork
@@ -134,22 +134,23 @@ class EmbeddingProgram(EncoderProgram):
     def _write_result(self) -> None:
         n_series, a = self.shape[0], self.architecture
         self.embeddings = self.program.external(n_series, a.n_features)
-        target = self.embeddings.as_rows()
         if a.keeps_statistics:
             features = self.arena.take(n_series, a.n_features)
-            self._copy(features.columns(0, a.embedding_dim), self._project())
+            code = self.arena.take(n_series, a.embedding_dim)
+            self._project(code)
+            self._copy(features.columns(0, a.embedding_dim), code)
             self._copy_statistics(features.columns(a.embedding_dim, a.n_features))
-            self._copy(target, features)
+            self._copy(self.embeddings, features)
         elif self.weights.float64_projection is not None:
-            self._copy(target, self._project())
+            self._project(self.embeddings)
         else:
-            self._copy(target, self.pooled.columns(0, a.embedding_dim))
+            self._copy(self.embeddings, self.pooled.columns(0, a.embedding_dim))
 
-    def _copy(self, target: Buffer | ExternalRows, source: Buffer) -> None:
+    def _copy(self, target: Buffer | External, source: Buffer) -> None:
         self.program.call("copy_rows", target=target, source=source)
 
-    def _project(self) -> Buffer:
-        """Add the calls that project the last of the pooled values, and return the embeddings."""
+    def _project(self, embeddings: Buffer | External) -> None:
+        """Add the calls that write the projection of the last of the pooled values."""
         linear, n_series = self.weights.float64_projection, self.shape[0]
         assert linear is not None
         take, pooled = self.arena.take, self.pooled
@@ -171,11 +172,9 @@ class EmbeddingProgram(EncoderProgram):
             start=linear.bias.expand(n_series, -1),
             result=result,
         )
-        embeddings = take(n_series, self.architecture.embedding_dim)
         self.program.call(
             "float64_to_float32", x=result.columns(0, embeddings.shape[1]), result=embeddings
         )
-        return embeddings
 
     def _copy_statistics(self, target: Buffer) -> None:
         """Add the calls that copy the statistics of a reservoir, without padding."""
