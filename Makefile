@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
 
-.PHONY: run test test-quick test-kernels test-cluster bench bench-quick bench-cluster lint check house \
+.PHONY: run test test-quick test-kernels test-fuzz test-valgrind test-cluster bench bench-quick bench-cluster lint check house \
 	docs-pictures clean
 .DEFAULT_GOAL := run
 
@@ -41,14 +41,20 @@ test: $(VENV)/.dev  ## All tests, in parallel
 	@$(PYTEST) $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.dev  ## The tests for the loop while editing, in less than two minutes
-	@$(PYTEST) -m "not slow and not processes" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not slow and not processes and not fuzz and not valgrind" $(PYTEST_ARGS)
 
 test-kernels: $(VENV)/.dev  ## Networks run by kernels for each length of vectors, whatever the CPU
 	@for lanes in 4 8 16; do SEQFEAT_VECTOR_LANES=$$lanes \
 		$(PYTEST) tests/nn tests/inference tests/test_autoencoder.py $(PYTEST_ARGS) || exit 1; done
 
+test-fuzz: $(VENV)/.dev  ## Thousands of seeded random inputs and damaged files; takes a while
+	@$(PYTEST) -m fuzz $(PYTEST_ARGS)
+
+test-valgrind: $(VENV)/.dev  ## The kernels under valgrind, which has to be installed; takes minutes
+	@$(PYTEST) -m valgrind $(PYTEST_ARGS)
+
 test-cluster: $(VENV)/.dev  ## Only those of several processes, real Dask workers and large sets
-	@$(PYTEST) -m processes $(PYTEST_ARGS)
+	@$(PYTEST) -m "processes and not fuzz" $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Style and types
 	@$(BIN)/ruff check .
