@@ -93,6 +93,80 @@ def test_a_link_remains_a_link(tmp_path):
     assert names_in(path.parent) == ["model.onnx"]
 
 
+def write_atomically(path):
+    atomic_write(path, b"new")
+
+
+def write_incrementally(path):
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"new")
+
+
+def write_as_main(path):
+    replace_pair(path, b"new", path.with_name("companion"), b"", "key")
+
+
+def write_as_companion(path):
+    replace_pair(path.with_name("main"), b"", path, b"new", "key")
+
+
+WRITERS = [write_atomically, write_incrementally, write_as_main, write_as_companion]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_content_and_name_are_on_disk_when_a_write_returns(tmp_path, monkeypatch, write):
+    path, events = tmp_path / "model.onnx", []
+    fsync, replace = os.fsync, Path.replace
+
+    def recorded_fsync(descriptor):
+        events.append(("synced", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def recorded_replace(source, target):
+        events.append(("renamed", os.stat(source).st_ino))
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    write(path)
+    content, folder = path.stat().st_ino, tmp_path.stat().st_ino
+    assert events.index(("synced", content)) < events.index(("renamed", content))
+    assert events[-1] == ("synced", folder)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path, write):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file but a device or a pipe"):
+        write(path)
+    assert path.is_fifo()
+    assert names_in(tmp_path) == ["pipe"]
+
+
+@pytest.mark.skipif(is_root, reason="root may write anywhere")
+@pytest.mark.parametrize("write", WRITERS)
+def test_fault_28_a_write_protected_file_is_not_replaced(tmp_path, write):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    path.chmod(0o400)
+    with pytest.raises(PermissionError):
+        write(path)
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["model.onnx"]
+
+
+@pytest.mark.skipif(is_root, reason="root may read anything")
+@pytest.mark.parametrize("write", [write_atomically, write_incrementally])
+def test_a_folder_that_cannot_be_read_can_still_be_written_to(tmp_path, write):
+    tmp_path.chmod(0o300)
+    try:
+        write(tmp_path / "model.onnx")
+        assert (tmp_path / "model.onnx").read_bytes() == b"new"
+    finally:
+        tmp_path.chmod(0o700)
+
+
 def test_an_incremental_write_replaces_the_file_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "rows.csv"
     with replacing(path) as temporary:

@@ -23,6 +23,7 @@ one cleans up what killed writers left behind.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -38,8 +39,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Replace the content of a file; on any failure the old content is untouched.
 
     The data is written to a new file in the same folder and flushed to disk before
-    that file takes over the name. A symbolic link remains a link, and the permissions
-    of an existing file are kept.
+    that file takes over the name, and the new name survives a power failure. A symbolic
+    link remains a link, and the permissions of an existing file are kept.
 
     Parameters
     ----------
@@ -51,9 +52,11 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written. The temporary file is removed.
+        If the file cannot be written, is write-protected, or is not a regular file. The
+        temporary file is removed.
     """
     target = Path(os.path.realpath(path))
+    _check_replaceable(target)
     temporary = _temporary_path(target)
     try:
         _write_new(temporary, data, target)
@@ -61,6 +64,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(target.parent)
 
 
 @contextmanager
@@ -83,7 +87,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    _check_writable(target)
+    _check_replaceable(target)
     temporary = _temporary_path(target)
     try:
         _write_new(temporary, b"", target)
@@ -120,7 +124,7 @@ def replace_pair(
     """
     for path in (main, companion):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_writable(path)
+        _check_replaceable(path)
     with _lock_folder(companion.parent) as is_locked:
         new_main, new_companion = _temporary_path(main), _temporary_path(companion)
         pending = pending_path(companion, key)
@@ -162,11 +166,17 @@ def promote_pending(main: Path, content: bytes, companion: Path, key: str) -> No
             _sync_folder(companion.parent)
 
 
-def _check_writable(path: Path) -> None:
-    """Raise `OSError` if a file is write-protected, which renaming over it would ignore."""
-    if path.exists():
-        with path.open("r+b"):
-            pass
+def _check_replaceable(path: Path) -> None:
+    """Raise `OSError` for what renaming would replace regardless.
+
+    That is a write-protected file, and whatever is not a regular file, such as /dev/null.
+    """
+    if not path.exists():
+        return
+    if not path.is_file() and not path.is_dir():  # opening a folder raises the usual error
+        raise OSError(errno.EINVAL, "it is not a regular file but a device or a pipe", str(path))
+    with path.open("r+b"):
+        pass
 
 
 def _temporary_path(path: Path) -> Path:
@@ -211,12 +221,12 @@ def _sync_folder(folder: Path) -> None:
     """Make renames in a folder survive a power failure, where the system supports it."""
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
+    with suppress(OSError):  # also of a folder in which one may write but not read
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove_leftovers(path: Path) -> None:
