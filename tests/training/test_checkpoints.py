@@ -86,7 +86,7 @@ def test_only_the_two_newest_files_are_kept(tmp_path):
     for epoch in (1, 2, 10, 100):
         checkpoints.write(epoch, {"epoch": epoch})
     names = sorted(path.name for path in checkpoints.folder.iterdir())
-    assert names == ["epoch-00000010.npz", "epoch-00000100.npz"]
+    assert names == ["epoch-00000010.checkpoint", "epoch-00000100.checkpoint"]
     assert checkpoints.newest() == {"epoch": 100}
 
 
@@ -216,7 +216,7 @@ def test_checkpoint_every_counts_epochs(tmp_path):
     autoencoder(tmp_path, checkpoint_every=3, max_iter=7).fit(waves())
     (folder,) = tmp_path.iterdir()
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["epoch-00000003.npz", "epoch-00000006.npz"]
+    assert names == ["epoch-00000003.checkpoint", "epoch-00000006.checkpoint"]
 
 
 @pytest.mark.parametrize("change", ["parameter", "series"])
@@ -243,10 +243,15 @@ def test_a_search_keeps_its_fits_apart(tmp_path):
 # Damaged files (faults 25 and 43)
 
 
+def flip(content, position, bit):
+    changed = bytearray(content)
+    changed[position] ^= 1 << bit
+    return bytes(changed)
+
+
 def flip_a_bit(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    content = path.read_bytes()
+    path.write_bytes(flip(content, len(content) // 2, 0))
 
 
 def cut_in_half(path):
@@ -257,12 +262,60 @@ def empty(path):
     path.write_bytes(b"")
 
 
+def assert_flips_lead_to_the_one_before(checkpoints, flips):
+    """Check that with any of these bits flipped, the newest checkpoint is named and not used."""
+    newest = max(checkpoints.folder.iterdir())
+    intact, whole = newest.read_bytes(), digest(checkpoints.newest())
+    newest.unlink()
+    before = digest(checkpoints.newest())
+    for position, bit in flips(len(intact)):
+        newest.write_bytes(flip(intact, position, bit))
+        with pytest.warns(CheckpointWarning, match=f"{newest.name} is damaged"):
+            assert digest(checkpoints.newest()) == before, (position, bit)
+    newest.write_bytes(intact)
+    assert digest(checkpoints.newest()) == whole != before
+
+
+def some_bits(size):
+    """Return a bit of each byte that we write in front, and of some bytes of the archive."""
+    return ((position, position % 8) for position in (*range(60), *range(60, size, 5)))
+
+
+def every_bit(size):
+    return ((position, bit) for position in range(size) for bit in range(8))
+
+
+@pytest.fixture
+def two_checkpoints(tmp_path):
+    """Checkpoints whose files hold little but headers."""
+    checkpoints = Checkpoints(tmp_path, 1)
+    checkpoints.write(1, {"epoch": 1})
+    checkpoints.write(2, {"epoch": 2, "weights": [np.zeros(2), np.ones((1, 2))]})
+    return checkpoints
+
+
+def test_fault_43_a_flipped_bit_of_a_checkpoint_leads_to_the_one_before(two_checkpoints):
+    assert_flips_lead_to_the_one_before(two_checkpoints, some_bits)
+
+
+@pytest.mark.fuzz
+def test_fault_43_every_flipped_bit_of_a_checkpoint_leads_to_the_one_before(two_checkpoints):
+    assert_flips_lead_to_the_one_before(two_checkpoints, every_bit)
+
+
+@pytest.mark.fuzz
+def test_fault_43_every_flipped_bit_of_a_fit_s_checkpoint_leads_to_the_one_before(tmp_path):
+    folder = kill_after(4, autoencoder(tmp_path))
+    assert_flips_lead_to_the_one_before(Checkpoints(folder, 1), every_bit)
+
+
 @pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half, empty])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage, tmp_path):
     newest = max(kill_after(4, autoencoder(tmp_path)).iterdir())
     damage(newest)
     model = autoencoder(tmp_path)
-    with pytest.warns(CheckpointWarning, match=f"{newest.name} is damaged") as caught:
+    message = f"{newest.name} is damaged .*the one before it is used"
+    with pytest.warns(CheckpointWarning, match=message) as caught:
         model.fit(waves(), labels())
     assert {warning.filename for warning in caught} == {__file__}
     assert_same_fit(model, autoencoder(None).fit(waves(), labels()))
@@ -272,16 +325,20 @@ def test_if_all_checkpoints_are_damaged_training_starts_again(tmp_path):
     for path in kill_after(4, autoencoder(tmp_path)).iterdir():
         empty(path)
     model = autoencoder(tmp_path)
-    with pytest.warns(CheckpointWarning, match="damaged"):
+    with pytest.warns(CheckpointWarning) as caught:
         model.fit(waves(), labels())
+    assert "the one before it is used" in str(caught[0].message)
+    assert "training starts again" in str(caught[-1].message)
     assert_same_fit(model, autoencoder(None).fit(waves(), labels()))
 
 
-def test_a_checkpoint_of_another_format_is_not_read(tmp_path, monkeypatch):
+def test_a_checkpoint_in_another_format_is_not_read(tmp_path):
     checkpoints = Checkpoints.of_fit(tmp_path, 1, "abc")
     checkpoints.write(1, {"epoch": 1})
-    monkeypatch.setattr("seqfeat.training.checkpoints.FORMAT", 2)
-    with pytest.warns(CheckpointWarning, match="its format is 1, not 2"):
+    (path,) = checkpoints.folder.iterdir()
+    with path.open("wb") as file:
+        np.savez(file, weights=np.zeros(2))
+    with pytest.warns(CheckpointWarning, match="does not begin as this version's checkpoints do"):
         assert checkpoints.newest() is None
 
 
@@ -296,7 +353,7 @@ autoencoder({folder!r}, max_iter={max_iter}, dropout=0.1).fit(waves())
 
 
 def newest_epoch(folder):
-    return max((int(path.stem[6:]) for path in folder.glob("fit-*/epoch-*.npz")), default=0)
+    return max((int(path.stem[6:]) for path in folder.glob("fit-*/epoch-*.checkpoint")), default=0)
 
 
 @pytest.mark.slow

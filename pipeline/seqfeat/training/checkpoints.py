@@ -1,9 +1,12 @@
 """The state of a training in files, to resume from after its process was killed. NumPy only.
 
-Files are written atomically, carry a checksum, and contain no pickles. Each fit has a folder of
-its own, named after everything that determines its result: series, parameters and initial weights.
-The same fit, run again, resumes from its checkpoints; another one, such as the next candidate of a
-search, never finds them.
+Files are written atomically and contain no pickles. A file is `MAGIC`, the SHA-256 of all that
+follows, and a NumPy archive. Nothing of the archive is parsed unless the checksum matches, because
+zipfile and NumPy raise errors of all kinds, or none, for a damaged header.
+
+Each fit has a folder of its own, named after everything that determines its result: series,
+parameters and initial weights. The same fit, run again, resumes from its checkpoints; another one,
+such as the next candidate of a search, never finds them.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,8 @@ __all__ = ["Checkpoints", "digest"]
 
 N_KEPT = 2
 """Number of files that are kept: the newest, and the one before in case that is damaged."""
-FORMAT = 1
+MAGIC = b"seqfeat checkpoint 2\n"
+"""The first bytes of a file, with the version of the format."""
 
 State = dict[str, Any]
 
@@ -63,20 +66,22 @@ class Checkpoints:
 
     def newest(self) -> State | None:
         """Return the newest state that is not damaged, or None if there is none."""
-        for path in reversed(self._paths()):
+        paths = self._paths()
+        while paths:
+            path = paths.pop()
             try:
                 return _unpack(path.read_bytes())
-            except (OSError, BadZipFile, KeyError, ValueError, EOFError) as error:
+            except (OSError, ValueError) as error:
+                instead = "the one before it is used" if paths else "training starts again"
                 warn_user(
-                    f"the checkpoint {path} is damaged ({error}); the one before it is used.",
-                    CheckpointWarning,
+                    f"the checkpoint {path} is damaged ({error}); {instead}.", CheckpointWarning
                 )
         return None
 
     def write(self, n_iter: int, state: State) -> None:
         """Write the state after an epoch. If the disk is full, warn; training continues."""
         try:
-            atomic_write(self.folder / f"epoch-{n_iter:08d}.npz", _pack(state))
+            atomic_write(self.folder / f"epoch-{n_iter:08d}.checkpoint", _pack(state))
             for path in self._paths()[:-N_KEPT]:
                 path.unlink(missing_ok=True)
         except OSError as error:
@@ -87,7 +92,7 @@ class Checkpoints:
             )
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.npz"))
+        return sorted(self.folder.glob("epoch-*.checkpoint"))
 
 
 def digest(parts: Any) -> str:
@@ -104,21 +109,23 @@ def digest(parts: Any) -> str:
 def _pack(state: State) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     rest = _without_arrays(state, "", arrays)
-    header = json.dumps({"format": FORMAT, "state": rest, "sha256": digest(state)})
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, header=np.array(header), **arrays)
-    return file.getvalue()
+    np.savez(file, allow_pickle=False, state=np.array(json.dumps(rest)), **arrays)
+    archive = file.getbuffer()
+    return b"".join([MAGIC, hashlib.sha256(archive).digest(), archive])
 
 
 def _unpack(content: bytes) -> State:
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        header = json.loads(str(file["header"]))
-        if header["format"] != FORMAT:
-            raise ValueError(f"its format is {header['format']}, not {FORMAT}")
-        arrays = {name: file[name] for name in file.files if name != "header"}
-    state: State = _with_arrays(header["state"], arrays)
-    if digest(state) != header["sha256"]:
+    """Return the state in a file; raise `ValueError` if a single bit of the file has changed."""
+    if not content.startswith(MAGIC):
+        raise ValueError("it does not begin as this version's checkpoints do")
+    start = len(MAGIC) + hashlib.sha256().digest_size
+    checksum, archive = content[len(MAGIC) : start], content[start:]
+    if hashlib.sha256(archive).digest() != checksum:
         raise ValueError("its checksum does not match")
+    with np.load(io.BytesIO(archive), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    state: State = _with_arrays(json.loads(str(arrays.pop("state"))), arrays)
     return state
 
 
