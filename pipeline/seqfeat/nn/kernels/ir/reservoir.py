@@ -22,6 +22,8 @@ from seqfeat.nn.kernels.ir.vectors import (
     index,
     load_index,
     loop,
+    maximum,
+    minimum,
     nested_loops,
 )
 from seqfeat.nn.reservoir import MIN_STD, THRESHOLD_WIDTH
@@ -116,7 +118,9 @@ def _write_standardize_series(code: VectorCode) -> None:
     nothing, one = ir.Constant(DOUBLE, 0.0), ir.Constant(DOUBLE, 1.0)
 
     def one_channel(series: Value, channel: Value) -> None:
-        length = load_index(builder, a.lengths, series)
+        # Within the series, whatever its length is said to be.
+        length = minimum(builder, load_index(builder, a.lengths, series), a.n_timesteps)
+        length = maximum(builder, length, index(0))
         count = builder.sitofp(length, DOUBLE)
 
         def offset(step: Value) -> Value:

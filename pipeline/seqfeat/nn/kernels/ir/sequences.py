@@ -176,8 +176,9 @@ def _step_and_row(builder: Builder, a: Any, step: Value, series: Value) -> tuple
 
 def _last_step(builder: Builder, a: Any, series: Value) -> Value:
     """Return a series' last valid step; whatever its number says, within the sequences."""
-    last = minimum(builder, load_index(builder, a.n_valid, series), a.n_steps)
-    return maximum(builder, builder.sub(last, index(1)), index(0))
+    number = minimum(builder, load_index(builder, a.n_valid, series), a.n_steps)
+    # At least 1 before the subtraction, which wraps around at the smallest integer.
+    return builder.sub(maximum(builder, number, index(1)), index(1))
 
 
 def _write_gather_last_steps(code: VectorCode) -> None:
