@@ -433,12 +433,12 @@ def test_the_shapes_of_weights_are_known_without_allocating_them(every_layer):
 @pytest.mark.parametrize(
     ("dimensions", "message"),
     [
-        ({"hidden_dim": 0}, "hidden_dim=0 is not an integer of 1 or more"),
+        ({"hidden_dim": 0}, "hidden_dim=0 is not an integer from 1 to"),
         ({"n_channels": -3}, "n_channels=-3"),
         ({"embedding_dim": 2.0}, r"embedding_dim=2\.0"),
         ({"patch_len": "4"}, "patch_len='4'"),
         ({"time_period": 0}, "time_period=0"),
-        ({"n_time_features": -1}, "n_time_features=-1 is not an integer of 0 or more"),
+        ({"n_time_features": -1}, "n_time_features=-1 is not an integer from 0 to"),
         ({"window_stride": -2}, "window_stride=-2"),
         ({"window_len": 2, "window_stride": 3}, "window_stride=3 is larger than window_len=2"),
         ({"window_len": 2}, "window_stride=5 is larger than window_len=2"),

@@ -1,12 +1,15 @@
 """Pickles of fitted estimators open as the same model, or not at all."""
 
 import copy
+import functools
 import io
+import json
 import os
 import pickle
 import pickletools
 import subprocess
 import sys
+import zipfile
 
 import joblib
 import numpy as np
@@ -300,13 +303,102 @@ def test_fault_25_a_flipped_bit_is_an_error_or_changes_no_embedding(autoencoder)
     assert n_errors > len(positions) / 2
 
 
-def test_a_pickle_without_a_checksum_opens(autoencoder):
-    # From before there were checksums.
-    restored = LSTMAutoencoder()
-    restored.__setstate__(dict(vars(autoencoder)))
-    X = utterances()[0]
-    np.testing.assert_array_equal(restored.transform(X), autoencoder.transform(X))
-    assert "_checksum" not in vars(restored)
+@pytest.mark.parametrize("key", ["_checksum", "_seqfeat_version"])
+def test_fault_38_a_state_without_a_checksum_or_version_is_refused(autoencoder, key):
+    """Every version that ever saved a fitted estimator added both."""
+    state = autoencoder.__getstate__()
+    del state[key]
+    with pytest.raises(ModelFileError, match="no version or no checksum"):
+        LSTMAutoencoder().__setstate__(state)
+
+
+@pytest.mark.parametrize("version", [3, "new", b"0.1", ["0.1"]])
+def test_fault_38_a_version_that_is_none_is_refused(autoencoder, version):
+    state = {**autoencoder.__getstate__(), "_seqfeat_version": version}
+    with pytest.raises(ModelFileError, match=r"cannot be restored \((Type|Value)Error"):
+        LSTMAutoencoder().__setstate__(state)
+
+
+@pytest.mark.parametrize("state", [None, 3, [], ["weights_"], [("weights_", {})], "state", {3: 4}])
+def test_fault_38_a_state_of_another_type_is_refused(state):
+    with pytest.raises(ModelFileError, match="cannot be restored"):
+        LSTMAutoencoder().__setstate__(state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["transform", "_check_learned", "_n_features_out", "_parameter_constraints", "__array__"],
+)
+@pytest.mark.parametrize("value", [dict, 3])
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_fault_38_no_attribute_hides_one_of_the_class(autoencoder, name, value, is_fitted):
+    """skops trusts built-in types, and `dict` as a method would be called without an error."""
+    forged = copy.deepcopy(autoencoder) if is_fitted else LSTMAutoencoder()
+    vars(forged)[name] = value
+    with pytest.raises(ModelFileError, match=f"its attribute {name} would replace"):
+        copy.deepcopy(forged)
+
+
+def test_fault_38_nothing_new_can_pose_as_a_method(autoencoder):
+    forged = copy.deepcopy(autoencoder)
+    forged.predict = dict
+    with pytest.raises(ModelFileError, match="its attribute predict would replace a method"):
+        copy.deepcopy(forged)
+
+
+def test_notes_of_users_are_kept(autoencoder):
+    noted = copy.deepcopy(autoencoder)
+    noted.trained_on, noted._site = "the second line", {"plant": 3}
+    again = pickle.loads(pickle.dumps(noted))
+    assert (again.trained_on, again._site) == ("the second line", {"plant": 3})
+
+
+def test_a_state_that_is_refused_leaves_nothing_behind(autoencoder):
+    state = {**autoencoder.__getstate__(), "n_channels_in_": 99}
+    restored = LSTMAutoencoder.__new__(LSTMAutoencoder)
+    with pytest.raises(ModelFileError):
+        restored.__setstate__(state)
+    assert vars(restored) == LSTMAutoencoder().get_params()
+
+
+def test_fault_38_learned_attributes_without_weights_are_refused(autoencoder):
+    forged = copy.deepcopy(autoencoder)
+    del forged.weights_
+    with pytest.raises(ModelFileError, match="weights_ is missing"):
+        copy.deepcopy(forged)
+
+
+def test_fault_38_a_state_that_repeats_itself_without_end_is_refused(autoencoder, monkeypatch):
+    monkeypatch.setattr("seqfeat.runtime.checked_state.MAX_PARTS", 10**4)
+    state = autoencoder.__getstate__()
+    state["note"] = functools.reduce(lambda inner, _: [inner] * 10, range(30), [])
+    with pytest.raises(ModelFileError, match="more than 10000 numbers"):
+        LSTMAutoencoder().__setstate__(state)
+
+
+def test_fault_38_a_skops_file_without_a_state_holds_an_unfitted_estimator(autoencoder):
+    skops = pytest.importorskip("skops.io")
+    source, target = zipfile.ZipFile(io.BytesIO(skops.dumps(autoencoder))), io.BytesIO()
+    schema = {**json.loads(source.read("schema.json")), "content": None}
+    with zipfile.ZipFile(target, "w") as forged:
+        forged.writestr("schema.json", json.dumps(schema))
+    trusted = ["seqfeat.autoencoder.LSTMAutoencoder"]
+    restored = skops.loads(target.getvalue(), trusted=trusted)
+    with pytest.raises(NotFittedError):
+        restored.transform(utterances()[0])
+
+
+def test_an_unfitted_estimator_opens_with_whatever_parameters_it_has():
+    """`fit` checks them."""
+    assert copy.deepcopy(LSTMAutoencoder(max_iter="many")).max_iter == "many"
+
+
+def test_fault_36_labels_of_another_byte_order_open_again():
+    """pickle restores arrays in the byte order of the machine."""
+    X, y = utterances()
+    order = ">" if sys.byteorder == "little" else "<"
+    fitted = small(target_weight=0.5).fit(X, y.astype(f"{order}i8"))
+    assert pickle.loads(pickle.dumps(fitted)).classes_.tolist() == [1, 2, 3]
 
 
 def test_fault_36_a_pickle_of_a_newer_version_is_refused(autoencoder, monkeypatch):

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
 import pytest
-from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 from seqfeat import InputError, LSTMAutoencoder
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
@@ -40,6 +40,15 @@ def test_the_record_is_frozen():
 
 def test_the_defaults_fulfil_the_constraints():
     validate_parameter_constraints(PARAMETER_CONSTRAINTS, DEFAULTS, "LSTMAutoencoder")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["embedding_dim", "hidden_dim", "patch_len", "window_len", "window_stride", "n_time_features"],
+)
+def test_fault_17_a_dimension_that_no_network_has_is_out_of_range(name):
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+        LSTMAutoencoder(**{name: 2**31}).fit(sines(8))
 
 
 class ChangeParameters:

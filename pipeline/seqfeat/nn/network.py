@@ -24,6 +24,7 @@ from seqfeat.nn.reservoir import ReservoirEncoder, count_statistics
 from seqfeat.nn.windows import count_windows, cut_or_pad, windows
 
 __all__ = [
+    "MAX_DIMENSION",
     "POOLINGS",
     "Architecture",
     "Decoder",
@@ -38,6 +39,8 @@ __all__ = [
 
 POOLINGS = ("last", *STATISTICS, "reservoir")
 """What `pooling` may be."""
+MAX_DIMENSION = 2**31 - 1
+"""Largest dimension; products of two of them still fit into 64 bits."""
 SMALLEST_DIMENSIONS = {
     **dict.fromkeys(("n_channels", "embedding_dim", "hidden_dim", "patch_len", "time_period"), 1),
     **dict.fromkeys(
@@ -102,12 +105,26 @@ class Architecture:
     def __post_init__(self) -> None:
         for name, smallest in SMALLEST_DIMENSIONS.items():
             value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < smallest:
-                raise ValueError(f"{name}={value!r} is not an integer of {smallest} or more")
-        if self.keeps_statistics and self.pooling != "reservoir":
-            raise ValueError(f"keeps_statistics=True with pooling={self.pooling!r}")
-        if self.pooling not in POOLINGS:
+            # A bool is none, and neither is a NumPy scalar, which overflows.
+            if type(value) is not int or not smallest <= value <= MAX_DIMENSION:
+                raise ValueError(
+                    f"{name}={value!r} is not an integer from {smallest} to {MAX_DIMENSION}"
+                )
+        for name in ("bidirectional", "keeps_statistics"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name}={getattr(self, name)!r} is neither True nor False")
+        if type(self.pooling) is not str or self.pooling not in POOLINGS:
             raise ValueError(f"pooling={self.pooling!r} is none of {', '.join(POOLINGS)}")
+        is_reservoir = self.pooling == "reservoir"
+        # What one kind of encoder does not have would be ignored.
+        for name, is_foreign in (
+            ("keeps_statistics", not is_reservoir),
+            ("n_linear_steps", not is_reservoir),
+            ("bidirectional", is_reservoir),
+            ("n_classes", is_reservoir),
+        ):
+            if is_foreign and getattr(self, name):
+                raise ValueError(f"{name}={getattr(self, name)} with pooling={self.pooling!r}")
         for name in ("window_len", "window_stride"):
             object.__setattr__(self, name, getattr(self, name) or self.patch_len)
         if self.window_stride > self.window_len:

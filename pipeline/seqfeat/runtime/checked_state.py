@@ -2,7 +2,8 @@
 
 A plain pickle has neither checksum nor version. A byte that flips in one of its arrays
 silently changes the model, and an attribute that a later version renamed is only
-missed when somebody uses it.
+missed when somebody uses it. pickle, joblib, copy and skops all restore an estimator
+through `CheckedStateMixin.__setstate__`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,10 +24,18 @@ VERSION_KEY = "_seqfeat_version"
 CHECKSUM_KEY = "_checksum"
 RENAMED_ATTRIBUTES = {"deviation_": "std_"}
 """Learned attributes that earlier versions saved under another name: old name -> new name."""
+MAX_PARTS = 10**7
+"""Numbers, strings and arrays in a state. Lists within lists can repeat themselves without end."""
 
 
 class CheckedStateMixin:
     """Verify the pickled state of a fitted estimator when it is restored."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Return an estimator that is not fitted, even if no state follows, as in a forged file."""
+        estimator = super().__new__(cls)
+        vars(estimator).update(_default_parameters(cls))
+        return estimator
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
@@ -35,22 +44,61 @@ class CheckedStateMixin:
         return {**state, VERSION_KEY: __version__, CHECKSUM_KEY: _checksum(state)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        check_version(f"this {type(self).__name__}", state.pop(VERSION_KEY, None))
-        expected = state.pop(CHECKSUM_KEY, None)
-        if expected is not None and expected != _checksum(state):
+        try:
+            restored = self._checked(state)
+        except (ModelFileError, MemoryError):
+            raise
+        except Exception as error:
             raise ModelFileError(
-                f"this {type(self).__name__} differs from the one that was saved: its checksum "
-                "does not match, so the file is damaged. Restore it from a copy, or fit it again."
-            )
-        # Only now, because the checksum covers the names under which the state was saved.
-        state = {RENAMED_ATTRIBUTES.get(name, name): value for name, value in state.items()}
-        super().__setstate__({**_default_parameters(type(self)), **state})  # type: ignore[misc]
-        if "weights_" in state:
-            self._check_learned()
+                f"this {type(self).__name__} cannot be restored ({type(error).__name__}: {error}). "
+                "Its file was damaged or made by hand. Restore it from a copy, or fit it again."
+            ) from error
+        super().__setstate__(restored)  # type: ignore[misc]
 
-    def _check_learned(self) -> None:
-        """Raise `ModelFileError` if the restored attributes contradict each other."""
+    def _checked(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes to restore, of which none is set before all are checked."""
+        if type(state) is not dict:
+            raise TypeError(f"its state is of type {type(state).__name__}, not dict")
+        saved, cls = dict(state), type(self)
+        version, checksum = saved.pop(VERSION_KEY, None), saved.pop(CHECKSUM_KEY, None)
+        check_version(f"this {cls.__name__}", version)
+        restored = {RENAMED_ATTRIBUTES.get(name, name): value for name, value in saved.items()}
+        if len(restored) < len(saved):
+            raise ValueError(f"an attribute has both its names: {', '.join(RENAMED_ATTRIBUTES)}")
+        defaults = _default_parameters(cls)
+        for name in restored.keys() - defaults.keys():
+            _check_hides_nothing(cls, name, restored[name])
+        restored = {**defaults, **restored}
+        # Before the checksum, which reads everything there is, however long that takes.
+        self._check_learned(restored)
+        if "weights_" in restored:
+            if version is None or checksum is None:
+                raise ValueError("it has no version or no checksum")
+            # It covers the names under which the state was saved.
+            if checksum != _checksum(saved):
+                raise ModelFileError(
+                    f"this {cls.__name__} differs from the one that was saved: its checksum does "
+                    "not match, so the file is damaged. Restore it from a copy, or fit it again."
+                )
+        return restored
+
+    def _check_learned(self, state: dict[str, Any]) -> None:
+        """Raise `ModelFileError` if the attributes of a fitted estimator contradict each other."""
+
+
+def _check_hides_nothing(cls: type, name: str, value: Any) -> None:
+    """Raise if an attribute would hide one of its class, or could pose as a method.
+
+    Other attributes are kept: users add notes, and later versions of scikit-learn their own.
+    """
+    if type(name) is not str:
+        raise TypeError(f"the name of its attribute {name!r} is no string")
+    of_class = inspect.getattr_static(cls, name, None)
+    is_method = callable(of_class) or hasattr(type(of_class), "__get__")
+    if is_method or callable(value) or name.startswith("__"):
+        raise ValueError(f"its attribute {name} would replace a method")
+    if of_class is not None and name.startswith("_"):
+        raise ValueError(f"its attribute {name} would replace that of its class")
 
 
 def _default_parameters(cls: type) -> dict[str, Any]:
@@ -75,7 +123,9 @@ def check_version(what: str, version: str | None) -> None:
 def _checksum(state: dict[str, Any]) -> str:
     """Return the SHA-256 of all numbers and strings in a state."""
     digest = hashlib.sha256()
-    for chunk in _encode(state):
+    for number, chunk in enumerate(_encode(state)):
+        if number == MAX_PARTS:
+            raise ValueError(f"it has more than {MAX_PARTS} numbers, strings and arrays")
         digest.update(chunk)
     return digest.hexdigest()
 
@@ -87,6 +137,8 @@ def _encode(value: Any) -> Iterator[bytes]:
     element by element.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OT":
+        # pickle restores arrays in the byte order of the machine.
+        value = value.astype(value.dtype.newbyteorder("="), copy=False)
         yield f"{value.dtype.str}{value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
     elif isinstance(value, dict):

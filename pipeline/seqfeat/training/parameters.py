@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from seqfeat.nn.network import POOLINGS
+from seqfeat.nn.network import MAX_DIMENSION, POOLINGS
 
 __all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
-    "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
-    "hidden_dim": [Interval(Integral, 1, None, closed="left"), None],
-    "patch_len": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "window_len": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "window_stride": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "n_time_features": [Interval(Integral, 0, None, closed="left")],
+    "embedding_dim": [Interval(Integral, 1, MAX_DIMENSION, closed="both"), None],
+    "hidden_dim": [Interval(Integral, 1, MAX_DIMENSION, closed="both"), None],
+    "patch_len": [Interval(Integral, 1, MAX_DIMENSION, closed="both"), StrOptions({"auto"})],
+    "window_len": [Interval(Integral, 1, MAX_DIMENSION, closed="both"), StrOptions({"auto"})],
+    "window_stride": [Interval(Integral, 1, MAX_DIMENSION, closed="both"), StrOptions({"auto"})],
+    "n_time_features": [Interval(Integral, 0, MAX_DIMENSION, closed="both")],
     "bidirectional": ["boolean"],
     "pooling": [StrOptions(set(POOLINGS))],
     "dropout": [Interval(Real, 0, 1, closed="left")],

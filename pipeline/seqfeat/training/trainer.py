@@ -165,12 +165,9 @@ class Trainer:
         self.optimizer.load_state_dict(_as_tensors({**state, "state": moments}))
 
     def _continue(self, optimizer_state: Mapping[str, Any]) -> None:
-        self._load_optimizer_state(optimizer_state)
-        # The state contains learning rates and weight decay; those of the settings apply.
-        wanted = self._parameter_groups()
-        for group, now in zip(self.optimizer.param_groups, wanted, strict=True):
-            group["lr"] = group["initial_lr"] = now["lr"]
-            group["weight_decay"] = self.settings.weight_decay
+        # The state contains learning rates and other settings, too; those of this training apply.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self._load_optimizer_state({**optimizer_state, "param_groups": groups})
 
     @property
     def optimizer_state(self) -> dict[str, Any]:
