@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import torch
 
 from seqfeat import InputError
 from seqfeat.exceptions import InputTypeError, LayoutWarning, SeqfeatError
@@ -563,6 +564,34 @@ def test_fault_35_one_class_is_enough_for_a_part_of_a_stream():
     model = supervised().partial_fit(waves(), ["a"] * 12, classes=["b", "a"])
     model.partial_fit(waves(seed=1), ["b"] * 12)
     np.testing.assert_array_equal(model.classes_, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: torch.tensor(y * 1.0, requires_grad=True),
+        lambda y: torch.tensor(y).bfloat16(),
+        lambda y: y.astype(">i8"),
+        lambda y: np.ma.masked_array(y),
+        lambda y: [np.int8(one) for one in y],
+    ],
+)
+def test_fault_47_labels_of_any_container_are_the_same(form):
+    y = np.arange(12) % 2
+    assert_same_model(supervised().fit(waves(), form(y)), supervised().fit(waves(), y))
+
+
+@pytest.mark.parametrize(
+    ("y", "says"),
+    [
+        (np.ma.masked_array(np.arange(12) % 2, mask=[1] + [0] * 11), "y is a masked array"),
+        (torch.arange(12).to_sparse(), r"y\.to_dense\(\)"),
+        (torch.arange(12).to("meta"), "y is a tensor on the device 'meta'"),
+    ],
+)
+def test_fault_47_labels_that_hide_something_are_rejected(y, says):
+    with pytest.raises(InputError, match=says):
+        supervised().fit(waves(), y)
 
 
 def test_fault_35_labels_are_ignored_without_target_weight():

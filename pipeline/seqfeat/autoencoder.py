@@ -15,17 +15,23 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import Tags, check_array
+from sklearn.utils import Tags
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
 
-from seqfeat.exceptions import InputError
-from seqfeat.inference.batched import decode, embed, reconstruct
+from seqfeat.inference.batched import embed
 from seqfeat.inference.consistency import check_consistent
+from seqfeat.inference.decoding import (
+    as_embeddings,
+    check_n_timesteps,
+    decode_series,
+    reconstruct_series,
+)
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
+from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.runtime.ranks import current_ranks
 from seqfeat.series.arrays import warn_if_transposed
 from seqfeat.series.conversion import as_series
@@ -341,6 +347,7 @@ class LSTMAutoencoder(
     # Training
 
     @with_callbacks  # type: ignore[untyped-decorator]
+    @without_float_errors
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder. If that fails, an earlier fit stays intact.
 
@@ -386,6 +393,7 @@ class LSTMAutoencoder(
 
     @available_if(_supports_partial_fit)  # type: ignore[untyped-decorator]
     @with_callbacks  # type: ignore[untyped-decorator]
+    @without_float_errors
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> Self:
@@ -466,6 +474,7 @@ class LSTMAutoencoder(
 
     # Inference
 
+    @without_float_errors
     def transform(self, X: Any) -> Floats:
         """Embed each series.
 
@@ -495,6 +504,7 @@ class LSTMAutoencoder(
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]
 
+    @without_float_errors
     def inverse_transform(self, X: ArrayLike, n_timesteps: int | None = None) -> Floats:
         """Decode embeddings into series, in the units of the training series.
 
@@ -508,24 +518,24 @@ class LSTMAutoencoder(
         Returns
         -------
         series : ndarray of shape (n_samples, n_timesteps, n_channels)
-            Or of shape (n_samples, n_timesteps), if `fit` saw a table.
+            Or of shape (n_samples, n_timesteps), if `fit` saw a table. float32 for float32
+            embeddings, if that holds the range and the resolution of the training series; float64
+            otherwise.
+
+        Raises
+        ------
+        InputError
+            If `X` does not hold finite embeddings, or if its series, or an array of them, cannot
+            be held.
         """
         check_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if Z.shape[1] != self.embedding_dim_:
-            raise InputError(
-                f"X has {Z.shape[1]} columns, but the embeddings of this LSTMAutoencoder have "
-                f"{self.embedding_dim_}. Pass the output of transform."
-            )
-        n_timesteps = self.n_timesteps_in_ if n_timesteps is None else n_timesteps
-        if n_timesteps < 1:
-            raise InputError(f"n_timesteps={n_timesteps}; it must be at least 1.")
-        series = np.empty((len(Z), n_timesteps, self.n_channels_in_), dtype=Z.dtype)
-        scaling = fitted_scaling(self)
-        for rows, scaled in decode(fitted_backend(self), Z.astype(np.float32), n_timesteps):
-            series[rows] = scaling.invert(scaled)
+        embeddings = as_embeddings(X, self.embedding_dim_)
+        length = self.n_timesteps_in_ if n_timesteps is None else check_n_timesteps(n_timesteps)
+        backend, scaling = fitted_backend(self), fitted_scaling(self)
+        series = decode_series(backend, embeddings, length, scaling)
         return series[:, :, 0] if self.is_table_ else series
 
+    @without_float_errors
     def reconstruct(self, X: Any) -> Any:
         """Encode and decode each series.
 
@@ -538,17 +548,12 @@ class LSTMAutoencoder(
         -------
         reconstruction : ndarray, list of ndarray, Series or DataFrame
             In the form and units of `X`. Missing values are reconstructed, too; only the padding
-            after the end of a series remains NaN.
+            after the end of a series remains NaN. The dtype is that of `inverse_transform`.
         """
         check_fitted(self)
         series, scaling = validate_series(self, X), fitted_scaling(self)
-        result = np.full(series.values.shape, np.nan, dtype=_output_dtype(series))
-        for batch in reconstruct(fitted_backend(self), series, scaling):
-            values = scaling.invert(batch.reconstruction)
-            steps = np.arange(values.shape[1])
-            values[steps >= series.lengths[batch.rows, None]] = np.nan
-            result[batch.rows, : values.shape[1]] = values
-        return series.like_input(result)
+        dtype = _output_dtype(series)
+        return series.like_input(reconstruct_series(fitted_backend(self), series, scaling, dtype))
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return the fraction of the variance that the reconstruction explains.
@@ -570,6 +575,7 @@ class LSTMAutoencoder(
         """
         return self._evaluate(X).r_squared
 
+    @without_float_errors
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Return the negative mean squared reconstruction error of each series.
 
@@ -588,6 +594,7 @@ class LSTMAutoencoder(
         evaluation = self._evaluate(X)
         return -evaluation.squared_error / evaluation.n_values
 
+    @without_float_errors
     def _evaluate(self, X: Any) -> Evaluation:
         check_fitted(self)
         series = validate_series(self, X)
@@ -610,7 +617,8 @@ class LSTMAutoencoder(
 
 
 def _output_dtype(series: Series) -> np.dtype[Any]:
-    return np.dtype(np.float32 if series.values.dtype == np.float32 else np.float64)
+    is_single = series.values.dtype.newbyteorder("=") == np.float32
+    return np.dtype(np.float32 if is_single else np.float64)
 
 
 def _training_series(X: Any, parameters: FitParameters) -> Series:

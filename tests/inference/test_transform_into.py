@@ -1,9 +1,14 @@
 """Features that are written into arrays and files, one part at a time."""
 
+import collections
+
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
+import torch
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from seqfeat import InputError, LSTMAutoencoder, transform_into
@@ -93,3 +98,139 @@ def test_unsuitable_targets_are_rejected_before_anything_is_written(model, tmp_p
         transform_into(model, waves(), ())
     with pytest.raises(InputTypeError, match=r"model is Pipeline, which has no.*model\[:-1\]"):
         transform_into(make_pipeline(SVC()), waves(), target)
+
+
+# Targets that cannot hold the features (fault 42)
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    ("dtype", "says"),
+    [
+        ("int64", "target has dtype int64, which does not hold the features; pass an array of"),
+        ("bool", "dtype bool"),
+        ("float16", "dtype float16"),
+        ("complex64", "dtype complex64"),
+        ("U8", "dtype <U8"),
+        ("object", "dtype object"),
+        ("f4,f4", "dtype"),
+        ("M8[s]", "dtype datetime64"),
+    ],
+)
+def test_fault_42_targets_of_other_dtypes_are_rejected_before_anything_is_written(
+    model, dtype, says
+):
+    target = np.zeros((N_SAMPLES, 4), dtype)
+    before = target.copy()
+    with pytest.raises(InputTypeError, match=says):
+        transform_into(model, waves(), target)
+    np.testing.assert_array_equal(target, before)
+
+
+@pytest.mark.parametrize("store", ["h5py", "zarr"])
+def test_fault_42_targets_on_disk_have_to_hold_the_features_too(model, tmp_path, store):
+    library = pytest.importorskip(store)
+    if store == "h5py":
+        target = library.File(tmp_path / "Z.h5", "w").create_dataset("Z", (N_SAMPLES, 4), "i4")
+    else:
+        target = library.create_array(tmp_path / "Z", shape=(N_SAMPLES, 4), dtype="float16")
+    with pytest.raises(InputTypeError, match=r"target has dtype (int32|float16)"):
+        transform_into(model, waves(), target)
+
+
+def opened_read_only(folder, store):
+    if store == "h5py":
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(folder / "Z.h5", "w") as file:
+            file.create_dataset("Z", (N_SAMPLES, 4), "f4")
+        return h5py.File(folder / "Z.h5", "r")["Z"]
+    if store == "zarr":
+        zarr = pytest.importorskip("zarr")
+        zarr.create_array(folder / "Z", shape=(N_SAMPLES, 4), dtype="float32")
+        return zarr.open_array(folder / "Z", mode="r")
+    if store == "memmap":
+        np.save(folder / "Z.npy", np.zeros((N_SAMPLES, 4)))
+        return np.load(folder / "Z.npy", mmap_mode="r")
+    return read_only(np.zeros((N_SAMPLES, 4)))
+
+
+@pytest.mark.parametrize("store", ["numpy", "memmap", "h5py", "zarr"])
+def test_fault_42_read_only_targets_are_rejected(model, tmp_path, store):
+    with pytest.raises(InputError, match="target is read-only"):
+        transform_into(model, waves(), opened_read_only(tmp_path, store))
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (np.ma.zeros((N_SAMPLES, 4)), r"masked array; pass its values: target\.data"),
+        (pd.DataFrame(np.zeros((N_SAMPLES, 4))), "target is DataFrame"),
+        (torch.zeros(N_SAMPLES, 4), "target is Tensor"),
+        (np.zeros((N_SAMPLES, 4)).data, "target is memoryview"),
+        (scipy.sparse.lil_array((N_SAMPLES, 4)), "target is lil_array"),
+        (None, "target is NoneType"),
+    ],
+)
+def test_fault_42_targets_that_are_no_arrays_are_rejected(model, target, says):
+    with pytest.raises(InputTypeError, match=says):
+        transform_into(model, waves(), target)
+
+
+def test_fault_42_a_target_within_the_series_would_change_those_not_yet_read(model):
+    X = waves()
+    with pytest.raises(InputError, match="target shares memory with X"):
+        transform_into(model, X, X.reshape(N_SAMPLES, -1)[:, :4])
+    np.testing.assert_array_equal(X, waves())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", ">f4", "longdouble"])
+def test_fault_42_targets_of_wide_enough_floats_hold_the_features(model, dtype):
+    target = transform_into(model, waves(), np.zeros((N_SAMPLES, 4), dtype))
+    np.testing.assert_allclose(target, model.transform(waves()), rtol=1e-6, atol=1e-6)
+
+
+def with_a_huge_last_row(Z):
+    return np.vstack([Z[:-1], np.full((1, 4), 1e39)])
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_fault_42_features_that_overflow_the_target_are_named(model):
+    huge = make_pipeline(model, FunctionTransformer(with_a_huge_last_row))
+    with pytest.raises(InputError, match=r"feature 0 of series 11 is 1e\+39, which float32 does"):
+        transform_into(huge, waves(), np.zeros((N_SAMPLES, 4), np.float32))
+    target = transform_into(huge, waves(), np.zeros((N_SAMPLES, 4)))
+    assert (target[11::12] == 1e39).all()
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    "form",
+    [list, tuple, collections.deque, torch.from_numpy, lambda X: torch.tensor(X).requires_grad_()],
+)
+def test_fault_47_series_of_any_container_are_written(model, form):
+    target = transform_into(model, form(waves()), np.zeros((N_SAMPLES, 4)))
+    np.testing.assert_allclose(target, model.transform(waves()), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("X", "says"),
+    [
+        ((one for one in waves()), "generator"),
+        ({"a": waves()}, "dict"),
+        (None, "X"),
+        ([], "0 series"),
+        (np.empty((0, 16, 2)), "0 series"),
+        (torch.eye(4).to_sparse(), r"X\.to_dense\(\)"),
+        (
+            pd.concat({name: pd.DataFrame(waves()[name]) for name in range(3)}),
+            "rows are not series; pass seqfeat.series.from_long",
+        ),
+    ],
+)
+def test_fault_47_what_holds_no_series_is_rejected(model, X, says):
+    with pytest.raises(InputError, match=says):
+        transform_into(model, X, np.zeros((N_SAMPLES, 4)))

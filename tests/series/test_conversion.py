@@ -1,11 +1,16 @@
+import collections
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
+import torch
 
-from seqfeat.exceptions import InputTypeError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series import as_series, conversion
 from seqfeat.series import series as series_module
+from seqfeat.series.series import to_object_array
 from tests.series.inputs import (
     NAN,
     as_object_array,
@@ -318,3 +323,52 @@ def test_errors_in_later_blocks_name_the_series(monkeypatch):
 def test_large_finite_values_whose_sum_overflows_are_accepted():
     X = np.full((2, 3, 1), 1.7e308)
     assert as_series(X).is_dense
+
+
+# Containers (fault 47)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        collections.deque,
+        lambda items: [item.tolist() for item in items],
+        lambda items: [collections.deque(item.tolist()) for item in items],
+        lambda items: [pl.DataFrame(item) for item in items],
+        lambda items: [torch.tensor(item, requires_grad=True) for item in items],
+        lambda items: to_object_array([torch.tensor(item) for item in items]),
+        lambda items: [item.astype(">f8") for item in items],
+        lambda items: [item[::-1].copy()[::-1] for item in items],
+    ],
+)
+def test_series_of_any_container_are_the_same(form):
+    expected = as_series(unequal_series())
+    series = as_series(form(unequal_series()))
+    np.testing.assert_array_equal(series.values, expected.values)
+    np.testing.assert_array_equal(series.lengths, expected.lengths)
+
+
+def test_ranges_are_series():
+    series = as_series([range(3), range(5)])
+    assert series.lengths.tolist() == [3, 5]
+    np.testing.assert_array_equal(series.values[1, :, 0], range(5))
+
+
+@pytest.mark.parametrize(
+    ("X", "says"),
+    [
+        ([np.ones(3), np.ma.masked_equal([1, 2], 2)], "series 1: X is a masked array"),
+        ([scipy.sparse.csr_array(np.eye(3))], "series 0: Sparse data was passed"),
+        ([[1.0, 2.0], [[1.0], [2.0, 3.0]]], "series 1"),
+        (pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]), "more than one column of X is called"),
+        ([pl.DataFrame({"a": [1], "b": [2]}), pl.DataFrame({"b": [1], "a": [2]})], "same channels"),
+    ],
+)
+def test_containers_that_hide_something_are_rejected(X, says):
+    with pytest.raises(InputError, match=says):
+        as_series(X)
+
+
+def test_a_wrong_value_of_missing_may_be_anything():
+    with pytest.raises(InputError, match="missing="):
+        as_series(np.ones((2, 3)), missing=["error"])

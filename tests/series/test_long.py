@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from seqfeat.exceptions import InputTypeError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series import as_series, from_long
 from tests.series.inputs import assert_series_equal, error_of
 
@@ -236,3 +236,43 @@ def test_nested_frames_of_sktime_are_rejected_with_a_conversion_that_works(conve
 
     converted = as_series(convert_to(nested, "pd-multiindex"))
     np.testing.assert_array_equal(converted.values, X.transpose(0, 2, 1))
+
+
+# Tables of odd kinds (fault 47)
+
+
+def odd_table(**columns):
+    values = {"series": [0, 0, 1, 1], "time": [0, 1, 0, 1], "c": [1.0, 2.0, 3.0, 4.0], **columns}
+    return pd.DataFrame(values)
+
+
+def test_columns_in_another_byte_order_are_read():
+    table = odd_table()
+    foreign = table.apply(lambda column: column.to_numpy().astype(column.dtype.newbyteorder()))
+    assert not foreign["series"].dtype.isnative
+    for step in ("auto", 2):
+        assert_series_equal(
+            from_long(foreign, "series", "time", step=step).X,
+            from_long(table, "series", "time", step=step).X,
+        )
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "says"),
+    [
+        ({"series": [[0], [0], [1], [1]]}, {}, "the series ids in 'series' cannot be compared"),
+        ({"time": np.arange(4) + 1j}, {}, "the time points in 'time' have dtype complex128"),
+        ({"c": ["a"] * 4}, {}, "column 'c' has dtype"),
+        ({}, {"channels": 3}, r"channels=3; pass the name of a column, or a list of names"),
+    ],
+)
+def test_keys_and_channels_of_a_wrong_type_are_rejected(columns, options, says):
+    with pytest.raises(InputTypeError, match=says):
+        from_long(odd_table(**columns), "series", "time", **options)
+
+
+@pytest.mark.parametrize("step", ["auto", 1e-300, 1])
+def test_steps_beyond_64_bits_are_too_many(step):
+    table = odd_table(time=[0.0, 1e-300, 0.0, 1e300])
+    with pytest.raises(InputError, match="would have 1099511627777 timesteps"):
+        from_long(table, "series", "time", step=step)

@@ -1,10 +1,17 @@
+import collections
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse
+import torch
 
 from seqfeat.exceptions import InputTypeError
 from seqfeat.series.numbers import as_numbers, frame_as_numbers
+from seqfeat.series.series import to_object_array
 from tests.series.inputs import NAN, as_object_array, error_of, random_values
 
 # Arrays
@@ -98,7 +105,133 @@ def test_series_among_the_elements_are_rejected():
     assert "Pass a list with one (n_timesteps, n_channels) array per series" in message
 
 
+# Objects, integers and containers that NumPy would change or not read (fault 47)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Decimal("0.1"), 0.1),
+        (Decimal("NaN"), NAN),
+        (Decimal("sNaN"), NAN),
+        (Fraction(1, 3), 1 / 3),
+        (np.longdouble(1) / 3, 1 / 3),
+        (np.bool_(True), 1.0),
+        (2**53 + 2, 2.0**53 + 2),
+        (pd.NaT, NAN),
+        (np.datetime64("NaT"), NAN),
+        (np.ma.masked, NAN),
+        (torch.tensor(2.0, requires_grad=True), 2.0),
+    ],
+)
+def test_numbers_of_other_libraries_become_the_nearest_float64(value, expected):
+    np.testing.assert_array_equal(as_numbers(to_object_array([1.5, value])), [1.5, expected])
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (10**400, "too large"),
+        (Fraction(10**400), "too large"),
+        (Decimal("1e400"), "it is too large for float64. Change its unit"),
+        (2**53 + 1, "float64 does not hold it exactly. Change its unit, or subtract an offset"),
+    ],
+)
+def test_numbers_that_float64_does_not_hold_are_rejected(value, says):
+    message = error_of(as_numbers, as_object_array([1.5, value]))
+    assert message.startswith("X holds a value of type ")
+    assert "at index (1,)" in message
+    assert says in message
+
+
+@pytest.mark.parametrize("value", [np.timedelta64(1, "s"), np.datetime64("2020-01-01"), {}, int])
+def test_elements_that_are_no_numbers_are_rejected(value):
+    message = error_of(as_numbers, to_object_array([1.5, value]), error=InputTypeError)
+    assert "at index (1,), which is not a number" in message
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", ">u8"])
+def test_integers_that_float64_would_round_are_rejected(dtype):
+    X = np.array([[2**53, 2**53 + 2, 2**62, 0]], dtype=dtype)
+    np.testing.assert_array_equal(as_numbers(X), X)
+    X[0, 1] += 1
+    message = error_of(as_numbers, X)
+    assert message.startswith("X holds the integer 9007199254740995 at index (0, 1)")
+    assert "Subtract an offset from the series, or pass X.astype(float)" in message
+    as_numbers(X.astype(float))
+
+
+def test_the_most_extreme_integers_are_exact():
+    extremes = np.array([np.iinfo(np.int64).min, 0, 2**62])
+    np.testing.assert_array_equal(as_numbers(extremes), extremes)
+    assert "18446744073709551615" in error_of(as_numbers, np.array([2**64 - 1], dtype=np.uint64))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max <= np.finfo(float).max, reason="no such numbers")
+def test_extended_precision_beyond_float64_is_rejected():
+    message = error_of(as_numbers, np.array([1, np.longdouble(10) ** 400]))
+    assert message.startswith("X holds the number 1e+400 at index (1,), which is too large")
+
+
+class Unreadable:
+    def __array__(self, dtype=None, copy=None):
+        raise KeyError("nothing here")
+
+
+@pytest.mark.parametrize(
+    ("X", "says"),
+    [
+        (Unreadable(), "X has type Unreadable and cannot be converted to an array (KeyError: "),
+        ((one for one in [1.0]), "for example with list(X)"),
+        ({1.0, 2.0}, "for example with list(X)"),
+        ({"a": 1.0}.values(), "for example with list(X)"),
+        (np.zeros((2, 3), dtype=[("a", float)]), "structured_to_unstructured(X)"),
+    ],
+)
+def test_what_numpy_does_not_read_comes_with_a_way_out(X, says):
+    assert says in error_of(as_numbers, X, error=InputTypeError)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize(
+    "container",
+    [
+        np.asfortranarray,
+        np.asmatrix,
+        memoryview,
+        lambda X: X.astype(">f8"),
+        lambda X: X[::-1, ::-1][::-1, ::-1],
+        lambda X: np.broadcast_to(X, X.shape),
+        lambda X: X.view(type("Subclass", (np.ndarray,), {})),
+        lambda X: collections.deque(X.tolist()),
+        lambda X: pl.DataFrame(X),
+        lambda X: X.tolist(),
+    ],
+)
+def test_containers_of_any_kind_hold_the_same_numbers(container):
+    X = random_values(3, 4)
+    array = as_numbers(container(X))
+    assert type(array) is np.ndarray
+    np.testing.assert_array_equal(array, X)
+
+
 # Frames
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (pd.array([1, 2**53 + 1], dtype="Int64"), "the integer 9007199254740993"),
+        (np.array([1, 2**53 + 1]), "the integer 9007199254740993"),
+        (pd.Series([1, 10**400], dtype=object), "holds a value of type int in row 1"),
+        (np.array([1, 2j]), "Complex data not supported"),
+    ],
+)
+def test_no_column_of_a_frame_of_several_dtypes_is_rounded(column, says):
+    frame = pd.DataFrame({"a": pd.array([1.5, None], dtype="Float64"), "b": column})
+    message = error_of(frame_as_numbers, frame)
+    assert message.startswith("column 'b'")
+    assert says in message
 
 
 def test_columns_of_several_dtypes_are_converted_to_a_common_one():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.inference.batched import reconstruct
+from seqfeat.inference.decoding import reconstructions
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import fitted_backend, fitted_scaling, validate_series
 from seqfeat.series import Series
@@ -37,8 +37,6 @@ def reconstruct_rows(
     selected = series.take(rows)
     scaling = fitted_scaling(autoencoder)
     result = np.full((len(rows), selected.n_timesteps, selected.n_channels), np.nan)
-    for batch in reconstruct(fitted_backend(autoencoder), selected, scaling):
-        values = scaling.invert(batch.reconstruction)
-        values[np.arange(values.shape[1]) >= selected.lengths[batch.rows, None]] = np.nan
-        result[batch.rows, : values.shape[1]] = values
+    for found, values in reconstructions(fitted_backend(autoencoder), selected, scaling):
+        result[found, : values.shape[1]] = values
     return result

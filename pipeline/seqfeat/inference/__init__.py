@@ -1,6 +1,7 @@
 """A trained network applied to any number of series.
 
 - `batched`: embeds, reconstructs and decodes series in batches
+- `decoding`: embeddings from anywhere as series, in a dtype that holds them
 - `evaluation`: how well a network reconstructs a set of series
 - `fitted`: the network, the scaling and the input checks of a fitted estimator
 - `consistency`: whether what an estimator learned is consistent, checked when it is loaded

@@ -4,6 +4,7 @@
 - `threads`: a pool of worker threads that wake up quickly
 - `ranks`: the processes that share a fit
 - `user_warnings`: warnings that point to the user's own line of code
+- `float_errors`: what `numpy.seterr` turns into exceptions
 - `atomic_files`: files that are written whole or not at all
 - `checked_state`: pickles with a checksum and a version
 """

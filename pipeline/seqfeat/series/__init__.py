@@ -5,6 +5,7 @@ The modules, in reading order:
 - `conversion`: `as_series`, any accepted input as `Series`, recognised and checked once
 - `arrays`: arrays and lists of single series, and the order of their axes
 - `numbers`: array-likes and frames as arrays of real numbers
+- `tensors`: PyTorch's tensors as arrays
 - `lazy_array`: arrays of Zarr, h5py and Dask, read a few rows at a time
 - `long`: `from_long` and MultiIndex frames, one row per series and timestep
 - `time_grid`: the time points of a long table as timesteps

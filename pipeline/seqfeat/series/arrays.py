@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError, LayoutWarning
+from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.series.lazy_array import LazyArray
 from seqfeat.series.numbers import as_numbers
@@ -65,22 +66,40 @@ def as_list(X: Any) -> list[Any] | None:
     if isinstance(X, pd.Series) and X.dtype == object:
         X = X.to_numpy()
     if isinstance(X, np.ndarray):
-        is_collection = X.dtype == object and X.ndim == 1 and len(X) > 0 and np.ndim(X[0]) > 0
+        is_collection = X.dtype == object and X.ndim == 1 and len(X) > 0 and _is_one_series(X[0])
         return list(X) if is_collection else None
-    if not isinstance(X, (list, tuple)) or not X:
+    if not _is_sequence(X) or not len(X):
         return None
-    if any(isinstance(item, (np.ndarray, pd.Series, pd.DataFrame)) for item in X):
+    if any(_is_array(item) for item in X):
         return list(X)
-    if all(isinstance(item, (list, tuple)) for item in X) and _is_ragged(X):
+    if all(_is_sequence(item) for item in X) and _is_ragged(X):
         return list(X)
     return None
+
+
+def _is_one_series(item: Any) -> bool:
+    return _is_array(item) or _is_sequence(item)
+
+
+def _is_array(item: Any) -> bool:
+    """Return whether an element is an array, tensor or frame, and not a number."""
+    if hasattr(item, "tocsr"):
+        return True
+    is_nested = getattr(item, "is_nested", False) is True  # A tensor without a shape.
+    return hasattr(item, "__array__") and (is_nested or getattr(item, "shape", ()) != ())
+
+
+def _is_sequence(X: Any) -> bool:
+    """Return whether `X` is a list, or similar; NumPy reads memory views as arrays."""
+    return isinstance(X, Sequence) and not isinstance(X, (str, bytes, bytearray, memoryview))
 
 
 def _is_ragged(X: Sequence[Sequence[Any]]) -> bool:
     """Return whether nested lists differ in length at some level, so that they are no array."""
     try:
         np.asarray(X)
-    except ValueError:
+    except Exception:
+        # Where there is another reason, the series that is to blame is named later.
         return True
     return False
 
@@ -138,14 +157,14 @@ def _item_as_numbers(index: int, item: Any) -> NDArray[Any]:
 
 def _check_same_columns(items: list[Any]) -> None:
     """Check that frames have the same columns, as they are joined by position."""
-    first = items[0]
-    if not isinstance(first, pd.DataFrame):
+    if not hasattr(items[0], "columns"):
         return
+    first = list(items[0].columns)
     for index, item in enumerate(items):
-        if isinstance(item, pd.DataFrame) and list(item.columns) != list(first.columns):
+        if hasattr(item, "columns") and list(item.columns) != first:
             raise InputError(
                 f"series {index} has the columns {list(item.columns)}, series 0 has "
-                f"{list(first.columns)}; all series must have the same channels in the same order. "
+                f"{first}; all series must have the same channels in the same order. "
                 "Select them from each frame: frame[channels]."
             )
 
@@ -164,6 +183,7 @@ def pad(arrays: list[NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[Any]:
     return values
 
 
+@without_float_errors
 def from_channels_first(X: Any) -> NDArray[Any]:
     """Move the channels of series from the first axis, as in aeon and sktime, to the last.
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
+from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.arrays import as_list, from_array, from_list
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import from_multi_index
@@ -25,6 +26,7 @@ from seqfeat.series.series import Series
 __all__ = ["as_series"]
 
 
+@without_float_errors
 def as_series(X: Any, *, missing: str = "error") -> Series:
     """Convert any accepted input to `Series`, and check its values.
 
@@ -51,7 +53,7 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     ------
     InputError
         If the shape is not supported, a series is empty, or `X` contains infinity,
-        or NaN with ``missing="error"``.
+        or NaN with ``missing="error"``, or integers that float64 does not hold.
     InputTypeError
         If `X` does not hold real numbers.
 
@@ -63,11 +65,12 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     >>> series.values.shape, series.lengths.tolist()
     ((2, 5, 2), [5, 3])
     """
-    if missing not in ("error", "mask"):
+    if not isinstance(missing, str) or missing not in ("error", "mask"):
         raise InputError(f"missing={missing!r}; pass 'error' or 'mask'.")
     if isinstance(X, np.ndarray) and X.dtype != object:
         series = from_array(as_numbers(X))
     elif isinstance(X, pd.DataFrame):
+        _check_names(X)
         is_long = isinstance(X.index, pd.MultiIndex)
         series = from_multi_index(X) if is_long else from_array(frame_as_numbers(X), ids=X.index)
     elif is_lazy(X):
@@ -77,6 +80,15 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     else:
         series = from_array(as_numbers(X))
     return _check_values(series, missing)
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    """Check that no two columns have the same name, as scikit-learn compares them by name."""
+    if not frame.columns.is_unique:
+        name = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(
+            f"more than one column of X is called {name!r}. Rename them, or pass X.to_numpy()."
+        )
 
 
 def _check_values(series: Series, missing: str) -> Series:
@@ -109,8 +121,7 @@ def _is_finite(values: NDArray[Any] | LazyArray) -> bool:
     """
     if isinstance(values, LazyArray):
         return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.add.reduce(values, axis=None))
+    return math.isfinite(np.add.reduce(values, axis=None))
 
 
 def _check_infinity(block: NDArray[Any], first_row: int) -> None:

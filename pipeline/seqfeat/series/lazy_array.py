@@ -107,5 +107,5 @@ class LazyArray:
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         block = self.array[start:stop]
         block = block.compute() if hasattr(block, "compute") else block
-        values = np.asarray(block).astype(self.dtype, copy=False)
+        values = as_numbers(block).astype(self.dtype, copy=False)
         return values[..., None] if self.adds_channel_axis else values

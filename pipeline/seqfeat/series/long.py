@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_list_like
 
 from seqfeat.exceptions import InputError, InputTypeError
+from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.arrays import pad
 from seqfeat.series.numbers import frame_as_numbers
 from seqfeat.series.series import FrameRows, Series, to_pandas_series
@@ -41,6 +43,7 @@ class LabelledSeries(NamedTuple):
     y: Any
 
 
+@without_float_errors
 def from_long(
     frame: Any,
     series_id: str,
@@ -139,6 +142,7 @@ def from_multi_index(frame: pd.DataFrame) -> Series:
             f"X is a frame of {n_rows} rows and {n_columns} columns; it needs at least 1 row, and "
             "1 column per channel."
         )
+    frame = _in_native_order(frame)
     index: pd.MultiIndex = frame.index  # type: ignore[assignment]
     codes, ids = _series_codes(pd.Series(index.get_level_values(0)))
     steps = steps_by_time(codes, pd.Series(index.get_level_values(1)), ids, "auto")
@@ -229,9 +233,27 @@ def _as_pandas(frame: Any) -> pd.DataFrame:
                 "lists need no conversion: pass them to the estimator."
             )
         frame = pd.api.interchange.from_dataframe(frame)
-    table: pd.DataFrame = frame
+    table: pd.DataFrame = _in_native_order(frame)
     levels = [name for name in table.index.names if name is not None]
     return table.reset_index(level=levels) if levels else table
+
+
+def _in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose numbers pandas can group: in the byte order of this machine."""
+    foreign = {
+        place: dtype.newbyteorder("=")
+        for place, dtype in enumerate(frame.dtypes)
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    }
+    if not foreign:
+        return frame
+    # By position, because names may be repeated.
+    columns = [
+        column.to_numpy().astype(foreign[place]) if place in foreign else column
+        for place, (_, column) in enumerate(frame.items())
+    ]
+    native = pd.concat([pd.Series(column, index=frame.index) for column in columns], axis=1)
+    return native.set_axis(frame.columns, axis=1)
 
 
 def _channel_columns(
@@ -239,6 +261,11 @@ def _channel_columns(
 ) -> list[str]:
     if isinstance(channels, str):
         return [channels]
+    if channels is not None and (isinstance(channels, Mapping) or not is_list_like(channels)):
+        raise InputTypeError(
+            f"channels={channels!r}; pass the name of a column, or a list of names. The table has "
+            f"{show_columns(frame)}."
+        )
     names = [name for name in frame.columns if name not in others] if channels is None else channels
     if not len(names):
         raise InputError(
@@ -265,7 +292,13 @@ def _series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     """Return the series of each row as a number, in order of appearance, and the ids."""
     if len(series_ids) == 0:
         raise InputError(NO_ROWS)
-    codes, ids = pd.factorize(series_ids)
+    try:
+        codes, ids = pd.factorize(series_ids)
+    except TypeError as error:
+        raise InputTypeError(
+            f"the series ids in {series_ids.name!r} cannot be compared ({error}). Convert them to "
+            "text or numbers, for example with .astype(str)."
+        ) from error
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         raise InputError(

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
+from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.series import Series
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
 
 LARGEST_SCALED = 1e15
 """Largest scaled magnitude; float32 can sum its squares over a series of any length."""
+FINEST_STEP = 1e-3
+"""Resolution that series need, relative to the scale of their channel."""
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 """Largest standard deviation, relative to the mean, that rounding leaves of a constant."""
 
@@ -66,6 +70,7 @@ class ChannelScaling:
         """The mean and the divisor as one array of shape (2, C)."""
         return np.array((self.mean, self.scale))
 
+    @without_float_errors
     def merge(self, other: ChannelScaling) -> ChannelScaling:
         """Return the exact statistics of both sets together (Chan et al., 1983)."""
         count = self.count + other.count
@@ -102,25 +107,41 @@ class ChannelScaling:
         """
         return self.apply_observed(series, rows)[0]
 
+    @without_float_errors
     def apply_observed(
         self, series: Series, rows: slice | NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Scale like `apply`; also return the mask of observed values, or None if all were."""
         n_timesteps = int(series.lengths[rows].max())
         block = series.values[rows, :n_timesteps].astype(np.float64, order="C")
-        with np.errstate(over="ignore", under="ignore"):
-            block -= self.mean
-            block /= self.scale
-            scaled = block.astype(np.float32)
+        block -= self.mean
+        block /= self.scale
+        scaled = block.astype(np.float32)
         observed = None if series.is_dense else ~np.isnan(scaled)
         if observed is not None:
             scaled[~observed] = 0.0
         self._check_range(scaled, series, rows)
         return scaled, observed
 
+    @without_float_errors
     def invert(self, scaled: NDArray[np.float32]) -> Floats:
         """Return scaled values of shape (B, T, C) in the units of the input, as float64."""
         return scaled.astype(np.float64) * self.scale + self.mean
+
+    @without_float_errors
+    def series_dtype(self, preferred: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype of series in the units of the input: the preferred one, or float64.
+
+        float32 has to hold every channel's range, and resolve a thousandth of its scale.
+        """
+        if preferred != np.float32:
+            return np.dtype(np.float64)
+        magnitude = np.abs(self.mean) + self.scale
+        resolution = np.spacing(magnitude.astype(np.float32)).astype(np.float64)
+        is_resolved = resolution <= FINEST_STEP * self.scale
+        is_in_range = np.abs(self.mean) + LARGEST_SCALED * self.scale < np.finfo(np.float32).max
+        holds = bool((is_resolved & is_in_range).all())
+        return np.dtype(np.float32 if holds else np.float64)
 
     def _check_range(
         self, scaled: NDArray[np.float32], series: Series, rows: slice | NDArray[np.int64]
@@ -159,6 +180,7 @@ def channel_scaling(series: Series) -> ChannelScaling:
     return total
 
 
+@without_float_errors
 def block_statistics(block: Floats) -> ChannelScaling:
     """Return the statistics of a block of shape (B, T, C), in which NaN means not observed."""
     observed = ~np.isnan(block)

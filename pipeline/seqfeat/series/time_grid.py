@@ -29,6 +29,8 @@ STEP_TOLERANCE = 1e-3
 """Fraction of a step by which a gap may differ from a whole number of steps, due to rounding."""
 MAX_STEPS_PER_ROW = 100
 """A grid with more timesteps per row than this is a mistake, not a table with gaps."""
+UNREACHABLE_STEPS = 2**40
+"""More timesteps than any table has; sums of such numbers still fit into 64 bits."""
 ISO_DATE = r"\d{4}-\d\d-\d\d"
 
 Ints = NDArray[np.int64]
@@ -129,7 +131,7 @@ def _as_clock(times: pd.Series[Any]) -> _Clock:
     if pd.api.types.is_timedelta64_dtype(times.dtype):
         durations = pd.TimedeltaIndex(times)
         return _Clock(durations.asi8, np.timedelta64(1, durations.unit))
-    if pd.api.types.is_numeric_dtype(times.dtype) and not pd.api.types.is_bool_dtype(times.dtype):
+    if pd.api.types.is_any_real_numeric_dtype(times.dtype):
         values = times.to_numpy(np.int64 if times.dtype.kind in "iu" else np.float64)
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values)))
@@ -198,8 +200,13 @@ def _whole_steps(
             "step=..., the time from one timestep to the next, to average the rows of each step, "
             "or step=None to use the rows themselves as timesteps, whatever the time between them."
         )
-    steps: Ints = n_steps.astype(np.int64)
-    return steps
+    return _as_integers(n_steps)
+
+
+def _as_integers(n_steps: NDArray[Any]) -> Ints:
+    """Return whole numbers of steps as integers; too many remain too many, without overflow."""
+    integers: Ints = np.minimum(n_steps, UNREACHABLE_STEPS).astype(np.int64)
+    return integers
 
 
 def _step_length(step: Any, unit: Any) -> float:
@@ -227,8 +234,7 @@ def _as_timedelta(step: Any) -> Any:
 def _nearest_steps(clock: _Clock, codes: Ints, length: float) -> Ints:
     """Return the nearest point of a grid that starts at the first time point of each series."""
     starts = pd.Series(clock.values).groupby(codes).transform("min").to_numpy()
-    steps: Ints = np.rint((clock.values - starts) / length).astype(np.int64)
-    return steps
+    return _as_integers(np.rint((clock.values - starts) / length))
 
 
 def _cumulate(n_steps: Ints, is_first: NDArray[np.bool_]) -> Ints:

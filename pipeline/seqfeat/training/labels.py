@@ -13,6 +13,7 @@ from sklearn.utils.validation import assert_all_finite
 
 from seqfeat.exceptions import InputError
 from seqfeat.series.series import Series
+from seqfeat.series.tensors import is_tensor, tensor_as_array
 
 __all__ = ["check_labels", "class_labels", "encode_labels"]
 
@@ -24,6 +25,7 @@ def check_labels(y: Any, series: Series) -> None:
     whose index names the same series in another order, such as the result of a groupby, which
     sorts, would silently be matched by position.
     """
+    y = _as_labels(y)
     check_consistent_length(series, y)
     if series.form != "frame" or not isinstance(y, pd.Series) or series.ids is None:
         return
@@ -47,6 +49,12 @@ def class_labels(y: Any, X: Any) -> NDArray[Any]:
             "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
             "None. Pass the labels, or set target_weight=0."
         )
+    y = _as_labels(y)
+    if np.ma.is_masked(y):
+        raise InputError(
+            "y is a masked array, but every series needs a label. Drop the series without one, "
+            "X[~y.mask] and y[~y.mask]."
+        )
     # As objects, because NumPy would convert a NaN among strings to a string.
     if pd.isna(np.asarray(y, dtype=object)).any():
         raise InputError(
@@ -57,6 +65,11 @@ def class_labels(y: Any, X: Any) -> NDArray[Any]:
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     return labels
+
+
+def _as_labels(y: Any) -> Any:
+    """Return labels in a form that scikit-learn reads: it does not read every tensor."""
+    return tensor_as_array(y, "y") if is_tensor(y) else y
 
 
 def encode_labels(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
