@@ -353,6 +353,28 @@ def test_notes_of_users_are_kept(autoencoder):
     assert (again.trained_on, again._site) == ("the second line", {"plant": 3})
 
 
+class Extended(LSTMAutoencoder):
+    """What users may write: another parameter, and something of their own that is learned."""
+
+    def __init__(self, embedding_dim=4, *, hidden_dim=8, max_iter=1, extra="default"):
+        super().__init__(embedding_dim, hidden_dim=hidden_dim, max_iter=max_iter)
+        self.extra = extra
+
+    def fit(self, X, y=None):
+        super().fit(X, y)
+        self.network_ = torch.nn.Linear(2, 1)
+        return self
+
+
+def test_a_subclass_may_learn_more():
+    X = utterances()[0]
+    fitted = Extended(extra=3).fit(X)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.get_params() == fitted.get_params()
+    assert torch.equal(again.network_.weight, fitted.network_.weight)
+    np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+
+
 def test_a_state_that_is_refused_leaves_nothing_behind(autoencoder):
     state = {**autoencoder.__getstate__(), "n_channels_in_": 99}
     restored = LSTMAutoencoder.__new__(LSTMAutoencoder)
@@ -393,12 +415,13 @@ def test_an_unfitted_estimator_opens_with_whatever_parameters_it_has():
     assert copy.deepcopy(LSTMAutoencoder(max_iter="many")).max_iter == "many"
 
 
-def test_fault_36_labels_of_another_byte_order_open_again():
+def test_fault_36_classes_of_another_byte_order_open_again():
     """pickle restores arrays in the byte order of the machine."""
     X, y = utterances()
     order = ">" if sys.byteorder == "little" else "<"
-    fitted = small(target_weight=0.5).fit(X, y.astype(f"{order}i8"))
-    assert pickle.loads(pickle.dumps(fitted)).classes_.tolist() == [1, 2, 3]
+    classes = np.unique(y).astype(f"{order}U1")
+    fitted = small(target_weight=0.5).partial_fit(X, y, classes=classes)
+    assert pickle.loads(pickle.dumps(fitted)).classes_.tolist() == ["1", "2", "3"]
 
 
 def test_fault_36_a_pickle_of_a_newer_version_is_refused(autoencoder, monkeypatch):
