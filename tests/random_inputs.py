@@ -81,7 +81,8 @@ DTYPES = [
     *["float16", "longdouble", ">f8", ">f4", ">i4", ">u8"],
     *["int8", "int16", "int32", "int64", "uint8", "uint64", "bool"],
     *["complex64", "complex128", "U", "S", "datetime64[ns]", "datetime64[D]", "timedelta64[s]"],
-    *["object", "object", "structured", "StringDType"],
+    *["object", "object", "structured"],
+    *["StringDType"] * hasattr(np.dtypes, "StringDType"),
 ]
 
 

@@ -581,6 +581,14 @@ def test_fault_47_labels_of_any_container_are_the_same(form):
     assert_same_model(supervised().fit(waves(), form(y)), supervised().fit(waves(), y))
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy has no such strings")
+def test_fault_47_labels_of_strings_of_any_length_are_classes():
+    y = np.array(["a", "bcd"] * 6)
+    model = supervised().fit(waves(), y.astype(np.dtypes.StringDType()))
+    assert_same_model(model, supervised().fit(waves(), y))
+    assert model.classes_.tolist() == ["a", "bcd"]
+
+
 @pytest.mark.parametrize(
     ("y", "says"),
     [

@@ -68,8 +68,10 @@ def class_labels(y: Any, X: Any) -> NDArray[Any]:
 
 
 def _as_labels(y: Any) -> Any:
-    """Return labels in a form that scikit-learn reads: it does not read every tensor."""
-    return tensor_as_array(y, "y") if is_tensor(y) else y
+    """Return labels as scikit-learn reads them: not as any tensor, nor as NumPy's StringDType."""
+    if is_tensor(y):
+        return tensor_as_array(y, "y")
+    return y.astype(object) if isinstance(y, np.ndarray) and y.dtype.kind == "T" else y
 
 
 def encode_labels(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
