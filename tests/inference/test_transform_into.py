@@ -224,6 +224,7 @@ def test_fault_47_series_of_any_container_are_written(model, form):
         (None, "X"),
         ([], "0 series"),
         (np.empty((0, 16, 2)), "0 series"),
+        (torch.tensor(1.0), "0 series"),
         (torch.eye(4).to_sparse(), r"X\.to_dense\(\)"),
         (
             pd.concat({name: pd.DataFrame(waves()[name]) for name in range(3)}),

@@ -271,6 +271,12 @@ def test_keys_and_channels_of_a_wrong_type_are_rejected(columns, options, says):
         from_long(odd_table(**columns), "series", "time", **options)
 
 
+def test_single_columns_are_no_tables():
+    column = pl.Series([[True], [False]])
+    message = error_of(from_long, column, "series", "time", error=InputTypeError)
+    assert message.startswith("frame has type Series and cannot be read as a table")
+
+
 @pytest.mark.parametrize("step", ["auto", 1e-300, 1])
 def test_steps_beyond_64_bits_are_too_many(step):
     table = odd_table(time=[0.0, 1e-300, 0.0, 1e300])

@@ -105,8 +105,6 @@ def _sliceable(X: Any) -> Any:
     """Return series with a length, of which a slice of rows can be taken."""
     if is_lazy(X):
         return LazyArray(X)
-    if is_tensor(X):
-        return as_numbers(X)
     if isinstance(getattr(X, "index", None), pd.MultiIndex):
         raise InputTypeError(
             "X is a frame indexed by series and time, whose rows are not series; pass "
@@ -115,6 +113,7 @@ def _sliceable(X: Any) -> Any:
     # Whatever else has no rows is rejected by the model, which says why.
     is_array = all(hasattr(X, name) for name in ("__array__", "__len__", "__getitem__"))
     has_rows = isinstance(X, (list, tuple)) or hasattr(X, "iloc") or is_array
+    has_rows &= not is_tensor(X)
     is_sequence = isinstance(X, Sequence) and not isinstance(X, (str, bytes, memoryview))
     series = X if has_rows else list(X) if is_sequence else as_numbers(X)
     if not getattr(series, "shape", (1,)) or len(series) == 0:

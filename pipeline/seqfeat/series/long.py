@@ -232,7 +232,14 @@ def _as_pandas(frame: Any) -> pd.DataFrame:
                 f"frame has type {type(frame).__name__}; from_long reads data frames. Arrays and "
                 "lists need no conversion: pass them to the estimator."
             )
-        frame = pd.api.interchange.from_dataframe(frame)
+        try:
+            frame = pd.api.interchange.from_dataframe(frame)
+        except Exception as error:
+            # A single column has the same protocol as a table, and libraries raise anything.
+            raise InputTypeError(
+                f"frame has type {type(frame).__name__} and cannot be read as a table ({error}). "
+                "Pass a DataFrame."
+            ) from error
     table: pd.DataFrame = _in_native_order(frame)
     levels = [name for name in table.index.names if name is not None]
     return table.reset_index(level=levels) if levels else table
