@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 
-def run_python(program, *, environment=None, cwd=None, timeout=300):
+def run_python(program, *, arguments=(), environment=None, cwd=None, timeout=300):
     """Return what a program prints; fail with its errors if it fails, and if it hangs."""
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *arguments],
         env={**os.environ, **(environment or {})},
         cwd=cwd,
         capture_output=True,

@@ -189,9 +189,11 @@ def test_addresses_are_taken_in_one_place():
 
 def test_torchs_global_settings_are_left_alone():
     found = findings_of(settings_changed)
-    assert found.keys() == {"seqfeat.runtime.device"}
-    (findings,) = found.values()
-    assert {finding.name for finding in findings} == {"torch.set_num_threads"}
+    names = {module: {finding.name for finding in one} for module, one in found.items()}
+    assert names == {
+        "seqfeat.runtime.torch_threads": {"torch.set_num_threads"},
+        "seqfeat.runtime.float_precision": {"torch.set_float32_matmul_precision"},
+    }
 
 
 # The rules find what they are for

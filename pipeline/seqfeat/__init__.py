@@ -43,6 +43,7 @@ from seqfeat.exceptions import (
     TrainingError,
     WholeTableWarning,
 )
+from seqfeat.runtime.fork_safety import ForkSafeLock as _ForkSafeLock
 from seqfeat.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -92,17 +93,21 @@ _MODULES = {
 }
 """Modules of the names that need PyTorch, whose import takes seconds; imported when first used."""
 
+_lock = _ForkSafeLock()
+"""Held during imports, which a process that is forked meanwhile could not finish."""
+
 if not TYPE_CHECKING:  # for type checkers a misspelt name stays an error
 
     def __getattr__(name: str) -> Any:
-        if name in _MODULES:
-            value = getattr(import_module(f"seqfeat.{_MODULES[name]}"), name)
-        elif not name.startswith("_") and find_spec(f"seqfeat.{name}"):
-            value = import_module(f"seqfeat.{name}")
-        else:
-            raise AttributeError(f"module 'seqfeat' has no attribute {name!r}")
-        globals()[name] = value
-        return value
+        with _lock:
+            if name in _MODULES:
+                value = getattr(import_module(f"seqfeat.{_MODULES[name]}"), name)
+            elif not name.startswith("_") and find_spec(f"seqfeat.{name}"):
+                value = import_module(f"seqfeat.{name}")
+            else:
+                raise AttributeError(f"module 'seqfeat' has no attribute {name!r}")
+            globals()[name] = value
+            return value
 
 
 def __dir__() -> list[str]:

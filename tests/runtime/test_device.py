@@ -4,7 +4,7 @@ import io
 import pickle
 import pickletools
 import threading
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -16,14 +16,12 @@ from seqfeat.runtime.device import (
     halving_on_out_of_memory,
     is_out_of_memory,
     mixed_precision,
-    n_cpu_threads,
     outside_modes,
     resolve_device,
-    single_threaded,
     to_device,
-    use_one_thread,
 )
 from seqfeat.runtime.threads import WorkerPool
+from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_one_thread
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 has_cuda = torch.cuda.is_available()
@@ -238,28 +236,6 @@ def test_inference_mode_of_the_caller_is_left():
         with outside_modes(CPU):
             assert not torch.ones(2).is_inference()
         assert torch.ones(2).is_inference()
-
-
-def cudnn_flags():
-    cudnn = torch.backends.cudnn
-    return cudnn.enabled, cudnn.deterministic, cudnn.allow_tf32
-
-
-def test_full_precision_turns_tf32_off_until_the_last_one_leaves():
-    before = cudnn_flags()
-    with ExitStack() as first, ExitStack() as second:
-        first.enter_context(full_precision(CUDA))
-        second.enter_context(full_precision(CUDA))
-        assert cudnn_flags() == (True, True, False)
-        first.close()
-        assert cudnn_flags() == (True, True, False)
-    assert cudnn_flags() == before
-
-
-def test_full_precision_on_the_cpu_leaves_the_flags_alone():
-    before = cudnn_flags()
-    with full_precision(CPU):
-        assert cudnn_flags() == before
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, torch.from_numpy])

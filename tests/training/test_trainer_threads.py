@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from seqfeat import LSTMAutoencoder
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.kernels.training_step import TrainingStep
-from seqfeat.runtime.device import single_threaded
+from seqfeat.runtime.torch_threads import single_threaded
 from seqfeat.training.trainer import TrainingSettings
 from tests.training.examples import (
     CPU,

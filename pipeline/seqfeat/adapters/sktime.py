@@ -9,9 +9,11 @@ from sklearn.base import clone
 
 from seqfeat.adapters.capabilities import Capabilities
 from seqfeat.autoencoder import LSTMAutoencoder
+from seqfeat.runtime.first_import import first_import
 
 try:
-    from sktime.transformations.base import BaseTransformer
+    with first_import("sktime"):
+        from sktime.transformations.base import BaseTransformer
 except ModuleNotFoundError as error:
     raise ImportError(
         "seqfeat.adapters.sktime needs sktime; install it with: pip install 'seqfeat[sktime]'"

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from seqfeat.cluster.dask_support import import_dask
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
-from seqfeat.runtime.device import single_threaded
+from seqfeat.runtime.torch_threads import single_threaded
 
 __all__ = ["ModelTask", "compute_features", "model_task"]
 

@@ -19,14 +19,9 @@ from torch import Tensor
 from seqfeat.exceptions import DeviceMemoryError
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.batch import Batch
-from seqfeat.runtime.device import (
-    full_precision,
-    halving_on_out_of_memory,
-    n_cpu_threads,
-    single_threaded,
-    use_one_thread,
-)
+from seqfeat.runtime.device import full_precision, halving_on_out_of_memory
 from seqfeat.runtime.threads import WorkerPool
+from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_one_thread
 from seqfeat.series.scaling import LARGEST_SCALED, ChannelScaling
 from seqfeat.series.series import Series
 

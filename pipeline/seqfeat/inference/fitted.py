@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,7 +12,9 @@ from seqfeat.exceptions import InputError
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import Architecture, Weights, build_network
-from seqfeat.runtime.device import inference_device, single_threaded
+from seqfeat.runtime.device import inference_device
+from seqfeat.runtime.fork_safety import ForkSafeLock
+from seqfeat.runtime.torch_threads import single_threaded
 from seqfeat.series.conversion import as_series
 from seqfeat.series.scaling import ChannelScaling
 from seqfeat.series.series import Series
@@ -26,7 +27,7 @@ __all__ = ["check_fitted", "fitted_backend", "fitted_scaling", "validate_series"
 
 _backends: WeakKeyDictionary[Any, tuple[Weights, torch.device, Backend]] = WeakKeyDictionary()
 _scalings: WeakKeyDictionary[Any, tuple[tuple[bytes, ...], ChannelScaling]] = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def check_fitted(estimator: Any) -> None:

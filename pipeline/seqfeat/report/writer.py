@@ -14,6 +14,7 @@ from seqfeat.exceptions import InputError
 from seqfeat.report.analysis import run_analysis
 from seqfeat.report.page import render
 from seqfeat.runtime.atomic_files import atomic_write
+from seqfeat.runtime.first_import import first_import
 
 __all__ = ["save_report"]
 
@@ -166,7 +167,8 @@ def save_report(
 
 def _check_bokeh() -> None:
     try:
-        import bokeh  # noqa: F401
+        with first_import("bokeh"):
+            import bokeh.plotting  # noqa: F401
         import jinja2  # noqa: F401  (a dependency of Bokeh)
     except ImportError as error:
         raise ImportError(

@@ -2,6 +2,10 @@
 
 - `device`: where tensors live, and what to do when its memory runs out
 - `threads`: a pool of worker threads that wake up quickly
+- `torch_threads`: on how many threads torch runs an operation
+- `float_precision`: float32 throughout, whatever the caller has set
+- `fork_safety`: locks that no other thread holds while the process forks
+- `first_import`: imports of libraries that change the process
 - `ranks`: the processes that share a fit
 - `user_warnings`: warnings that point to the user's own line of code
 - `float_errors`: what `numpy.seterr` turns into exceptions

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from seqfeat.exceptions import ModelFileError, ModelVersionError
+from seqfeat.runtime.fork_safety import ForkSafeLock
 from seqfeat.version import __version__, release
 
 __all__ = ["CheckedStateMixin", "check_version"]
@@ -26,6 +27,9 @@ RENAMED_ATTRIBUTES = {"deviation_": "std_"}
 """Learned attributes that earlier versions saved under another name: old name -> new name."""
 MAX_PARTS = 10**7
 """Numbers, strings and arrays in a state. Lists within lists can repeat themselves without end."""
+
+_lock = ForkSafeLock()
+"""Held during the checks: torch imports parts of itself when it is first used."""
 
 
 class CheckedStateMixin:
@@ -45,7 +49,8 @@ class CheckedStateMixin:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         try:
-            restored = self._checked(state)
+            with _lock:
+                restored = self._checked(state)
         except (ModelFileError, MemoryError):
             raise
         except Exception as error:

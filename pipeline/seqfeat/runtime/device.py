@@ -1,11 +1,9 @@
-"""Devices, their memory and precision, and torch's threads on a CPU. Torch only."""
+"""Devices, their memory and precision. Torch only."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqfeat.exceptions import DeviceError, DeviceWarning
+from seqfeat.runtime.float_precision import exact_float32
 from seqfeat.runtime.user_warnings import warn_user
 
 __all__ = [
@@ -21,15 +20,10 @@ __all__ = [
     "inference_device",
     "is_out_of_memory",
     "mixed_precision",
-    "n_cpu_threads",
     "outside_modes",
     "resolve_device",
-    "single_threaded",
     "to_device",
-    "use_one_thread",
 ]
-
-_lock = threading.Lock()
 
 # Devices
 
@@ -104,7 +98,7 @@ def to_device(array: NDArray[np.generic] | Tensor, device: torch.device) -> Tens
 
 @contextmanager
 def outside_modes(device: torch.device) -> Iterator[None]:
-    """Leave the modes of torch that the caller may be in: inference mode and autocast.
+    """Leave what the caller may have set: inference mode, autocast, and less than float32.
 
     Tensors made in inference mode cannot be trained, and autocast changes the dtype of results.
     Threads that start within this context are in no mode anyway.
@@ -113,6 +107,7 @@ def outside_modes(device: torch.device) -> Iterator[None]:
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),
         torch.autocast(device.type, enabled=False),
+        exact_float32(),
     ):
         yield
 
@@ -127,39 +122,11 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-_full_precision: dict[str, Any] = {"users": 0, "flags": None}
-
-
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Run inference without autocast and, on CUDA, without TF32 in cuDNN, so that devices agree.
-
-    cuDNN's setting is global: the first of several threads changes it, the last one restores it.
-    """
-    with torch.autocast(device.type, enabled=False):
-        if device.type == "cuda":
-            with _without_tf32():
-                yield
-        else:
-            yield
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    with _lock:
-        if _full_precision["users"] == 0:
-            _full_precision["flags"] = torch.backends.cudnn.flags(
-                enabled=True, deterministic=True, allow_tf32=False
-            )
-            _full_precision["flags"].__enter__()
-        _full_precision["users"] += 1
-    try:
+    """Run inference in float32 throughout, whatever the caller has set, so that devices agree."""
+    with torch.autocast(device.type, enabled=False), exact_float32():
         yield
-    finally:
-        with _lock:
-            _full_precision["users"] -= 1
-            if _full_precision["users"] == 0:
-                _full_precision["flags"].__exit__(None, None, None)
 
 
 # Memory
@@ -188,79 +155,3 @@ def halving_on_out_of_memory(halve: Callable[[], bool], device: torch.device) ->
             raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-# Threads
-
-
-class _OwnThread(threading.local):
-    n_usable: int | None = None
-    """Threads that work may be divided among in `single_threaded`; None outside of it."""
-
-
-_own_thread = _OwnThread()
-_single_threaded = {"users": 0, "restore": 0}
-
-
-class single_threaded:
-    """Run torch's CPU operations on the calling thread alone, in this context.
-
-    The number of threads among which a sum is divided changes its last bits, and training
-    amplifies them. On one thread, a seed gives the same weights in the main process and in a joblib
-    worker, on any number of cores, and fits that run in parallel share the cores without
-    oversubscribing them. A forked process needs it, too: it has none of OpenMP's threads, and
-    would wait for them forever.
-
-    torch's setting is partly global and partly a thread's own. Therefore every thread restores the
-    number that the first one found. Within another `single_threaded`, torch's setting stays.
-
-    Parameters
-    ----------
-    n_usable : int, optional
-        What `n_cpu_threads` returns in this context; by default the number that torch used before.
-    """
-
-    # Embedding one series enters it, and a generator would take three times as long.
-
-    def __init__(self, n_usable: int | None = None) -> None:
-        self.n_usable = n_usable
-
-    def __enter__(self) -> None:
-        self.outer = found = _own_thread.n_usable
-        if found is None:
-            # Always asked for first: a new thread takes over the global setting when it first looks
-            # at it, which could otherwise happen in the middle of a fit.
-            found = torch.get_num_threads()
-            with _lock:
-                if _single_threaded["users"] == 0:
-                    _single_threaded["restore"] = found
-                _single_threaded["users"] += 1
-        _own_thread.n_usable = found if self.n_usable is None else self.n_usable
-        if self.outer is None:
-            torch.set_num_threads(1)
-
-    def __exit__(self, *error: object) -> None:
-        _own_thread.n_usable = self.outer
-        if self.outer is None:
-            with _lock:
-                _single_threaded["users"] -= 1
-                torch.set_num_threads(_single_threaded["restore"])
-
-
-def n_cpu_threads() -> int:
-    """Return the number of threads that work may be divided among, torch's or our own.
-
-    Outside of `single_threaded` it is torch's number.
-    """
-    n_usable = _own_thread.n_usable
-    return torch.get_num_threads() if n_usable is None else n_usable
-
-
-def use_one_thread() -> None:
-    """Make a new worker thread run torch's CPU operations on itself, from now on.
-
-    A new thread takes over the global setting, which the end of another fit may just have restored.
-    Only within `single_threaded` may such a thread be started: this changes the global setting.
-    """
-    _own_thread.n_usable = 1
-    torch.set_num_threads(1)

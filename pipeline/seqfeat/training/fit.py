@@ -22,13 +22,9 @@ from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.kernels import make_backend
 from seqfeat.nn.network import RecurrentAutoencoder, build_network
 from seqfeat.nn.reservoir_fit import fit_reservoir
-from seqfeat.runtime.device import (
-    n_cpu_threads,
-    outside_modes,
-    single_threaded,
-    use_one_thread,
-)
+from seqfeat.runtime.device import outside_modes
 from seqfeat.runtime.threads import WorkerPool
+from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_one_thread
 from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.training.dataset import Dataset
 from seqfeat.training.embedded import EmbeddedDataset

@@ -24,14 +24,11 @@ from seqfeat.nn.batch import Batch, BatchShard
 from seqfeat.nn.corruption import NO_CORRUPTION, Corruption, draw_corruption
 from seqfeat.nn.loss import LossWeights
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.runtime.device import (
-    halving_on_out_of_memory,
-    n_cpu_threads,
-    single_threaded,
-    use_one_thread,
-)
+from seqfeat.runtime.device import halving_on_out_of_memory
+from seqfeat.runtime.first_import import first_import
 from seqfeat.runtime.ranks import ALONE, Ranks
 from seqfeat.runtime.threads import WorkerPool
+from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_one_thread
 from seqfeat.training.history import History
 from seqfeat.training.sampler import TrainingData, bucket_batches, chunks_in_order, shuffled_chunks
 from seqfeat.training.schedule import EarlyStopping, one_cycle
@@ -134,9 +131,11 @@ class Trainer:
         self.best_weights = {
             name: weight.clone() for name, weight in self.network.state_dict().items()
         }
-        self.optimizer = torch.optim.AdamW(
-            self._parameter_groups(), betas=(0.9, 0.99), weight_decay=s.weight_decay, fused=True
-        )
+        groups = self._parameter_groups()
+        with first_import("torch._dynamo"):
+            self.optimizer = torch.optim.AdamW(
+                groups, betas=(0.9, 0.99), weight_decay=s.weight_decay, fused=True
+            )
         if optimizer_state:
             self._continue(optimizer_state)
         n_steps = s.max_iter * -(-len(data) // s.batch_size)

@@ -34,11 +34,15 @@ from seqfeat.nn.backend import Backend, TorchBackend
 from seqfeat.nn.batch import Batch
 from seqfeat.nn.loss import error_sums, with_counts
 from seqfeat.nn.network import RecurrentAutoencoder, trained_weight_names
+from seqfeat.runtime.fork_safety import ForkSafeLock
 
 if TYPE_CHECKING:
     from seqfeat.nn.kernels.ir.jit import CompiledKernels
 
 __all__ = ["CompiledBackend", "make_backend"]
+
+_lock = ForkSafeLock()
+"""Held while modules are imported and kernels compiled, which a forked process could not finish."""
 
 
 def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend:
@@ -49,8 +53,9 @@ def make_backend(network: RecurrentAutoencoder, device: torch.device) -> Backend
     only some weights are trained. The compiled kernels run all others.
     """
     network.to(device)
-    kernels = _kernels() if _can_compile(network) else None
-    return TorchBackend(network, device) if kernels is None else CompiledBackend(network, kernels)
+    with _lock:
+        kernels = _kernels() if _can_compile(network) else None
+        return CompiledBackend(network, kernels) if kernels else TorchBackend(network, device)
 
 
 def _can_compile(network: RecurrentAutoencoder) -> bool:

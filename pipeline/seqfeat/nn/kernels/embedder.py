@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from seqfeat.nn.kernels.program import Buffer, External, Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
 from seqfeat.nn.kernels.reservoir import ReservoirCalls
 from seqfeat.nn.kernels.weights import PackedNetwork
+from seqfeat.runtime.fork_safety import ForkSafeLock
 
 __all__ = ["Embedder"]
 
@@ -34,7 +34,7 @@ class Embedder:
     def __init__(self, weights: PackedNetwork) -> None:
         self.weights = weights
         self.is_frozen = not any(weight.requires_grad for weight in weights.parameters)
-        self.lock = threading.Lock()
+        self.lock = ForkSafeLock()
         self.idle: list[ProgramCache] = []
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
