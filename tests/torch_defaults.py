@@ -25,6 +25,7 @@ SETTINGS = {
     "float16": lambda: torch.set_default_dtype(torch.float16),
     "bfloat16": lambda: torch.set_default_dtype(torch.bfloat16),
     "meta": lambda: torch.set_default_device("meta"),
+    "bfloat16 products": lambda: torch.set_float32_matmul_precision("medium"),
 }
 MODES = {
     "autocast": lambda: enter(torch.autocast("cpu", torch.bfloat16)),
@@ -147,7 +148,7 @@ def make_models(folder):
 
 def results_of(name, model, folder):
     """Yield the results of a model by name."""
-    from seqfeat import export_onnx, load, save
+    from seqfeat import export_onnx, load, save, transform_into
 
     autoencoder, series = model, X
     if name in ("shipped", "golden joblib", "golden skops"):
@@ -167,6 +168,7 @@ def results_of(name, model, folder):
     if name in ("reservoir", "statistics"):
         copy = load(save(model, folder / "copy.joblib"))
         yield "embeddings of a copy", copy.transform(series)
+        yield "embeddings in a file", transform_into(model, X, folder / "embeddings.npy")
     if name == "classifier":
         yield "graph", np.frombuffer(export_onnx(model, folder / "graph.onnx").read_bytes(), "u1")
 
