@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -122,11 +123,21 @@ def resumed(killed):
     return killed
 
 
+@pytest.fixture(scope="module")
+def stalled(tmp_path_factory):
+    """A folder with the outcome of slow fits, and of one during which rank 0 stopped."""
+    folder = tmp_path_factory.mktemp("stalled")
+    with two_processes(folder, program="run_stalled.py") as (_, second):
+        _, errors = second.communicate(timeout=120)
+        assert second.returncode == 0, errors
+    return folder
+
+
 @contextmanager
-def two_processes(*arguments):
+def two_processes(*arguments, program="run_interrupted.py"):
     """Start two processes that find each other as torchrun's do."""
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    command = [sys.executable, PROGRAMS / "run_interrupted.py", *arguments]
+    command = [sys.executable, PROGRAMS / program, *arguments]
     processes = [
         subprocess.Popen(
             command,
@@ -170,11 +181,22 @@ def test_with_checkpoints_the_next_fit_resumes_where_a_process_was_killed(resume
     assert after["epochs"] == list(range(after["epochs"][0], 101))
 
 
-def test_if_a_process_stops_responding_the_others_end_within_the_time_limit(resumed):
+def test_a_process_that_stops_is_named_within_the_time_limit(resumed):
     found = outcome(resumed, "stopped")
-    assert found["error"].startswith(LOST)
+    assert re.match(r"DistributedError: rank 1 \(process \d+ on .+\) of the 2 ", found["error"])
+    assert "timeout of 4 seconds" in found["error"]
     assert not found["is_fitted"]
     assert not (resumed / "stopped-1.json").exists()
+
+
+def test_a_process_that_holds_the_store_and_stops_is_named_as_well(stalled):
+    assert outcome(stalled, "stalled", rank=1)["error"].startswith("rank 0 (process ")
+    assert not (stalled / "stalled-0.json").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_are_busy_for_longer_than_the_time_limit_are_waited_for(rank, stalled):
+    assert outcome(stalled, "slow", rank)["error"] is None
 
 
 # The process group
@@ -186,7 +208,7 @@ def test_processes_that_do_not_all_join_are_an_error(monkeypatch):
         monkeypatch.setenv(name, value)
     model = LSTMAutoencoder(4)
     with pytest.raises(DistributedError, match="not all processes of this fit joined within 1 sec"):
-        distributed.fit(model, walks(), timeout=1)
+        distributed.fit(model, walks(), timeout=0.2)
     assert not hasattr(model, "weights_")
 
 

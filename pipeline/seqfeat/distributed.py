@@ -37,17 +37,24 @@ from torch import distributed as dist
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import DistributedError, InputTypeError
-from seqfeat.runtime.ranks import GroupRanks, Ranks, first_line, use_ranks
+from seqfeat.runtime.heartbeats import Heartbeats
+from seqfeat.runtime.ranks import GroupRanks, Ranks, first_line, gloo_backends, use_ranks
 
 __all__ = ["LocalRanks", "fit", "process_group", "processes"]
 
 Model = TypeVar("Model", LSTMAutoencoder, Pipeline)
 
+JOINING_TIMEOUTS = 5
+"""How many timeouts the processes may take to join, as one may have to load its series first."""
+
+LONGEST_WAIT = 30 * 24 * 3600.0
+"""Seconds: a limit that torch demands, far above any wait for a process that is busy."""
+
 RENDEZVOUS_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that torchrun sets for its processes."""
 
 
-def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model:
+def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 120.0) -> Model:
     """Fit one model to the series of several processes. Every process has to call this.
 
     Parameters
@@ -60,9 +67,10 @@ def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model
         hold different numbers of series; training is fastest if they are about equal.
     y : array-like of shape (n_samples,), default=None
         The labels of these series.
-    timeout : float, default=600
-        Seconds that a process waits for the others before it gives up. Ignored inside a
-        `processes` context, which has its own.
+    timeout : float, default=120
+        Seconds until a process that gives no sign of life counts as stalled, for example one
+        that was stopped, and the others give up. One that is busy is waited for, however long
+        it takes. Ignored inside a `processes` context, which has its own.
 
     Returns
     -------
@@ -72,8 +80,8 @@ def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model
     Raises
     ------
     DistributedError
-        If another process raised an error, died, or did not respond in time, or if there
-        is neither a process group nor an environment that describes one.
+        If another process raised an error, died, or stalled, which the message names, or if
+        there is neither a process group nor an environment that describes one.
     InputTypeError
         If `model` is something else, such as a search. To run the fits of a search in
         parallel, use ``joblib.parallel_config("dask")``.
@@ -85,6 +93,12 @@ def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model
     ``batch_size`` so that each process gets 48 or more series of every batch. With
     missing values, the loss is averaged over the observed values of all processes, and
     early stopping watches the loss over all processes.
+
+    A thread in each process gives the signs of life, about 24 within the timeout. It cannot run
+    during a single long call of a library that keeps Python's lock, such as some of SciPy's;
+    raise `timeout` if such a call can take that long. In a process group that you initialized
+    yourself, its own time limit applies as well, and to busy processes, too; so it does to
+    NCCL, the sums of gradients between GPUs, where torch ends the processes without naming any.
     """
     autoencoder = _leading_autoencoder(model)
     with processes(timeout) as ranks:
@@ -98,7 +112,7 @@ def fit(model: Model, X: Any, y: Any = None, *, timeout: float = 600.0) -> Model
 
 
 @contextmanager
-def processes(timeout: float = 600.0) -> Iterator[Ranks]:
+def processes(timeout: float = 120.0) -> Iterator[Ranks]:
     """Join the process group of the processes that torchrun started; leave it on exit.
 
     If `torch.distributed` is already initialized, its default process group is used, and
@@ -106,8 +120,9 @@ def processes(timeout: float = 600.0) -> Iterator[Ranks]:
 
     Parameters
     ----------
-    timeout : float, default=600
-        Seconds that a process waits for the others before it gives up.
+    timeout : float, default=120
+        Seconds until a process that gives no sign of life counts as stalled. Joining may take
+        five times as long.
 
     Yields
     ------
@@ -120,8 +135,12 @@ def processes(timeout: float = 600.0) -> Iterator[Ranks]:
         If not all processes join in time, or if the environment does not describe a
         process group.
     """
+    if _joined is not None:
+        yield _joined
+        return
     if dist.is_initialized():
-        yield GroupRanks()
+        with _watching(timeout, expects_all=False, rank_0_hosts_store=False) as ranks:
+            yield ranks
         return
     missing = [name for name in RENDEZVOUS_VARIABLES if name not in os.environ]
     if missing:
@@ -156,25 +175,80 @@ def process_group(
         if torch.cuda.is_available():
             device = local.local_rank % torch.cuda.device_count()
             stack.enter_context(torch.cuda.device(device))
-        try:
-            dist.init_process_group(
-                _backend(local, torch.cuda.device_count(), dist.is_nccl_available()),
-                init_method=init_method,
-                timeout=timedelta(seconds=timeout),
-                rank=rank,
-                world_size=world_size,
-            )
-        except RuntimeError as error:
-            raise DistributedError(
-                f"not all processes of this fit joined within {timeout:g} seconds. Check that all "
-                "of them were started, that they can reach each other over the network, and that "
-                f"no other job uses the same port. torch.distributed reports: {first_line(error)}"
-            ) from error
+        _join(init_method, timeout, local, rank, world_size)
         stack.callback(dist.destroy_process_group)
-        yield GroupRanks()
-        # A process that leaves earlier can make torch's background threads in the others fail.
-        with suppress(RuntimeError):
-            dist.barrier()
+        agent_hosts_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        rank_0_hosts_store = not (agent_hosts_store and init_method == "env://")
+        are_all_here = False
+        with _watching(timeout, expects_all=True, rank_0_hosts_store=rank_0_hosts_store) as ranks:
+            # From now on, only a process that has stalled is waited for in vain.
+            _limit_waits(LONGEST_WAIT)
+            yield ranks
+            # One that leaves earlier can make torch's background threads in the others fail.
+            with suppress(DistributedError):
+                ranks.all_reduce(torch.zeros(1, dtype=torch.float32, device="cpu"))
+                are_all_here = True
+        if are_all_here:
+            # The same for the threads of the heartbeats, which have ended by now.
+            _limit_waits(timeout)
+            with suppress(RuntimeError):
+                dist.barrier()
+
+
+def _join(init_method: str, timeout: float, local: LocalRanks, rank: int, world_size: int) -> None:
+    """Wait for the other processes, which may have to load their series first."""
+    seconds = JOINING_TIMEOUTS * timeout
+    try:
+        dist.init_process_group(
+            _backend(local, torch.cuda.device_count(), dist.is_nccl_available()),
+            init_method=init_method,
+            timeout=timedelta(seconds=seconds),
+            rank=rank,
+            world_size=world_size,
+        )
+    except RuntimeError as error:
+        raise DistributedError(
+            f"not all processes of this fit joined within {seconds:g} seconds. Check that all "
+            "of them were started, that they can reach each other over the network, and that "
+            "no other job uses the same port; raise timeout if some of them take longer to load "
+            f"their series. torch.distributed reports: {first_line(error)}"
+        ) from error
+
+
+_joined: GroupRanks | None = None
+"""The processes of the context that is open, for those within it."""
+
+
+@contextmanager
+def _watching(
+    timeout: float, *, expects_all: bool, rank_0_hosts_store: bool
+) -> Iterator[GroupRanks]:
+    """Give the others signs of life, and find out whether one of them has stalled."""
+    global _joined
+    heartbeats = None
+    with ExitStack() as stack:
+        if dist.get_world_size() > 1:
+            heartbeats = Heartbeats(
+                dist.distributed_c10d._get_default_store(),
+                dist.get_rank(),
+                dist.get_world_size(),
+                timeout,
+                expects_all=expects_all,
+                rank_0_hosts_store=rank_0_hosts_store,
+            )
+            heartbeats.start()
+            stack.callback(heartbeats.stop)
+        _joined = GroupRanks(heartbeats)
+        try:
+            yield _joined
+        finally:
+            _joined = None
+
+
+def _limit_waits(seconds: float) -> None:
+    """Set the time limit of Gloo's own waits."""
+    for backend in gloo_backends().values():
+        backend._set_default_timeout(timedelta(seconds=seconds))
 
 
 def _backend(local: LocalRanks, n_devices: int, has_nccl: bool) -> str:

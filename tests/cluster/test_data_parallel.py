@@ -91,3 +91,26 @@ def test_a_fit_that_lost_a_worker_fails_and_the_next_call_resumes_it(tmp_path, m
     fit(model, X, client=mortal_client, timeout=60)
     alone = clone(model).set_params(checkpoint_dir=None).fit(walks())
     np.testing.assert_allclose(model.loss_curve_, alone.loss_curve_, rtol=1e-2, atol=1e-3)
+
+
+def test_a_stalled_worker_is_named(tmp_path, mortal_client):
+    model = LSTMAutoencoder(
+        4, max_iter=2000, n_iter_no_change=2000, random_state=0, checkpoint_dir=tmp_path
+    )
+    X = da.from_array(walks(), chunks=(35, 20, 2))
+    rank_1 = max(mortal_client.cluster.workers.values(), key=lambda worker: worker.worker_address)
+
+    def stop():
+        while not list(tmp_path.glob("fit-*/epoch-*")):
+            time.sleep(0.01)
+        os.kill(rank_1.pid, signal.SIGSTOP)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    try:
+        with pytest.raises(DistributedError, match=rf"^rank 1 \(process {rank_1.pid} on .*stalled"):
+            fit(model, X, client=mortal_client, timeout=4)
+    finally:
+        stopper.join()
+        os.kill(rank_1.pid, signal.SIGKILL)
+    assert not hasattr(model, "weights_")

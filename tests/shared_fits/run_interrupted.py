@@ -30,7 +30,7 @@ def killed(folder):
 def resumed(folder):
     """Resume that fit; then stop another one, whose processes wait a few seconds at most."""
     wait_for_both(folder)
-    with distributed.processes(timeout=8):
+    with distributed.processes(timeout=4):
         fit(folder, "resumed", folder / "killed")
         signal_at_epoch_10(folder / "stopped", signal.SIGSTOP)
         fit(folder, "stopped", folder / "stopped")
@@ -80,7 +80,7 @@ def signal_at_epoch_10(checkpoints, signal_number):
 
 
 def epochs_in(checkpoints):
-    return [int(path.stem[6:]) for path in checkpoints.glob("fit-*/epoch-*.npz")]
+    return [int(path.stem[6:]) for path in checkpoints.glob("fit-*/epoch-*")]
 
 
 def wait_for_both(folder):

@@ -23,7 +23,7 @@ Model = TypeVar("Model", LSTMAutoencoder, Pipeline)
 
 
 def fit(
-    model: Model, X: Any, y: Any = None, *, client: Any = None, timeout: float = 600.0
+    model: Model, X: Any, y: Any = None, *, client: Any = None, timeout: float = 120.0
 ) -> Model:
     """Fit one model to the series of a Dask array, on all workers of a cluster together.
 
@@ -42,8 +42,9 @@ def fit(
         Labels.
     client : distributed.Client, default=None
         The client of the cluster. By default the current client.
-    timeout : float, default=600
-        Seconds that a worker waits for the others before it gives up.
+    timeout : float, default=120
+        Seconds until a worker that gives no sign of life counts as stalled, and the others give
+        up; see `seqfeat.distributed.fit`. One that is busy is waited for, however long it takes.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def fit(
     Raises
     ------
     DistributedError
-        If there are no workers, or if a worker died or did not respond in time. With
+        If there are no workers, or if a worker died or stalled, which the message names. With
         ``checkpoint_dir`` set to a folder that all workers can access, the next call
         resumes from the last checkpoint.
     InputError
