@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from seqfeat.pipeline import make_classifier
     from seqfeat.report import save_report
     from seqfeat.saving.onnx import export_onnx
-    from seqfeat.saving.persistence import load, save
+    from seqfeat.saving.persistence import load, load_card, save
     from seqfeat.series.read_into import read_into
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "WholeTableWarning",
     "export_onnx",
     "load",
+    "load_card",
     "make_classifier",
     "read_into",
     "save",
@@ -85,6 +86,7 @@ _MODULES = {
     "LSTMAutoencoder": "autoencoder",
     "export_onnx": "saving.onnx",
     "load": "saving.persistence",
+    "load_card": "saving.persistence",
     "make_classifier": "pipeline",
     "read_into": "series.read_into",
     "save": "saving.persistence",

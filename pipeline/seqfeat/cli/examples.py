@@ -29,11 +29,13 @@ the confusion matrix, and R squared of the reconstruction. DATA may be larger th
 Ranks series by reconstruction error, the mean squared error in units of each channel's
 standard deviation. DATA may be larger than memory.""",
     "info": """\
-Verifies the checksum of the model file and prints its card. The model is not loaded, so
-this is safe with files from untrusted sources.""",
+Verifies the checksums of a model file, or of an ONNX file that seqfeat export wrote, and
+of its card, and prints the card. The model is not loaded, so this is safe with files from
+untrusted sources.""",
     "export": """\
 Writes scaling, encoder and classifier as a single ONNX graph, which runs without Python.
-The output of the graph is checked against the model's before the file is written.""",
+The output of the graph is checked against the model's before the file is written. A card
+next to it, FILE.json, holds its checksum; seqfeat info FILE verifies it.""",
     "report": """\
 Writes one HTML file that works offline: scores, confusion matrix, learning curve, an
 interactive map of the series, and the most anomalous series.""",

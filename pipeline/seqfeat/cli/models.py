@@ -24,7 +24,7 @@ from seqfeat.cli.errors import UserError
 from seqfeat.cli.outputs import check_suffix
 from seqfeat.pipeline import PipelineParts, make_classifier, pipeline_parts
 from seqfeat.runtime.device import resolve_device
-from seqfeat.saving.cards import Card
+from seqfeat.saving.card_format import Card
 from seqfeat.saving.persistence import load, load_card
 from seqfeat.series import LabelledSeries
 

@@ -1,9 +1,8 @@
-"""Model cards: JSON files that describe saved models."""
+"""Model cards: what is said about a model in the file next to it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import platform
 from collections.abc import Mapping
@@ -18,27 +17,23 @@ import torch
 from sklearn.pipeline import Pipeline
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.exceptions import InputError, ModelFileError
+from seqfeat.exceptions import InputError
+from seqfeat.saving.card_format import CARD_VERSION, Card
 from seqfeat.version import __version__
 
-__all__ = ["CARD_VERSION", "Card", "card_path", "installed_versions", "make_card", "read_card"]
+__all__ = ["installed_versions", "make_card"]
 
-Card = dict[str, Any]
-
-CARD_VERSION = 1
-"""Version of the card's format; a reader rejects cards of a later one."""
 NOTICE = {
     "joblib": (
         "Loading a joblib file executes code. Load it only if you trust its source; the hash "
         "detects damage, but does not prove who made the file."
     ),
     "skops": "Loading a skops file executes no code and permits known types only.",
+    "onnx": (
+        "An ONNX file contains no Python code. The hash detects damage, but does not prove who "
+        "made the file."
+    ),
 }
-
-
-def card_path(path: Path) -> Path:
-    """Return the path of a model's card: ``NAME.json`` for ``NAME.joblib``."""
-    return path.with_suffix(".json")
 
 
 def make_card(
@@ -46,8 +41,8 @@ def make_card(
     data: bytes,
     path: Path,
     format: str,
-    metrics: Mapping[str, float] | None,
-    notes: str | None,
+    metrics: Mapping[str, float] | None = None,
+    notes: str | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> Card:
     """Describe a fitted estimator and `data`, the serialized form in which it is saved.
@@ -65,32 +60,12 @@ def make_card(
         "notes": notes,
         "metrics": _convert_metrics(metrics or {}),
         "input": _describe_input(_find_autoencoder(estimator)),
-        "reading": None if reading is None else _convert_mapping(reading),
+        "reading": None if reading is None else _convert_reading(reading),
         "classes": _to_json(getattr(estimator, "classes_", None)),
         "estimator": type(estimator).__name__,
         "parameters": _describe_parameters(estimator),
         "notice": NOTICE[format],
     }
-
-
-def read_card(path: Path) -> Card:
-    """Return the card stored in a file, without checking which model it belongs to.
-
-    Raises `ModelFileError` if the file is not a card.
-    """
-    way_out = (
-        "This is the name of the card that seqfeat.save writes next to a model: copy the card "
-        "again from where the model came from, or move this file away and save the model again."
-    )
-    try:
-        card = json.loads(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise ModelFileError(f"{path} is not a model card: {error}. {way_out}") from error
-    if not isinstance(card, dict) or not {"card_version", "sha256", "versions"} <= set(card):
-        raise ModelFileError(
-            f"{path} is not a model card of seqfeat, but some other JSON file. {way_out}"
-        )
-    return card
 
 
 def installed_versions() -> dict[str, str]:
@@ -155,8 +130,12 @@ def _convert_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     return converted
 
 
-def _convert_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(name): _to_json(value) for name, value in mapping.items()}
+def _convert_reading(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `read` as JSON types."""
+    return {
+        str(name): _to_json(list(value) if isinstance(value, tuple) else value)
+        for name, value in reading.items()
+    }
 
 
 def _to_json(value: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
-import json
 import os
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -13,20 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.exceptions import InputError, ModelFileError, ModelVersionError, ModelVersionWarning
-from seqfeat.runtime.atomic_files import pending_path, promote_pending, replace_pair
 from seqfeat.runtime.checked_state import check_version
+from seqfeat.runtime.fork_safety import ForkSafeLock
 from seqfeat.runtime.user_warnings import warn_user
-from seqfeat.saving.cards import (
-    CARD_VERSION,
-    Card,
-    card_path,
-    installed_versions,
-    make_card,
-    read_card,
-)
+from seqfeat.saving.card_format import CARD_VERSION, Card
+from seqfeat.saving.cards import installed_versions, make_card
+from seqfeat.saving.model_files import check_card_replaceable, read_model, write_model
 from seqfeat.version import release
 
 __all__ = ["check_can_save", "load", "load_card", "save"]
@@ -36,6 +30,9 @@ VERSION_SENSITIVE = ("scikit-learn", "numpy")
 """Libraries whose saved objects may not load with another minor version."""
 TRUSTED_TYPES = {"seqfeat.autoencoder.LSTMAutoencoder"}
 """Types that skops does not trust by default, but we do."""
+
+_lock = ForkSafeLock()
+"""Held while files are opened, which imports what is in them."""
 
 
 def save(
@@ -82,7 +79,7 @@ def save(
     NotFittedError
         If the estimator is not fitted.
     InputError
-        If the suffix, the format or a metric is invalid.
+        If the suffix, the format, a metric, the notes or what was read is invalid.
     ModelFileError
         If the card would overwrite a file that is not this model's card.
     OSError
@@ -110,21 +107,15 @@ def save(
     check_is_fitted(estimator)
     data = _serialize(estimator, format)
     card = make_card(estimator, data, target, format, metrics, notes, reading)
-    _check_card_replaceable(target)
-    card_data = json.dumps(card, indent=2, allow_nan=False).encode() + b"\n"
-    try:
-        replace_pair(target, data, card_path(target), card_data, card["sha256"])
-    except OSError as error:
-        reason = f"not saved, and any existing file is unchanged: {error.strerror or error}"
-        raise OSError(error.errno, reason, str(target)) from error
+    write_model(target, data, card)
     return target
 
 
 def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
     """Load an estimator that `save` saved, after checking it against its card.
 
-    The file is read once. Its size, its SHA-256 and the versions are checked before
-    those same bytes are deserialized.
+    The file is read once. The card's own checksum, the file's size and SHA-256, and the
+    versions are checked before those same bytes are deserialized.
 
     .. warning::
        Loading a joblib file executes code. The hash detects damage, but does not prove
@@ -149,8 +140,8 @@ def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
     FileNotFoundError
         If the file does not exist.
     ModelFileError
-        If there is no card, the file does not match its card, it cannot be opened, or
-        it contains untrusted types.
+        If there is no card, the card is damaged, the file does not match it, cannot be
+        opened, contains untrusted types, or anything but a fitted estimator.
     ModelVersionError
         If the file was saved by a newer version of seqfeat.
 
@@ -163,34 +154,40 @@ def load(path: str | Path, *, trusted: Iterable[str] = ()) -> Any:
     See Also
     --------
     save : Save a fitted estimator.
+    load_card : Check a file and return its card, without executing anything.
     """
     target = Path(os.path.realpath(path))
-    data, card = _read_pair(target)
+    data, card = read_model(target)
     _check_versions(target, card)
-    if card.get("format") == "skops":
+    _check_opens(Path(path), card)
+    _check_opens(target, card)
+    if card["format"] == "skops":
         _import_skops()  # if missing, that is the error to report, not an unreadable file
     try:
-        return _deserialize(data, card["format"], set(trusted), target)
+        with _lock:
+            estimator = _deserialize(data, card["format"], set(trusted), target)
+        _check_estimator(estimator, target)
     except ModelFileError:
         raise
     except Exception as error:
         raise _loading_error(target, card, error) from error
+    return estimator
 
 
 def load_card(path: str | Path) -> Card:
-    """Return a model's card after checking the model file against it.
+    """Return the card of a model or an ONNX graph after checking the file against it.
 
-    The model itself is not deserialized.
+    The model itself is not deserialized, and the graph is not run.
 
     Parameters
     ----------
     path : str or Path
-        The model file.
+        The file that `save` or `export_onnx` wrote.
 
     Returns
     -------
     card : dict
-        The card that `save` wrote.
+        The card that was written with it.
 
     Raises
     ------
@@ -198,7 +195,7 @@ def load_card(path: str | Path) -> Card:
         As `load`, except for errors that only deserializing the model reveals.
     """
     target = Path(os.path.realpath(path))
-    _, card = _read_pair(target)
+    _, card = read_model(target)
     _check_versions(target, card)
     return card
 
@@ -211,7 +208,7 @@ def check_can_save(path: str | Path) -> None:
     target = Path(os.path.realpath(path))
     if _check_format(target, None) == "skops":
         _import_skops()
-    _check_card_replaceable(target)
+    check_card_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(target.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder is not writable", str(target.parent))
@@ -264,97 +261,43 @@ def _import_skops() -> Any:
     return skops.io
 
 
-def _check_card_replaceable(target: Path) -> None:
-    """Raise if the card would overwrite another model's card, or a file that is not a card."""
-    path = card_path(target)
-    if not path.exists():
-        return
-    if path.is_dir():
-        raise IsADirectoryError(
-            errno.EISDIR, "not saved: the name of the card is taken by a folder", str(path)
-        )
-    other = read_card(path).get("file")
-    if other != target.name and path.with_name(str(other)).exists():
-        raise ModelFileError(
-            f"{path} is the card of {other}, and the card of {target.name} would overwrite it. "
-            "Choose another name."
-        )
+def _check_opens(path: Path, card: Card) -> None:
+    """Raise if a file is a graph, or if its name promises another format than its card.
 
-
-def _read_pair(target: Path) -> tuple[bytes, Card]:
-    """Return a model's bytes and its card.
-
-    If another process saves the model at the same moment, the two may have been read on
-    different sides of that. They match when they are read again, so a mismatch is
-    reported only once the same bytes have failed three times.
+    Otherwise a file called ``.skops``, which executes no code, could be opened as a joblib
+    file, which does, because of what its card says.
     """
-    failed: list[bytes] = []
-    while True:
-        data = _read_model(target)
-        try:
-            return data, _find_card(target, data)
-        except ModelFileError:
-            if failed.count(data) == 2:
-                raise
-            failed = [*failed[-1:], data]
-
-
-def _read_model(target: Path) -> bytes:
-    try:
-        data = target.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {target}.") from None
-    except IsADirectoryError as error:
-        raise ModelFileError(f"{target} is a folder; pass a .joblib or .skops file.") from error
-    if not data:
-        raise ModelFileError(f"{target} is empty. Restore it from a copy, or save it again.")
-    return data
-
-
-def _find_card(target: Path, data: bytes) -> Card:
-    """Return the card that matches the model's bytes, which may still be pending."""
-    digest = hashlib.sha256(data).hexdigest()
-    pending = pending_path(card_path(target), digest)
-    paths = [path for path in (card_path(target), pending) if path.exists()]
-    if not paths:
+    format = card["format"]
+    if format == "onnx":
         raise ModelFileError(
-            f"{target} has no card, {card_path(target).name}, to check it against. If it was saved "
-            "without seqfeat.save and you trust its source, joblib.load opens it unchecked; that "
-            "executes code."
+            f"{path} is an ONNX graph, not a scikit-learn estimator. Run it with "
+            "onnxruntime.InferenceSession, or load the model from which it was exported."
         )
-    cards = [read_card(path) for path in paths]
-    for path, card in zip(paths, cards, strict=True):
-        if card["sha256"] == digest:
-            if path == pending:  # a save was killed just before its end
-                promote_pending(target, data, card_path(target), digest)
-            _check_card_fields(card, target)
-            return card
-    size = cards[0].get("bytes")
-    raise ModelFileError(
-        f"{target} does not match its card, {card_path(target).name}: it has {len(data)} bytes "
-        f"and the SHA-256 {digest[:12]}..., but the card says {size} and "
-        f"{str(cards[0]['sha256'])[:12]}.... It was damaged or replaced; restore both files "
-        "together from a copy."
-    )
-
-
-def _check_card_fields(card: Card, target: Path) -> None:
-    """Raise `ModelFileError` if a field that `load` relies on is missing or invalid."""
-    try:
-        if card["format"] not in FORMATS.values():
-            raise ValueError(f"format is {card['format']!r}")
-        int(card["card_version"])
-        for name in ("seqfeat", *VERSION_SENSITIVE):
-            release(card["versions"][name])
-    except (KeyError, TypeError, ValueError) as error:
+    by_suffix = FORMATS.get(path.suffix, format)
+    if format != by_suffix:
         raise ModelFileError(
-            f"{card_path(target)} is damaged ({type(error).__name__}: {error}). Restore it from a "
-            "copy."
+            f"{path} is named like a {by_suffix} file, but its card says that it is a {format} "
+            "file. Restore both from a copy, or, if you know where they come from, correct the "
+            "name of the file."
+        )
+
+
+def _check_estimator(estimator: Any, target: Path) -> None:
+    """Raise `ModelFileError` unless a file contains what `save` accepts: a fitted estimator."""
+    try:
+        check_is_fitted(estimator)
+    except (TypeError, NotFittedError) as error:
+        raise ModelFileError(
+            f"{target} is undamaged but contains no fitted estimator, only an object of the type "
+            f"{type(estimator).__name__}: {error}"
         ) from error
 
 
 def _check_versions(target: Path, card: Card) -> None:
-    """Raise if a newer seqfeat saved the model; warn if other libraries may read it differently."""
+    """Raise if a newer seqfeat saved the model; warn if other libraries may read it differently.
+
+    An ONNX graph runs without those libraries.
+    """
     saved, installed = card["versions"], installed_versions()
     check_version(str(target), saved["seqfeat"])
     if card["card_version"] > CARD_VERSION:
@@ -363,7 +306,7 @@ def _check_versions(target: Path, card: Card) -> None:
             f"{saved['seqfeat']}; this is seqfeat {installed['seqfeat']}, which reads version "
             f"{CARD_VERSION}. Install the newer seqfeat."
         )
-    for name in VERSION_SENSITIVE:
+    for name in VERSION_SENSITIVE if card["format"] != "onnx" else ():
         if _minor(saved[name]) != _minor(installed[name]):
             warn_user(
                 f"{target} was saved with {name} {saved[name]}, but this is {name} "

@@ -1,6 +1,12 @@
+import hashlib
 import json
+import shutil
+from pathlib import Path
 
-from tests.commands import ok
+import pytest
+
+from seqfeat.saving.card_format import DIGEST
+from tests.commands import error_of, ok, seqfeat
 
 
 def test_the_card_is_shown_as_text_and_json(models):
@@ -20,3 +26,39 @@ def test_an_autoencoder_is_described_by_its_input_and_parameters(models):
     assert "max_iter=12" in out
     assert "classes" not in out
     assert "and 20 timesteps;" in ok("info", models / "wide.joblib").out
+
+
+def test_a_graph_is_verified_by_its_card_and_shown(tmp_path, models):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "m.onnx"
+    out = ok("export", models / "m.joblib", "-o", path).out
+    assert f"and its card {path}.json." in out
+    assert f"{path} (ONNX graph of Pipeline, " in ok("info", path).out
+    assert "2 (home, shop)" in ok("info", path).out
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert "does not match its card, m.onnx.json" in error_of("info", path)
+
+
+def test_fault_44_a_card_with_fields_of_any_type_is_shown_or_refused(tmp_path, models):
+    path = Path(shutil.copy(models / "m.joblib", tmp_path))
+    card = json.loads((models / "m.json").read_text())
+    inner = [(card[name], name) for name in ("input", "reading", "metrics", "versions")]
+    for values, where in [(card, ""), *inner]:
+        for name in list(values):
+            intact = values[name]
+            for value in (None, True, 10**400, 0.5, "text", [], [[1]], {}, {"a": [None]}):
+                values[name] = value
+                write_sealed(tmp_path / "m.json", card)
+                result = seqfeat("info", path)
+                assert "Traceback" not in result.err
+                assert "--debug" not in result.err, (where, name, value)
+                assert result.status == 0 or "m.json" in result.err, result.err
+            values[name] = intact
+
+
+def write_sealed(path, card):
+    """Write a card that matches its checksum, whatever its fields are."""
+    rest = json.dumps({**card, DIGEST: None}, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(rest.encode()).hexdigest()
+    path.write_text(json.dumps({**card, DIGEST: digest}))

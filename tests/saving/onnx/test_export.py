@@ -13,7 +13,17 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seqfeat import ExportError, LSTMAutoencoder, export_onnx, make_classifier
+import seqfeat
+from seqfeat import (
+    ExportError,
+    LSTMAutoencoder,
+    ModelFileError,
+    export_onnx,
+    load_card,
+    make_classifier,
+)
+from seqfeat.saving.card_format import card_path, encode_card
+from tests.damage import flipped
 from tests.programs import run_python
 from tests.saving.onnx.sessions import (
     append,
@@ -59,7 +69,7 @@ def test_exporting_changes_neither_the_estimator_nor_other_files(pipeline, tmp_p
     before = {name: id(value) for name, value in vars(pipeline[0]).items()}
     path = export_onnx(pipeline, str(tmp_path / "model.onnx"))
     assert {name: id(value) for name, value in vars(pipeline[0]).items()} == before
-    assert [path] == list(tmp_path.iterdir())
+    assert sorted(tmp_path.iterdir()) == [path, card_path(path)]
 
 
 def test_a_missing_folder_is_created(pipeline, tmp_path):
@@ -79,6 +89,76 @@ print(*label)
 assert not {{"seqfeat", "sklearn", "torch"}} & set(sys.modules)
 """
     assert run_python(program).split() == pipeline.predict(held_out).astype(str).tolist()
+
+
+# The card, which covers the graph (fault 45)
+
+
+def test_a_graph_has_a_card_beside_that_of_its_model(pipeline, tmp_path):
+    model = seqfeat.save(pipeline, tmp_path / "m.joblib", notes="the model")
+    graph = export_onnx(pipeline, tmp_path / "m.onnx")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["m.joblib", "m.json", "m.onnx", "m.onnx.json"]
+    card = load_card(graph)
+    assert (card["format"], card["file"]) == ("onnx", "m.onnx")
+    assert card["classes"] == pipeline.classes_.tolist()
+    assert load_card(model)["notes"] == "the model"
+
+
+def test_fault_45_a_flipped_bit_of_a_graph_or_of_its_card_is_found(pipeline, tmp_path):
+    graph = export_onnx(pipeline, tmp_path / "m.onnx")
+    for path in (graph, card_path(graph)):
+        for bit in flipped(path, some_bits(path, 100)):
+            with pytest.raises(ModelFileError):
+                pytest.fail(f"{load_card(graph)} with {bit} flipped")
+    load_card(graph)
+
+
+@pytest.mark.fuzz
+def test_fault_45_flipped_bits_of_a_graph_are_found(pipeline, tmp_path):
+    graph = export_onnx(pipeline, tmp_path / "m.onnx")
+    for bit in flipped(graph, some_bits(graph, 5000)):
+        with pytest.raises(ModelFileError, match="does not match its card"):
+            pytest.fail(f"{load_card(graph)} with {bit} flipped")
+
+
+def some_bits(path, n_bits):
+    """Return bits from all over a file, and the first ones of the file."""
+    size = path.stat().st_size
+    chosen = np.random.default_rng(0).integers(8 * size, size=n_bits)
+    return [divmod(int(bit), 8) for bit in [*range(64), *chosen]]
+
+
+def test_fault_45_a_truncated_graph_or_one_without_a_card_is_refused(pipeline, tmp_path):
+    graph = export_onnx(pipeline, tmp_path / "m.onnx")
+    content = graph.read_bytes()
+    graph.write_bytes(content[:-1])
+    with pytest.raises(ModelFileError, match=r"does not match its card, m\.onnx\.json"):
+        load_card(graph)
+    graph.write_bytes(content)
+    card_path(graph).unlink()
+    with pytest.raises(ModelFileError, match=r"perhaps an ONNX graph\. .* export the model again"):
+        load_card(graph)
+
+
+def test_a_graph_is_not_loaded_as_a_model(exported):
+    with pytest.raises(ModelFileError, match=r"default\.onnx is an ONNX graph, not a scikit-learn"):
+        seqfeat.load(exported)
+
+
+def test_the_versions_of_other_libraries_do_not_matter_to_a_graph(pipeline, tmp_path):
+    graph = export_onnx(pipeline, tmp_path / "m.onnx")
+    card = load_card(graph)
+    card["versions"]["scikit-learn"] = "1.0.3"
+    card_path(graph).write_bytes(encode_card(card))
+    assert load_card(graph)["versions"]["scikit-learn"] == "1.0.3"
+
+
+def test_another_file_in_the_place_of_the_card_is_not_overwritten(pipeline, tmp_path):
+    (tmp_path / "m.onnx.json").write_text('{"mine": 1}')
+    with pytest.raises(ModelFileError, match=r"m\.onnx\.json is not a model card of seqfeat"):
+        export_onnx(pipeline, tmp_path / "m.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx.json"]
 
 
 # What is refused
@@ -146,6 +226,13 @@ def test_an_autoencoder_of_another_class_or_in_another_place_is_refused(
 )
 def test_parameters_out_of_range_are_refused(pipeline, refusal, params, words):
     assert words in refusal(pipeline, **params)
+
+
+@pytest.mark.parametrize("name", ["m.joblib", "m.json", "m"])
+def test_a_name_that_is_not_a_graph_s_is_refused(pipeline, tmp_path, name):
+    with pytest.raises(ExportError, match=rf"{name} has the suffix '.*'; pass NAME\.onnx"):
+        export_onnx(pipeline, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_error_for_a_missing_extra_says_how_to_install_it(pipeline, refusal, monkeypatch):

@@ -1,4 +1,4 @@
-"""``seqfeat info``: verify a model file and show its card."""
+"""``seqfeat info``: verify a model file or an ONNX graph, and show its card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seqfeat.cli.console import Console, format_list
 from seqfeat.cli.errors import OPTIONS
 from seqfeat.cli.models import MODEL_SUFFIXES
 from seqfeat.cli.outputs import check_suffix, format_size
-from seqfeat.saving.cards import Card
+from seqfeat.saving.card_format import Card
 from seqfeat.saving.persistence import load_card
 
 __all__ = ["run"]
@@ -17,7 +17,7 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Run the command and return the card."""
-    check_suffix(options.model, MODEL_SUFFIXES, "MODEL")
+    check_suffix(options.model, (*MODEL_SUFFIXES, ".onnx"), "MODEL")
     card = load_card(options.model)
     for name, value in _describe(options.model, card):
         console.print(f"{name:<12} {value}".rstrip())
@@ -27,8 +27,9 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
 def _describe(path: str, card: Card) -> list[tuple[str, str]]:
     """Return the lines that describe a card, each with its heading."""
     versions = (f"{name} {version}" for name, version in card["versions"].items())
+    kind = "ONNX graph of " if card["format"] == "onnx" else ""
     lines = [
-        ("model", f"{path} ({card['estimator']}, {format_size(card['bytes'])})"),
+        ("model", f"{path} ({kind}{card['estimator']}, {format_size(card['bytes'])})"),
         ("checksum", f"verified (SHA-256 {card['sha256'][:16]}...)"),
         ("saved", str(card["saved"])),
         ("versions", ", ".join(versions)),

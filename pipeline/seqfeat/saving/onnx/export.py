@@ -1,4 +1,4 @@
-"""`export_onnx`: write a fitted pipeline as one ONNX file, verified before it is written."""
+"""`export_onnx`: write a fitted pipeline as one ONNX file with a card, verified before that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import ExportError
-from seqfeat.runtime.atomic_files import atomic_write
+from seqfeat.saving.card_format import is_graph
+from seqfeat.saving.cards import make_card
+from seqfeat.saving.model_files import check_card_replaceable, write_model
 
 __all__ = ["export_onnx"]
 
@@ -41,6 +43,11 @@ def export_onnx(
     is written, the graph is run in onnxruntime and compared with the pipeline on
     randomly drawn series, which takes seconds. Requires ``pip install 'seqfeat[onnx]'``.
 
+    ONNX files have no checksum, and a damaged one may run and return wrong numbers. So a
+    card is written next to the file, with the SHA-256 of both. `load_card`, or
+    ``seqfeat info NAME.onnx`` on the command line, checks the file against it; runtimes
+    do not need it.
+
     Parameters
     ----------
     estimator : LSTMAutoencoder or Pipeline
@@ -48,8 +55,9 @@ def export_onnx(
         For a search, such as `~sklearn.model_selection.GridSearchCV`, its best
         estimator is exported.
     path : str or path-like
-        Where to write the file. An existing file is replaced only if the export
-        succeeds. Missing folders are created.
+        ``NAME.onnx``; the card is written as ``NAME.onnx.json``. Existing files are
+        replaced only if the export succeeds, and then both or neither of them. Missing
+        folders are created.
     dtype : {"float32", "float64"}, default="float32"
         The dtype of the input and the outputs. Values are scaled in float64 either way.
         Choose ``"float64"`` for a small signal on an offset so large that float32 cannot
@@ -67,14 +75,20 @@ def export_onnx(
     NotFittedError
         If the estimator or one of its steps is not fitted.
     ExportError
-        If a step, which the message names, cannot be converted, or if the graph does not
-        return the pipeline's results. Nothing is written.
+        If a parameter or the suffix is invalid, if a step, which the message names, cannot
+        be converted, or if the graph does not return the pipeline's results. Nothing is
+        written.
+    ModelFileError
+        If the card would overwrite a file that is not this graph's card.
+    OSError
+        If the files cannot be written. No partial files are left behind.
     ImportError
         If onnx, skl2onnx or onnxruntime is not installed.
 
     See Also
     --------
     make_classifier : Make a pipeline that can be exported.
+    load_card : Check a file that was exported, and return its card.
 
     Notes
     -----
@@ -133,15 +147,15 @@ def export_onnx(
     >>> folder.cleanup()
     """
     _import_extra()
-    _check_parameters(dtype, opset)
+    _check_parameters(Path(path), dtype, opset)
     steps = _flatten_steps(estimator)
     _check_steps(estimator, steps)
     _check_converters(steps)
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    check_card_replaceable(target)
     data = _build(steps, np.dtype(dtype), opset)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, data)
-    return target
+    write_model(target, data, make_card(estimator, data, target, "onnx"))
+    return Path(path)
 
 
 def _import_extra() -> None:
@@ -156,7 +170,9 @@ def _import_extra() -> None:
         ) from error
 
 
-def _check_parameters(dtype: Any, opset: Any) -> None:
+def _check_parameters(path: Path, dtype: Any, opset: Any) -> None:
+    if not is_graph(path):
+        raise ExportError(f"{path.name} has the suffix {path.suffix!r}; pass NAME.onnx.")
     if dtype not in ("float32", "float64"):
         raise ExportError(f"dtype={dtype!r}; pass 'float32' or 'float64'.")
     is_integer = isinstance(opset, (int, np.integer)) and not isinstance(opset, bool)
