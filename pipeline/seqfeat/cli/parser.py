@@ -165,7 +165,7 @@ def _add_anomalies(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="model file (.joblib or .skops)")
+    parser.add_argument("model", metavar="MODEL", help="model file (.joblib, .skops or .onnx)")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
