@@ -92,10 +92,13 @@ def test_an_unknown_suffix_is_an_error(tmp_path, models):
     )
 
 
-def test_a_directory_that_cannot_be_created_is_named(models):
+def test_a_file_in_a_directory_that_cannot_be_created_is_named(models):
     result = seqfeat("export", models / "m.joblib", "-o", "/proc/nowhere/m.onnx")
     assert result.status == 1
-    assert result.err.splitlines()[-1] == "seqfeat: error: /proc/nowhere: No such file or directory"
+    assert result.err.splitlines()[-1] == (
+        "seqfeat: error: /proc/nowhere/m.onnx: not saved, and any existing file is unchanged: No "
+        "such file or directory"
+    )
 
 
 def test_a_model_that_could_not_be_saved_is_not_trained(tmp_path, csv):

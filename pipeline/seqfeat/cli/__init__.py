@@ -1,7 +1,7 @@
 """The command line, ``seqfeat``.
 
 - `parser`, `options`, `examples`: the arguments and the help; they import neither NumPy nor PyTorch
-- `console`, `errors`, `interrupts`: output, messages and ctrl-C
+- `console`, `streams`, `errors`, `interrupts`: output, messages and ctrl-C
 - `sources`, `training_sets`: series and labels to read
 - `models`: models to build, train and load
 - `outputs`: files to write
@@ -12,12 +12,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import redirect_stdout
 from importlib import import_module
 
 from seqfeat.cli.console import Console, show_one_line_warnings
@@ -43,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     status : int
         0 on success, 1 after an error, which is reported in one line, or 130 after
-        ctrl-C if nothing was saved.
+        ctrl-C if nothing was saved. It is 1, too, if the results could not be printed
+        because standard output is closed or full; files are written nevertheless.
 
     Raises
     ------
@@ -63,20 +62,23 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     try:
         with console.interrupts:
             command = import_module(f"seqfeat.cli.commands.{options.command}")
-            # Anything else that prints, such as verbose training, would break the JSON.
-            with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            # Anything else that prints, such as verbose training, would break the JSON, or end the
+            # training where nothing can be printed.
+            stream = console.messages if options.json else console.output
+            with redirect_stdout(stream):
                 result = command.run(options, console)
             console.finish(result)
     except (KeyboardInterrupt, Aborted):
         console.log("interrupted; nothing was saved")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader closed the pipe; discard what Python would still flush into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and error is console.output.error:
+            return 1  # the reader of a pipe has seen enough
         if options.debug:
-            traceback.print_exc()
-        console.log(f"error: {describe_error(error)}")
+            console.messages.write_line(traceback.format_exc().rstrip())
+        if error is console.output.error:
+            console.log(f"error: standard output: {error.strerror}")
+        else:
+            console.log(f"error: {describe_error(error)}")
         return 1
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sized
@@ -12,6 +11,8 @@ from typing import Any, TypeVar
 
 from seqfeat.cli.errors import use_option_names
 from seqfeat.cli.interrupts import InterruptHandler
+from seqfeat.cli.streams import OutputStream
+from seqfeat.runtime.visible_text import escape_controls
 
 __all__ = [
     "Console",
@@ -59,31 +60,36 @@ class Console:
         self.is_json = is_json
         self.is_quiet = is_quiet
         self.interrupts = InterruptHandler() if interrupts is None else interrupts
+        self.output, self.messages = OutputStream("stdout"), OutputStream("stderr")
 
     @property
     def shows_progress(self) -> bool:
         """Whether to show progress: only on a terminal."""
-        return not self.is_quiet and sys.stderr.isatty()
+        return not self.is_quiet and self.messages.isatty()
 
     def print(self, text: str) -> None:
         """Print a part of the result as text."""
         if not self.is_json:
-            print(text, flush=True)
+            self.output.write_line(text)
 
     def status(self, text: str) -> None:
         """Print what the command is doing."""
         if not self.is_quiet:
-            print(text, file=sys.stderr, flush=True)
+            self.messages.write_line(text)
 
     def log(self, text: str) -> None:
         """Print a warning or an error in one line."""
-        print(f"seqfeat: {' '.join(text.split())}", file=sys.stderr, flush=True)
+        self.messages.write_line(f"seqfeat: {' '.join(text.split())}")
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Print the result as JSON if that was asked for."""
+        """Print the result as JSON if that was asked for.
+
+        Raises the error, if there was one, that kept results from being written.
+        """
         if self.is_json:
-            print(json.dumps(_to_json(result), allow_nan=False), flush=True)
-        sys.stdout.flush()
+            self.output.write_line(json.dumps(_to_json(result), allow_nan=False))
+        if self.output.error is not None:
+            raise self.output.error
 
 
 def _to_json(value: Any) -> Any:
@@ -130,7 +136,10 @@ def format_table(rows: list[tuple[Any, ...]], header: tuple[str, ...] | None = N
       a      1
       bbb   22
     """
-    cells = [tuple(map(str, row)) for row in ([header] if header else []) + rows]
+    cells = [
+        tuple(escape_controls(str(cell)) for cell in row)
+        for row in ([header] if header else []) + rows
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
@@ -149,7 +158,7 @@ def format_list(names: Iterable[Any], *, head: int, tail: int = 0) -> str:
     >>> format_list(range(9), head=3, tail=1), format_list("abcd", head=3, tail=1)
     ('0, 1, 2, ..., 8', 'a, b, c, d')
     """
-    names = [str(name) for name in names]
+    names = [escape_controls(str(name)) for name in names]
     if len(names) > head + tail + 1:
         names = [*names[:head], "...", *names[len(names) - tail :]]
     return ", ".join(names)
@@ -178,8 +187,8 @@ def count_series(batches: Iterable[Batch], console: Console) -> Iterator[Batch]:
             yield batch
             n_series += len(batch)
             if console.shows_progress and time.monotonic() - last_shown > COUNTER_INTERVAL:
-                print(f"\r{n_series:,} series", end="", file=sys.stderr, flush=True)
+                console.messages.write_raw(f"\r{n_series:,} series")
                 last_shown = time.monotonic()
     finally:
         if last_shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            console.messages.write_raw("\r\033[K")

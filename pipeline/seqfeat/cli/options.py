@@ -6,14 +6,18 @@ import argparse
 import ast
 from typing import Any
 
+from seqfeat.runtime.visible_text import escape_controls
+
 __all__ = [
     "CLASSIFIERS",
+    "FileName",
     "add_data",
     "add_globals",
     "add_jobs",
     "add_model",
     "add_model_output",
     "add_output",
+    "add_safe_csv",
     "add_training",
     "comma_separated",
     "n_folds",
@@ -24,6 +28,13 @@ __all__ = [
 ]
 
 CLASSIFIERS = ("logistic", "lda", "svc", "linear-svc", "forest", "boosting", "knn", "ridge")
+
+
+class FileName(str):
+    """The name of a file, which is shown without characters that steer a terminal."""
+
+    def __format__(self, specification: str) -> str:
+        return str.__format__(escape_controls(self), specification)
 
 
 def add_globals(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
@@ -47,6 +58,7 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
     parser.add_argument(
         "data",
         metavar="DATA",
+        type=FileName,
         help="a .csv, .parquet, .npy, .npz or .ts file, a folder of Parquet files, or the built-in "
         "data set demo:japanese-vowels",
     )
@@ -83,7 +95,9 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add MODEL and the options for loading it."""
-    parser.add_argument("model", metavar="MODEL", help="model file (.joblib or .skops)")
+    parser.add_argument(
+        "model", metavar="MODEL", type=FileName, help="model file (.joblib or .skops)"
+    )
     group = parser.add_argument_group("model options")
     group.add_argument("--device", metavar="NAME", help="device to run on: auto, cpu, cuda, ...")
     group.add_argument(
@@ -99,7 +113,19 @@ def add_output(
     parser: argparse.ArgumentParser, help: str, *, metavar: str = "FILE", required: bool = False
 ) -> None:
     """Add the file to write."""
-    parser.add_argument("-o", "--output", metavar=metavar, required=required, help=help)
+    parser.add_argument(
+        "-o", "--output", metavar=metavar, required=required, type=FileName, help=help
+    )
+
+
+def add_safe_csv(parser: argparse.ArgumentParser) -> None:
+    """Add whether spreadsheets may take cells for formulas."""
+    parser.add_argument(
+        "--safe-csv",
+        action="store_true",
+        help="in CSV output, put an apostrophe before ids, labels and column names that a "
+        "spreadsheet would run as a formula, such as =cmd; otherwise they are written as they are",
+    )
 
 
 def add_model_output(parser: argparse.ArgumentParser, *, required: bool) -> None:

@@ -5,6 +5,7 @@ A file replaces an existing one only once it is complete.
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ __all__ = [
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".npy")
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""With what a formula may begin, the wide forms of East Asian text included."""
 
 
 def check_output(
@@ -102,34 +105,74 @@ class Writer(Protocol):
 
 
 @contextmanager
-def open_writer(path: str) -> Iterator[Writer]:
-    """Open a file for rows of series; if the block fails, the previous file stays."""
+def open_writer(path: str, *, safe_csv: bool = False) -> Iterator[Writer]:
+    """Open a file for rows of series; if the block fails, the previous file stays.
+
+    With `safe_csv`, a spreadsheet takes no cell of a CSV file for a formula.
+    """
     check_suffix(path, TABLE_SUFFIXES)
-    with replacing(path) as new, _WRITERS[Path(path).suffix.lower()](new, Path(path)) as writer:
+    open_new = _WRITERS[Path(path).suffix.lower()]
+    with replacing(path) as new, open_new(new, Path(path), safe_csv) as writer:
         yield writer
 
 
 @contextmanager
-def _open_csv(new: Path, path: Path) -> Iterator[Writer]:
+def _open_csv(new: Path, path: Path, safe_csv: bool) -> Iterator[Writer]:
     with new.open("w", encoding="utf-8", newline="") as file:
-        yield CSVWriter(file)
+        yield CSVWriter(file, is_safe=safe_csv)
 
 
 class CSVWriter:
     """Writes rows as CSV with the ids in the first column."""
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+    def __init__(self, file: Any, *, is_safe: bool = False) -> None:
+        self._file, self._is_safe = file, is_safe
         self._has_header = False
 
     def write(self, frame: pd.DataFrame) -> None:
         """Append rows, and before the first ones the header."""
-        frame.to_csv(self._file, header=not self._has_header, lineterminator="\n")
+        quoting: Any = csv.QUOTE_MINIMAL
+        if self._is_safe:
+            # Quoted, as a spreadsheet may take semicolons and tabs for the end of a cell.
+            frame, quoting = _with_text_cells(frame), csv.QUOTE_NONNUMERIC
+        header = not self._has_header
+        frame.to_csv(self._file, header=header, lineterminator="\n", quoting=quoting)
         self._has_header = True
 
 
+def _with_text_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame in which an apostrophe precedes what a spreadsheet would run.
+
+    A spreadsheet takes such a cell for text (OWASP, "CSV injection"). Numbers stay as they are,
+    also those that are text. Ids, the names of columns and values are treated alike.
+    """
+    safe = frame.copy()
+    for position, dtype in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            safe.isetitem(position, [_as_text(value) for value in safe.iloc[:, position]])
+    if not pd.api.types.is_numeric_dtype(safe.index.dtype):
+        safe.index = safe.index.map(_as_text)
+    safe.index.name = _as_text(frame.index.name)
+    safe.columns = [_as_text(name) for name in frame.columns]
+    return safe
+
+
+def _as_text(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(FORMULA_STARTS) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 @contextmanager
-def _open_parquet(new: Path, path: Path) -> Iterator[Writer]:
+def _open_parquet(new: Path, path: Path, safe_csv: bool) -> Iterator[Writer]:
     try:
         writer = _ParquetWriter(new)
     except ImportError as error:
@@ -163,13 +206,13 @@ class _ParquetWriter:
 
 
 @contextmanager
-def _open_npy(new: Path, path: Path) -> Iterator[Writer]:
+def _open_npy(new: Path, path: Path, safe_csv: bool) -> Iterator[Writer]:
     """Open a file for numbers and a second one for the ids."""
     with ExitStack() as stack:
         new_ids = stack.enter_context(replacing(_ids_path(path)))
         ids = stack.enter_context(new_ids.open("w", encoding="utf-8", newline=""))
         file = stack.enter_context(new.open("wb"))
-        writer = _NpyWriter(file, CSVWriter(ids))
+        writer = _NpyWriter(file, CSVWriter(ids, is_safe=safe_csv))
         yield writer
         writer.close()
 
@@ -226,7 +269,7 @@ def _ids_path(path: Path) -> Path:
     return path.with_suffix(".ids.csv")
 
 
-_WRITERS: dict[str, Callable[[Path, Path], AbstractContextManager[Writer]]] = {
+_WRITERS: dict[str, Callable[[Path, Path, bool], AbstractContextManager[Writer]]] = {
     ".csv": _open_csv,
     ".parquet": _open_parquet,
     ".npy": _open_npy,

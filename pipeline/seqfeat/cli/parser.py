@@ -8,31 +8,40 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seqfeat.cli.examples import DESCRIPTIONS, examples_of
 from seqfeat.cli.options import (
+    FileName,
     add_data,
     add_globals,
     add_jobs,
     add_model,
     add_model_output,
     add_output,
+    add_safe_csv,
     add_training,
     n_folds,
 )
+from seqfeat.cli.streams import OutputStream
 from seqfeat.version import __version__
 
 __all__ = ["make_parser"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors point to the help."""
+    """A parser whose errors point to the help, and whose text any terminal can show."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         advice = f"Try '{self.prog} --help' for more information."
         self.exit(2, f"{self.prog}: error: {message}\n{advice}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        stream = OutputStream("stderr" if file is sys.stderr else "stdout")
+        stream.write_line(message.rstrip("\n"))
+        if stream.error is not None and stream.name == "stdout":
+            raise SystemExit(1)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -68,14 +77,19 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_model_output(parser, required=True)
-    parser.add_argument("--report", metavar="FILE", help="also write an HTML report")
+    parser.add_argument("--report", metavar="FILE", type=FileName, help="also write an HTML report")
     parser.add_argument(
-        "--picture", metavar="FILE", help="also plot the embeddings (.png, .svg or .pdf)"
+        "--picture",
+        metavar="FILE",
+        type=FileName,
+        help="also plot the embeddings (.png, .svg or .pdf)",
     )
     add_training(parser, [64])
     group = parser.add_argument_group("evaluation options")
     test_set = group.add_mutually_exclusive_group()
-    test_set.add_argument("--test", metavar="DATA", help="evaluate on the series of another file")
+    test_set.add_argument(
+        "--test", metavar="DATA", type=FileName, help="evaluate on the series of another file"
+    )
     test_set.add_argument(
         "--test-size",
         metavar="FRACTION",
@@ -101,7 +115,10 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_model_output(parser, required=False)
     parser.add_argument(
-        "--plot", metavar="FILE", help="plot score against embedding size (.png, .svg or .pdf)"
+        "--plot",
+        metavar="FILE",
+        type=FileName,
+        help="plot score against embedding size (.png, .svg or .pdf)",
     )
     add_training(parser, [8, 16, 32, 64])
     group = parser.add_argument_group("search options")
@@ -135,6 +152,7 @@ def _add_embed(parser: argparse.ArgumentParser) -> None:
         "file to write, one row per series: .csv, .parquet, or .npy with the ids in NAME.ids.csv",
         required=True,
     )
+    add_safe_csv(parser)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +166,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probabilities", action="store_true", help="add a column with each class's probability"
     )
+    add_safe_csv(parser)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -162,10 +181,13 @@ def _add_anomalies(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top", metavar="K", type=int, default=10, help="number of series to list (default: 10)"
     )
+    add_safe_csv(parser)
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="model file (.joblib, .skops or .onnx)")
+    parser.add_argument(
+        "model", metavar="MODEL", type=FileName, help="model file (.joblib, .skops or .onnx)"
+    )
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -205,6 +227,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
         "file to write, one row per series and timestep: .csv or .parquet",
         required=True,
     )
+    add_safe_csv(parser)
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {

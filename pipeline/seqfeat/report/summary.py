@@ -10,6 +10,7 @@ import numpy as np
 
 from seqfeat.report.analysis import Analysis
 from seqfeat.report.drawn_series import MAX_CHANNELS
+from seqfeat.runtime.visible_text import escape_controls
 from seqfeat.saving.cards import installed_versions
 
 __all__ = [
@@ -29,8 +30,8 @@ Table = list[tuple[str, str]]
 
 
 def shorten(name: Any, max_length: int = MAX_NAME_LENGTH) -> str:
-    """Return a name as text, with an ellipsis if it is very long."""
-    text = str(name)
+    """Return a name as text that shows all there is, with an ellipsis if it is very long."""
+    text = escape_controls(str(name))
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 

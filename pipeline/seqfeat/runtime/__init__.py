@@ -7,6 +7,7 @@
 - `fork_safety`: locks that no other thread holds while the process forks
 - `first_import`: imports of libraries that change the process
 - `ranks`: the processes that share a fit
+- `visible_text`: names without characters that steer a terminal
 - `user_warnings`: warnings that point to the user's own line of code
 - `float_errors`: what `numpy.seterr` turns into exceptions
 - `atomic_files`: files that are written whole or not at all

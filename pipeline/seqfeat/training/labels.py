@@ -50,7 +50,7 @@ def class_labels(y: Any, X: Any) -> NDArray[Any]:
             "None. Pass the labels, or set target_weight=0."
         )
     y = _as_labels(y)
-    if np.ma.is_masked(y):
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise InputError(
             "y is a masked array, but every series needs a label. Drop the series without one, "
             "X[~y.mask] and y[~y.mask]."

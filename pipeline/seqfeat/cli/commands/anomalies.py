@@ -29,7 +29,11 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     source = open_source(options.data, options, trained=model.reading)
     top = pd.DataFrame()
     error_batches: list[NDArray[np.float64]] = []
-    with nullcontext() if options.output is None else open_writer(options.output) as writer:
+    with (
+        nullcontext()
+        if options.output is None
+        else open_writer(options.output, safe_csv=options.safe_csv) as writer
+    ):
         for batch in source.batches(console):
             with rewording_errors(batch.ids):
                 series = model.parts.series(batch.X)

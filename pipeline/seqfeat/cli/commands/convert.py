@@ -23,7 +23,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     source = open_source(options.data, options)
     n_series, n_rows = 0, 0
     columns: list[str] = []
-    with open_writer(options.output) as writer:
+    with open_writer(options.output, safe_csv=options.safe_csv) as writer:
         for batch in source.batches(console):
             with rewording_errors(batch.ids):
                 frame = _as_long_table(batch)

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     source = open_source(options.data, options, trained=model.reading)
     names = [f"feature_{i}" for i in range(model.parts.autoencoder.embedding_dim_)]
     started, n_series = time.perf_counter(), 0
-    with open_writer(options.output) as writer:
+    with open_writer(options.output, safe_csv=options.safe_csv) as writer:
         for batch in source.batches(console):
             with rewording_errors(batch.ids):
                 features = model.embed(batch.X)

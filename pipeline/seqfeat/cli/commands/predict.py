@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,14 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         raise UserError("--probabilities: the classifier of this model does not provide any.")
     source = open_source(options.data, options, trained=model.reading)
     if options.output is not None:
-        with open_writer(options.output) as writer:
+        with open_writer(options.output, safe_csv=options.safe_csv) as writer:
             n_series = _write(model, source, writer, options, console)
         console.print(f"Wrote the predictions for {n_series:,} series to {options.output}.")
         return {"command": "predict", "n_series": n_series, "output": options.output}
     if not console.is_json:
-        n_series = _write(model, source, CSVWriter(sys.stdout), options, console)
+        n_series = _write(
+            model, source, CSVWriter(console.output, is_safe=options.safe_csv), options, console
+        )
         return {"command": "predict", "n_series": n_series}
     collected = _Collector()
     n_series = _write(model, source, collected, options, console)
