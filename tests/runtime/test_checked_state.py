@@ -424,6 +424,15 @@ def test_fault_36_classes_of_another_byte_order_open_again():
     assert pickle.loads(pickle.dumps(fitted)).classes_.tolist() == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float32, "U1", object, "datetime64[D]"])
+def test_fault_36_classes_of_any_dtype_that_fit_takes_open_again(dtype):
+    X, _ = utterances()
+    y = np.array(["0", "1"])[np.arange(len(X)) % 2].astype("U1" if dtype is object else np.int64)
+    fitted = small(target_weight=0.5).fit(X, y.astype(dtype))
+    opened = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(opened.classes_, np.unique(y.astype(dtype)))
+
+
 def test_fault_36_a_pickle_of_a_newer_version_is_refused(autoencoder, monkeypatch):
     monkeypatch.setattr("seqfeat.runtime.checked_state.__version__", "99.1")
     payload = pickle.dumps(autoencoder)

@@ -274,7 +274,7 @@ def _classes(learned: _Learned) -> Check:
             type(value) in ARRAYS
             and value.ndim == 1
             and len(value) >= 2
-            and value.dtype.kind in "biufUSTO"
+            and value.dtype.kind in "biufMmUSTO"
             and (value.dtype.kind != "O" or all(isinstance(one, str) for one in value))
             and bool((value[:-1] < value[1:]).all())
         )
