@@ -23,6 +23,7 @@ from seqfeat.inference.batched import embed
 from seqfeat.inference.consistency import check_consistent
 from seqfeat.inference.decoding import (
     as_embeddings,
+    check_finite,
     check_n_timesteps,
     decode_series,
     reconstruct_series,
@@ -489,11 +490,18 @@ class LSTMAutoencoder(
             float32 for float32 input, float64 otherwise. Row i depends on series i alone. With
             ``set_output(transform="pandas")``, a DataFrame, indexed by the ids of the series if
             `X` has any.
+
+        Raises
+        ------
+        InputError
+            If `X` cannot be used, or if an embedding is not finite because a series is too far
+            from those of `fit`.
         """
         check_fitted(self)
         series = validate_series(self, X)
         embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
         for rows, batch in embed(fitted_backend(self), series, fitted_scaling(self)):
+            check_finite(batch, rows, "series {} of X is embedded as")
             embeddings[rows] = batch
         return self._with_ids(embeddings, series)
 
@@ -598,7 +606,12 @@ class LSTMAutoencoder(
     def _evaluate(self, X: Any) -> Evaluation:
         check_fitted(self)
         series = validate_series(self, X)
-        return evaluate(fitted_backend(self), series, fitted_scaling(self))
+        evaluation = evaluate(fitted_backend(self), series, fitted_scaling(self))
+        errors = evaluation.squared_error
+        check_finite(
+            errors, np.arange(len(errors)), "series {} of X is rebuilt with errors that are"
+        )
+        return evaluation
 
     # scikit-learn's protocol
 

@@ -1,5 +1,7 @@
 """Embeddings and lengths as they came, and series that come out in a dtype that holds them."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -163,3 +165,18 @@ def test_fault_46_embeddings_of_any_container_decode_to_the_same_series(fitted, 
     Z = fitted.transform(waves())
     series = fitted.inverse_transform(form(Z))
     np.testing.assert_array_equal(series, fitted.inverse_transform(Z))
+
+
+# What leaves the range of float32 on the way
+
+
+def test_fault_48_series_of_a_tiny_unit_without_scaling_open_again_and_others_are_named():
+    X = waves() * 1e-30
+    fitted = fit_quietly(small(scale=None, early_stopping=False), X)
+    opened = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(opened.transform(X), fitted.transform(X))
+    far = X.copy()
+    far[2] *= 1e42
+    for method in (opened.transform, opened.reconstruct, opened.score, opened.score_samples):
+        with pytest.raises(InputError, match=r"^series 2 of X .* too far from the training series"):
+            method(far)

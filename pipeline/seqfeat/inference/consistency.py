@@ -33,9 +33,8 @@ RESOLVED = ("embedding_dim", "hidden_dim", "patch_len", "window_len", "window_st
 """Dimensions of the architecture that are learned attributes as well, with an underscore."""
 N_FIRST_DIMENSIONS = 9
 """Dimensions of an architecture that the first version saved; the later ones come after these."""
-LARGEST_WEIGHT = 1e15
-"""Far beyond any trained weight; the products of much larger ones leave the range of float32."""
-
+LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+"""Weights are that large where series of a tiny unit are not scaled."""
 ARRAYS = (np.ndarray, np.memmap)
 """Types of arrays. joblib maps large ones into the memory of its processes."""
 

@@ -20,6 +20,7 @@ from seqfeat.series.series import Series
 
 __all__ = [
     "as_embeddings",
+    "check_finite",
     "check_n_timesteps",
     "decode_series",
     "reconstruct_series",
@@ -89,7 +90,7 @@ def decode_series(
     for rows, scaled in decode(backend, embeddings.astype(np.float32), n_timesteps):
         values = scaling.invert(scaled)
         series[rows] = values
-        _check_finite(series[rows], rows, "the embedding in row {} of X decodes to")
+        check_finite(series[rows], rows, "the embedding in row {} of X decodes to")
     return series
 
 
@@ -111,7 +112,7 @@ def reconstructions(
         values = scaling.invert(batch.reconstruction)
         is_padding = np.arange(values.shape[1]) >= series.lengths[batch.rows, None]
         values[is_padding] = 0.0
-        _check_finite(values, batch.rows, "series {} of X is reconstructed as")
+        check_finite(values, batch.rows, "series {} of X is reconstructed as")
         values[is_padding] = np.nan
         yield batch.rows, values
 
@@ -137,10 +138,11 @@ def _memory_of_machine() -> int:
         return int(np.iinfo(np.intp).max)
 
 
-def _check_finite(values: Floats, rows: NDArray[np.int64], what: str) -> None:
-    is_finite = np.isfinite(values).all(axis=(1, 2))
+def check_finite(values: Floats, rows: NDArray[np.int64], what: str) -> None:
+    """Raise `InputError` that names the first row with results that are not finite."""
+    is_finite = np.isfinite(values)
     if not is_finite.all():
-        row = rows[int(np.argmin(is_finite))]
+        row = rows[int(np.argmin(is_finite.reshape(len(values), -1).all(axis=1)))]
         raise InputError(
             f"{what.format(row)} numbers that are not finite as {values.dtype}, because it is too "
             "far from the training series. Check its numbers, or fit on series in another unit."
