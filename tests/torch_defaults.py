@@ -23,7 +23,6 @@ import torch
 SETTINGS = {
     "float64": lambda: torch.set_default_dtype(torch.float64),
     "float16": lambda: torch.set_default_dtype(torch.float16),
-    "bfloat16": lambda: torch.set_default_dtype(torch.bfloat16),
     "meta": lambda: torch.set_default_device("meta"),
     "bfloat16 products": lambda: torch.set_float32_matmul_precision("medium"),
 }
@@ -37,7 +36,7 @@ MOMENTS = "import", "load", "transform"
 
 CASES = [
     *(("kernels", *case) for case in itertools.product(SETTINGS, MOMENTS)),
-    *(("torch", *case) for case in itertools.product(SETTINGS, ["import", "transform"])),
+    *(("torch", change, "import") for change in SETTINGS),
     *itertools.product(["kernels", "torch"], [*MODES, "nothing", "planted"], ["load"]),
 ]
 LIBRARIES = (
