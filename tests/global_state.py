@@ -30,6 +30,8 @@ import pandas as pd
 import sklearn
 import torch
 
+from tests.new_threads import threads_of_a_new_thread
+
 mpl.use("Agg")
 
 
@@ -57,15 +59,6 @@ def torch_settings():
         "random state": lambda: torch.get_rng_state().tolist(),
     }
     return {f"torch: {name}": str(function()) for name, function in names.items()}
-
-
-def threads_of_a_new_thread():
-    """Return the number of torch's threads in a thread that has not used torch before."""
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
-    thread.start()
-    thread.join()
-    return seen[0]
 
 
 def loggers():

@@ -24,7 +24,7 @@ def japanese_vowels(quick: bool) -> Iterator[Row]:
     candidates |= {
         "with target_weight=0.5": make_classifier(target_weight=0.5),
         'with pooling="last"': make_classifier(pooling="last"),
-        "with input_noise=0": make_classifier(input_noise=0.0),
+        "with embedding_dim=None": make_classifier(None),
     }
     candidates |= classifier_baselines(make_classifier(EMBEDDING_DIM), X, y)
     for name, candidate in candidates.items():

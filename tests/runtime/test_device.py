@@ -22,6 +22,7 @@ from seqfeat.runtime.device import (
 )
 from seqfeat.runtime.threads import WorkerPool
 from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_one_thread
+from tests.new_threads import threads_of_a_new_thread
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 has_cuda = torch.cuda.is_available()
@@ -151,14 +152,6 @@ class OtherThread:
     def leave(self):
         self.may_leave.set()
         self.thread.join()
-
-
-def threads_of_a_new_thread():
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
-    thread.start()
-    thread.join()
-    return seen[0]
 
 
 @pytest.mark.usefixtures("two_threads")
