@@ -45,8 +45,6 @@ class CheckedStateMixin:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
         if "weights_" not in state:
             return state
-        # Told now, by whoever can change them, as such a state would not open again.
-        type(self)(**self.get_params(deep=False))._validate_params()  # type: ignore[attr-defined]
         return {**state, VERSION_KEY: __version__, CHECKSUM_KEY: _checksum(state)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
