@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import dask.array as da
 import numpy as np
@@ -67,23 +68,39 @@ def test_invalid_data_is_an_error(client):
         fit(LSTMAutoencoder(), da.from_array(walks()), np.zeros(3), client=client)
 
 
+def pid_of_rank_1(client):
+    workers = client.cluster.workers.values()
+    return max(workers, key=lambda worker: worker.worker_address).pid
+
+
+@contextmanager
+def signalled_at(process, number, folder, checkpoint):
+    """Send a process a signal once a checkpoint of that name is there."""
+
+    def send():
+        while not list(folder.glob(f"fit-*/{checkpoint}")):
+            time.sleep(0.01)
+        os.kill(process, number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        sender.join()
+
+
 def test_a_fit_that_lost_a_worker_fails_and_the_next_call_resumes_it(tmp_path, mortal_client):
     model = LSTMAutoencoder(
         4, max_iter=60, n_iter_no_change=60, random_state=0, checkpoint_dir=tmp_path
     )
     X = da.from_array(walks(), chunks=(35, 20, 2))
-    rank_1 = max(mortal_client.cluster.workers.values(), key=lambda worker: worker.worker_address)
-
-    def kill():
-        while not list(tmp_path.glob("fit-*/epoch-0000001*")):
-            time.sleep(0.01)
-        os.kill(rank_1.pid, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(DistributedError, match=r"lost.*checkpoint_dir"):
+    rank_1 = pid_of_rank_1(mortal_client)
+    with (
+        signalled_at(rank_1, signal.SIGKILL, tmp_path, "epoch-0000001*"),
+        pytest.raises(DistributedError, match=r"lost.*checkpoint_dir"),
+    ):
         fit(model, X, client=mortal_client, timeout=60)
-    killer.join()
     assert not hasattr(model, "weights_")
     mortal_client.wait_for_workers(2, timeout=60)
     reached = max(int(path.stem[6:]) for path in tmp_path.glob("fit-*/epoch-*"))
@@ -98,19 +115,13 @@ def test_a_stalled_worker_is_named(tmp_path, mortal_client):
         4, max_iter=2000, n_iter_no_change=2000, random_state=0, checkpoint_dir=tmp_path
     )
     X = da.from_array(walks(), chunks=(35, 20, 2))
-    rank_1 = max(mortal_client.cluster.workers.values(), key=lambda worker: worker.worker_address)
-
-    def stop():
-        while not list(tmp_path.glob("fit-*/epoch-*")):
-            time.sleep(0.01)
-        os.kill(rank_1.pid, signal.SIGSTOP)
-
-    stopper = threading.Thread(target=stop)
-    stopper.start()
+    rank_1 = pid_of_rank_1(mortal_client)
     try:
-        with pytest.raises(DistributedError, match=rf"^rank 1 \(process {rank_1.pid} on .*stalled"):
+        with (
+            signalled_at(rank_1, signal.SIGSTOP, tmp_path, "epoch-*"),
+            pytest.raises(DistributedError, match=rf"^rank 1 \(process {rank_1} on .*stalled"),
+        ):
             fit(model, X, client=mortal_client, timeout=4)
     finally:
-        stopper.join()
-        os.kill(rank_1.pid, signal.SIGKILL)
+        os.kill(rank_1, signal.SIGKILL)
     assert not hasattr(model, "weights_")

@@ -33,8 +33,8 @@ RESOLVED = ("embedding_dim", "hidden_dim", "patch_len", "window_len", "window_st
 """Dimensions of the architecture that are learned attributes as well, with an underscore."""
 N_FIRST_DIMENSIONS = 9
 """Dimensions of an architecture that the first version saved; the later ones come after these."""
-LARGEST_WEIGHT = float(np.finfo(np.float32).max)
-"""Weights are that large where series of a tiny unit are not scaled."""
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+"""Weights come near it where series of a tiny unit are not scaled."""
 ARRAYS = (np.ndarray, np.memmap)
 """Types of arrays. joblib maps large ones into the memory of its processes."""
 
@@ -255,7 +255,7 @@ def _weights(learned: _Learned) -> Check:
                 f"{' and others' if len(unlike) > 5 else ''}"
             )
         for name, shape in shapes.items():
-            expected = _array(np.float32, shape, LARGEST_WEIGHT)(value[name])
+            expected = _array(np.float32, shape, LARGEST_FLOAT32)(value[name])
             if expected is not None:
                 raise ValueError(f"{name} is {_describe(value[name])}, not {expected}")
         return None
@@ -326,11 +326,10 @@ def check_optimizer_state(state: Mapping[str, Any], shapes: Sequence[tuple[int, 
 
 def _moments(shape: tuple[int, ...]) -> Check:
     """Check the averages of a weight's gradients and of their squares, and the number of steps."""
-    largest = float(np.finfo(np.float32).max)
     checks = {
-        "step": _array(np.float32, (), largest, 0.0),
-        "exp_avg": _array(np.float32, shape, largest),
-        "exp_avg_sq": _array(np.float32, shape, largest, 0.0),
+        "step": _array(np.float32, (), LARGEST_FLOAT32, 0.0),
+        "exp_avg": _array(np.float32, shape, LARGEST_FLOAT32),
+        "exp_avg_sq": _array(np.float32, shape, LARGEST_FLOAT32, 0.0),
     }
 
     def check(value: Any) -> str | None:

@@ -8,9 +8,10 @@ through `CheckedStateMixin.__setstate__`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -38,7 +39,7 @@ class CheckedStateMixin:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Return an estimator that is not fitted, even if no state follows, as in a forged file."""
         estimator = super().__new__(cls)
-        vars(estimator).update(_default_parameters(cls))
+        vars(estimator).update(_default_parameters(cls))  # type: ignore[arg-type]
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class CheckedStateMixin:
         restored = {RENAMED_ATTRIBUTES.get(name, name): value for name, value in saved.items()}
         if len(restored) < len(saved):
             raise ValueError(f"an attribute has both its names: {', '.join(RENAMED_ATTRIBUTES)}")
-        defaults = _default_parameters(cls)
+        defaults = _default_parameters(cls)  # type: ignore[arg-type]
         for name in restored.keys() - defaults.keys():
             _check_hides_nothing(cls, name, restored[name])
         restored = {**defaults, **restored}
@@ -108,7 +109,9 @@ def _check_hides_nothing(cls: type, name: str, value: Any) -> None:
         raise ValueError(f"its attribute {name} would replace that of its class")
 
 
-def _default_parameters(cls: type) -> dict[str, Any]:
+# On every construction, so cached; mypy does not know that classes are hashable.
+@functools.cache
+def _default_parameters(cls: type) -> Mapping[str, Any]:
     """Return the defaults of all parameters, some of which an earlier version did not have."""
     parameters = inspect.signature(cls).parameters.values()
     return {
