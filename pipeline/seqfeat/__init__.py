@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from seqfeat.report import save_report
     from seqfeat.saving.onnx import export_onnx
     from seqfeat.saving.persistence import load, load_card, save
-    from seqfeat.series.read_into import read_into
+    from seqfeat.series.files.read_into import read_into
 
 __all__ = [
     "CheckpointWarning",
@@ -88,7 +88,7 @@ _MODULES = {
     "load": "saving.persistence",
     "load_card": "saving.persistence",
     "make_classifier": "pipeline",
-    "read_into": "series.read_into",
+    "read_into": "series.files.read_into",
     "save": "saving.persistence",
     "save_report": "report",
     "transform_into": "inference.transform_into",

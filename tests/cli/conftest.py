@@ -61,8 +61,8 @@ def demo(tmp_path_factory):
 @pytest.fixture
 def small_batches(monkeypatch):
     """Read series in batches of only a few."""
-    monkeypatch.setattr("seqfeat.series.streaming.BATCH_BYTES", 4000)
-    monkeypatch.setattr("seqfeat.series.streaming.split_batches.__defaults__", (4000,))
+    monkeypatch.setattr("seqfeat.series.files.streaming.BATCH_BYTES", 4000)
+    monkeypatch.setattr("seqfeat.series.files.streaming.split_batches.__defaults__", (4000,))
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from seqfeat.cli.console import Console, count_series, format_list
 from seqfeat.cli.errors import UserError
 from seqfeat.exceptions import InputError
 from seqfeat.series import LabelledSeries, from_channels_first, read, read_batches
-from seqfeat.series.files import file_format
-from seqfeat.series.streaming import even_step, split_batches
-from seqfeat.series.tables import TABLES, open_table
+from seqfeat.series.files.reading import file_format
+from seqfeat.series.files.streaming import even_step, split_batches
+from seqfeat.series.files.tables import TABLES, open_table
 from seqfeat.series.time_grid import EvenStep
 
 __all__ = ["DEMO", "DataSource", "ReadOptions", "SeriesBatch", "open_source", "series_ids"]

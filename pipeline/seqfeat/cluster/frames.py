@@ -16,7 +16,7 @@ from seqfeat.cluster.model_task import ModelTask, compute_features
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import from_long
-from seqfeat.series.long import check_columns
+from seqfeat.series.columns import check_columns
 from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
 
 __all__ = ["LongFormat", "transform_frame"]

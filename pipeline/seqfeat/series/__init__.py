@@ -8,21 +8,19 @@ The modules, in reading order:
 - `tensors`: PyTorch's tensors as arrays
 - `lazy_array`: arrays of Zarr, h5py and Dask, read a few rows at a time
 - `long`: `from_long` and MultiIndex frames, one row per series and timestep
+- `columns`: the columns of a table by name, and which of them are channels
 - `time_grid`: the time points of a long table as timesteps
-- `tables`: CSV and Parquet files as frames, whole or in chunks
-- `files`: `read`, series and labels from a file
-- `streaming`: `read_batches`, the same in batches
-- `read_into`: a table larger than memory as an array on disk
+- `files`: `read` and `read_batches`, series and labels from files
 - `series`: the canonical form
 - `scaling`: masked standardisation, channel by channel
 """
 
 from seqfeat.series.arrays import from_channels_first, warn_if_transposed
 from seqfeat.series.conversion import as_series
-from seqfeat.series.files import read
+from seqfeat.series.files.reading import read
+from seqfeat.series.files.streaming import read_batches
 from seqfeat.series.long import LabelledSeries, from_long
 from seqfeat.series.series import Series
-from seqfeat.series.streaming import read_batches
 
 __all__ = [
     "LabelledSeries",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_list_like
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.arrays import pad
+from seqfeat.series.columns import channel_columns, check_columns, show_columns
 from seqfeat.series.numbers import frame_as_numbers
 from seqfeat.series.series import FrameRows, Series, to_pandas_series
 from seqfeat.series.time_grid import Step, check_density, steps_by_order, steps_by_time
@@ -22,11 +21,9 @@ __all__ = [
     "NO_ROWS",
     "LabelledSeries",
     "LongLayout",
-    "check_columns",
     "from_long",
     "from_multi_index",
     "long_layout",
-    "show_columns",
 ]
 
 SERIES, TIME = "series", "time"
@@ -120,7 +117,7 @@ def from_long(
     {'b': 'well', 'a': 'ill'}
     """
     frame = _as_pandas(frame)
-    channels = _channel_columns(frame, channels, [series_id, time, label])
+    channels = channel_columns(frame, channels, [series_id, time, label])
     check_columns(frame, [series_id, time, label, *channels])
     codes, ids = _series_codes(frame[series_id])
     steps = steps_by_order(codes) if time is None else steps_by_time(codes, frame[time], ids, step)
@@ -203,27 +200,6 @@ def long_layout(
     return LongLayout(series_id, time, channels, label, step)
 
 
-def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
-    """Check that exactly one column has each of the names; None stands for no column."""
-    for name in names:
-        if name is not None and name not in frame.columns:
-            raise InputError(
-                f"there is no column {name!r}; the table has {show_columns(frame)}. Pass the name "
-                "of one of them."
-            )
-        if name is not None and list(frame.columns).count(name) > 1:
-            raise InputError(
-                f"more than one column is called {name!r}; the table has {show_columns(frame)}. "
-                "Rename them."
-            )
-
-
-def show_columns(frame: pd.DataFrame) -> str:
-    """Return the names of the columns for an error message; many are abbreviated."""
-    names = [repr(str(name)) for name in frame.columns]
-    return ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-2:]])
-
-
 def _as_pandas(frame: Any) -> pd.DataFrame:
     """Return any data frame as a pandas DataFrame, with its named index levels as columns."""
     if not isinstance(frame, pd.DataFrame):
@@ -261,25 +237,6 @@ def _in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     native = pd.concat([pd.Series(column, index=frame.index) for column in columns], axis=1)
     return native.set_axis(frame.columns, axis=1)
-
-
-def _channel_columns(
-    frame: pd.DataFrame, channels: str | list[str] | None, others: list[str | None]
-) -> list[str]:
-    if isinstance(channels, str):
-        return [channels]
-    if channels is not None and (isinstance(channels, Mapping) or not is_list_like(channels)):
-        raise InputTypeError(
-            f"channels={channels!r}; pass the name of a column, or a list of names. The table has "
-            f"{show_columns(frame)}."
-        )
-    names = [name for name in frame.columns if name not in others] if channels is None else channels
-    if not len(names):
-        raise InputError(
-            f"no column is left to be a channel; the table has {show_columns(frame)}. Pass "
-            "channels=[...] with at least 1 column."
-        )
-    return list(names)
 
 
 def _channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:

@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
-from seqfeat.series.arrays import from_channels_first
-from seqfeat.series.long import LabelledSeries, check_columns, long_layout, show_columns
+from seqfeat.series.columns import check_columns, show_columns
+from seqfeat.series.files.array_files import read_npy, read_npz
+from seqfeat.series.files.tables import TABLES, format_suffix, open_table
+from seqfeat.series.files.ts_files import read_ts
+from seqfeat.series.long import LabelledSeries, long_layout
 from seqfeat.series.numbers import frame_as_numbers
-from seqfeat.series.series import to_object_array
-from seqfeat.series.tables import TABLES, format_suffix, open_table
 from seqfeat.series.time_grid import Step
 
 __all__ = ["file_format", "from_wide", "read"]
-
-NPZ_NAMES = {"X", "y", "lengths"}
 
 
 def read(
@@ -172,85 +170,8 @@ def _check_unique(ids: pd.Series[Any]) -> None:
         )
 
 
-def _read_npy(path: Path) -> LabelledSeries:
-    try:
-        return LabelledSeries(np.lib.format.open_memmap(path, mode="r"), None)  # type: ignore[no-untyped-call]
-    except (ValueError, EOFError, OSError) as error:
-        raise _invalid_arrays(path, error) from error
-
-
-def _read_npz(path: Path) -> LabelledSeries:
-    # Opened here, because NumPy does not close a file that turns out not to be an archive.
-    with path.open("rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                names = archive.files
-                arrays = {name: archive[name] for name in names if name in NPZ_NAMES}
-        except Exception as error:  # zipfile, zlib and NumPy each raise their own errors
-            raise _invalid_arrays(path, error) from error
-    if "X" not in arrays or set(names) - NPZ_NAMES:
-        raise InputError(
-            f"{path} holds the arrays {names}; save it with numpy.savez(path, X=series, y=labels), "
-            "where y is optional, and so is lengths, the number of timesteps of padded series."
-        )
-    X, y = arrays["X"], arrays.get("y")
-    if y is not None and len(y) != len(X):
-        raise InputError(
-            f"{path} holds {len(X)} series in X and {len(y)} labels in y; save one label per "
-            "series."
-        )
-    return LabelledSeries(_cut(X, arrays.get("lengths"), path), y)
-
-
-def _cut(X: NDArray[Any], lengths: NDArray[Any] | None, path: Path) -> NDArray[Any]:
-    """Return padded series as an object array, each cut to its length."""
-    if lengths is None:
-        return X
-    if lengths.shape != X.shape[:1] or lengths.dtype.kind not in "iu" or X.ndim < 2:
-        raise InputError(
-            f"{path}: lengths must hold one integer per series of X, whose shape is {X.shape} and "
-            "must be (n_samples, n_timesteps, ...); lengths has shape "
-            f"{lengths.shape} and dtype {lengths.dtype}. Save it as an integer array."
-        )
-    is_valid = (lengths >= 1) & (lengths <= X.shape[1])
-    if not is_valid.all():
-        index = int(np.argmin(is_valid))
-        raise InputError(
-            f"{path}: lengths must be from 1 to {X.shape[1]}, the timesteps of X, whose shape is "
-            f"{X.shape}; the length of series {index} is {lengths[index]}. Correct it, or drop the "
-            "series."
-        )
-    return to_object_array([row[:length] for row, length in zip(X, lengths, strict=True)])
-
-
-def _invalid_arrays(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} cannot be read as arrays of numbers ({str(error).strip()}). Arrays of Python "
-        "objects are rejected, because reading them executes code; pad unequal series and save "
-        "them with their lengths: numpy.savez(path, X=padded, lengths=lengths, y=labels)."
-    )
-
-
-def _read_ts(path: Path) -> LabelledSeries:
-    try:
-        from aeon.datasets import load_from_ts_file
-    except ImportError as error:
-        raise ImportError("the .ts format needs aeon: pip install 'seqfeat[ts]'") from error
-    try:
-        X, y, header = load_from_ts_file(str(path), return_meta_data=True)
-    except Exception as error:  # aeon's parser raises errors of all kinds
-        raise InputError(
-            f"{path} cannot be read by aeon as a .ts file ({str(error).strip()}). Its header must "
-            "end with @data, and each line after it must hold one series."
-        ) from error
-    if len(X) == 0:
-        raise InputError(f"{path} holds no series; a .ts file has them after the line @data.")
-    has_labels = header["classlabel"] or header["targetlabel"]
-    return LabelledSeries(from_channels_first(X), y if has_labels else None)
-
-
 _ARRAYS: dict[str, Callable[[Path], LabelledSeries]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".ts": _read_ts,
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".ts": read_ts,
 }

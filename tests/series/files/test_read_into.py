@@ -122,7 +122,7 @@ def test_an_error_in_the_second_pass_leaves_the_target_as_it_was(long, tmp_path,
         path.write_bytes(b"half of an array")
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("seqfeat.series.read_into.new_file", fail)
+    monkeypatch.setattr("seqfeat.series.files.read_into.new_file", fail)
     with pytest.raises(OSError, match="the disk is full"):
         read_into(folder, tmp_path / "X.npy", **COLUMNS)
     np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), np.ones(3))

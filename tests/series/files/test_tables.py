@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqfeat.series.tables import format_suffix, open_table
+from seqfeat.series.files.tables import format_suffix, open_table
 from tests.series.inputs import error_of
 
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError
 from seqfeat.runtime.atomic_files import replacing
 from seqfeat.series.arrays import as_list, from_list
-from seqfeat.series.files import read
+from seqfeat.series.files.reading import read
+from seqfeat.series.files.streaming import read_batches
 from seqfeat.series.long import LabelledSeries
 from seqfeat.series.numbers import frame_as_numbers
-from seqfeat.series.streaming import read_batches
 from seqfeat.series.time_grid import Step
 
 __all__ = ["read_into"]

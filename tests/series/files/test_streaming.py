@@ -6,7 +6,7 @@ import pytest
 
 from seqfeat import WholeTableWarning
 from seqfeat.series import read, read_batches
-from seqfeat.series.streaming import even_step, split_batches
+from seqfeat.series.files.streaming import even_step, split_batches
 from tests.memory import peak_of
 from tests.series.inputs import assert_series_equal, error_of
 

@@ -13,9 +13,10 @@ import pandas as pd
 
 from seqfeat.exceptions import InputError, WholeTableWarning
 from seqfeat.runtime.user_warnings import warn_user
-from seqfeat.series.files import file_format, from_wide, read
-from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, check_columns, long_layout
-from seqfeat.series.tables import TABLES, Table, open_table
+from seqfeat.series.columns import check_columns
+from seqfeat.series.files.reading import file_format, from_wide, read
+from seqfeat.series.files.tables import TABLES, Table, open_table
+from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, long_layout
 from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
 
 __all__ = ["even_step", "read_batches", "split_batches"]
