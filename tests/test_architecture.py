@@ -143,6 +143,16 @@ def test_the_source_root_is_no_package():
     assert not (ROOT / "pipeline" / "__init__.py").exists()
 
 
+def test_what_scikit_learn_may_change_any_day_is_imported_in_one_file():
+    private = {
+        name_of(path)
+        for path in SOURCES
+        for name in imported_names(path)
+        if name.startswith("sklearn.") and (name.startswith("sklearn.callback") or "._" in name)
+    }
+    assert private == {"training.sklearn_compat"}
+
+
 def test_nothing_imports_through_the_source_root():
     files = [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     assert len(files) > len(SOURCES)
@@ -216,7 +226,11 @@ print(LSTMAutoencoder.__name__, load.__name__)
 def test_importing_the_package_imports_no_extra_and_touches_no_device():
     # scikit-learn's callbacks import rich by themselves where it is installed.
     program = """
-import sys, sklearn.callback
+import sys
+try:
+    import sklearn.callback
+except ImportError:
+    import sklearn
 before = set(sys.modules)
 import torch
 from seqfeat import *

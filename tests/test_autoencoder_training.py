@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.callback import FitCallback
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 from seqfeat import InputError, TrainingError
+from seqfeat.training.sklearn_compat import FitCallback
 from tests.autoencoders import (
     CORRUPTED,
     assert_same_weights,

@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
-from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import available_if
 
 from seqfeat.inference.batched import embed
@@ -49,6 +47,11 @@ from seqfeat.training.learned_attributes import (
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
 from seqfeat.training.plan import EarlierFit, Plan, plan_epoch, plan_fit, share_facts
 from seqfeat.training.progress import EpochReporter
+from seqfeat.training.sklearn_compat import (
+    CallbackSupportMixin,
+    output_container,
+    with_callbacks,
+)
 
 __all__ = ["LSTMAutoencoder"]
 
@@ -185,7 +188,8 @@ class LSTMAutoencoder(
         ``"cpu"`` or ``"cuda:1"``. It is looked up each time it is needed.
     verbose : int or bool, default=0
         Whether to print the loss of each epoch. For a progress bar, call
-        ``set_callbacks(sklearn.callback.ProgressBar())``.
+        ``set_callbacks(sklearn.callback.ProgressBar())``; before scikit-learn 1.9, with the
+        ``ProgressBar`` of `seqfeat.training.sklearn_compat`.
     checkpoint_dir : str or path, default=None
         Directory for checkpoints. If `fit` is killed, the same call, with the same series and
         parameters, resumes from the last one, and on a CPU the result is bit-identical to that of
@@ -507,7 +511,7 @@ class LSTMAutoencoder(
 
     def _with_ids(self, embeddings: Floats, series: Series) -> Floats:
         """Index pandas output by series, where `X` is a frame with several rows for each."""
-        if series.form != "frame" or _get_output_config("transform", self)["dense"] != "pandas":
+        if series.form != "frame" or output_container(self) != "pandas":
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]

@@ -17,12 +17,12 @@ import pytest
 import torch
 from joblib.numpy_pickle import NumpyUnpickler
 from sklearn.base import BaseEstimator, clone
-from sklearn.callback import ProgressBar
 from sklearn.exceptions import NotFittedError
 
 from seqfeat import LSTMAutoencoder, ModelFileError, ModelVersionError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 from seqfeat.runtime.checked_state import CheckedStateMixin
+from seqfeat.training.sklearn_compat import ProgressBar
 
 # One or two epochs show whether the parts fit together, not whether training converges.
 pytestmark = [

@@ -12,11 +12,11 @@ import time
 import warnings
 from pathlib import Path
 
-from sklearn.callback import FitCallback
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from seqfeat import DistributedError, LSTMAutoencoder, distributed
+from seqfeat.training.sklearn_compat import FitCallback
 from tests.shared_fits.cases import labels, walks
 
 RANK = int(os.environ["RANK"])

@@ -6,17 +6,21 @@ import threading
 
 import numpy as np
 import pytest
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 
 from seqfeat import InputError, LSTMAutoencoder, TrainingError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
+from seqfeat.training.sklearn_compat import HAS_CALLBACKS, ProgressBar
 
 # Two or three epochs show whether things fit together, not whether they converge.
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
+
+needs_callbacks = pytest.mark.skipif(
+    not HAS_CALLBACKS, reason="pipelines and searches have callbacks since scikit-learn 1.9"
+)
 
 # scikit-learn's warning about the classifier, which has no progress bar.
 CLASSIFIER_WITHOUT_CALLBACKS = "ignore:The estimator .* does not support callbacks:UserWarning"
@@ -113,6 +117,7 @@ def test_a_progress_bar_counts_epochs(capsys):
     assert " 25%" in capsys.readouterr().out
 
 
+@needs_callbacks
 @pytest.mark.filterwarnings(CLASSIFIER_WITHOUT_CALLBACKS)
 def test_a_progress_bar_nests_in_that_of_a_pipeline(capsys):
     pipeline = make_classifier(4, max_iter=2, random_state=0)
@@ -123,6 +128,7 @@ def test_a_progress_bar_nests_in_that_of_a_pipeline(capsys):
     assert "100%" in second
 
 
+@needs_callbacks
 @pytest.mark.filterwarnings(CLASSIFIER_WITHOUT_CALLBACKS)
 def test_progress_bars_nest_in_that_of_a_search(capsys):
     pipeline = make_classifier(max_iter=2, random_state=0)
@@ -167,6 +173,7 @@ def test_a_callback_is_told_about_no_epoch_after_training_stopped():
     assert len(recorder.epochs) == estimator.n_iter_ < 50
 
 
+@needs_callbacks
 @pytest.mark.filterwarnings(CLASSIFIER_WITHOUT_CALLBACKS)
 def test_a_propagated_callback_is_told_about_all_fits_of_a_search():
     recorder = PropagatedRecorder()
@@ -214,7 +221,10 @@ def test_the_estimator_of_an_epoch_knows_nothing_of_an_earlier_fit():
     np.testing.assert_array_equal(callback.embeddings[-1], estimator.transform(X))
 
 
+@needs_callbacks
 def test_scikit_learns_scoring_monitor_follows_the_score():
+    from sklearn.callback import ScoringMonitor
+
     X, y = utterances()
     monitor = ScoringMonitor(scoring={"explained": lambda fitted, X, y: fitted.score(X)})
     estimator = small().set_callbacks(monitor).fit(X, y)

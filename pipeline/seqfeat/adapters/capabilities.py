@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Self
 
-from sklearn.utils._param_validation import InvalidParameterError
-
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.training.parameters import needs_labels
+from seqfeat.training.sklearn_compat import InvalidParameterError
 
 __all__ = ["Capabilities"]
 

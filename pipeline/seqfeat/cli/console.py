@@ -165,7 +165,7 @@ def format_list(names: Iterable[Any], *, head: int, tail: int = 0) -> str:
 
 
 def progress_bars(console: Console, **parameters: Any) -> list[Any]:
-    """Return scikit-learn's progress bar as a list of callbacks, empty without a terminal."""
+    """Return a progress bar as a list of callbacks, empty without a terminal."""
     if not console.shows_progress:
         return []
     try:
@@ -173,7 +173,7 @@ def progress_bars(console: Console, **parameters: Any) -> list[Any]:
     except ImportError:
         console.status("(For progress bars: pip install 'seqfeat[progress]')")
         return []
-    from sklearn.callback import ProgressBar
+    from seqfeat.training.sklearn_compat import ProgressBar
 
     rich.reconfigure(stderr=True)
     return [ProgressBar(**parameters)]

@@ -27,6 +27,7 @@ from seqfeat.runtime.device import resolve_device
 from seqfeat.saving.card_format import Card
 from seqfeat.saving.persistence import load, load_card
 from seqfeat.series import LabelledSeries
+from seqfeat.training.sklearn_compat import watched
 
 __all__ = [
     "CLASSIFIERS",
@@ -94,7 +95,8 @@ def fit(estimator: Any, labelled: LabelledSeries, console: Console) -> tuple[Any
     """Fit an estimator with a progress bar; return it and the seconds it took."""
     console.status(f"Training on {len(labelled.X):,} series...")
     started = time.perf_counter()
-    estimator.set_callbacks(*progress_bars(console)).fit(*labelled).set_callbacks()
+    with watched(estimator, progress_bars(console)):
+        estimator.fit(*labelled)
     seconds = time.perf_counter() - started
     n_epochs = pipeline_parts(estimator).autoencoder.n_iter_
     console.status(f"Trained {n_epochs} epoch{'' if n_epochs == 1 else 's'} in {seconds:.1f} s.")

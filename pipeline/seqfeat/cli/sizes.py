@@ -23,6 +23,7 @@ from seqfeat.cli.models import size_parameter
 from seqfeat.cli.outputs import format_size
 from seqfeat.cluster import searching
 from seqfeat.series import LabelledSeries
+from seqfeat.training.sklearn_compat import watched
 
 __all__ = ["best_size", "check_dask", "search_sizes", "size_rows", "size_table"]
 
@@ -44,13 +45,13 @@ def search_sizes(
 ) -> Any:
     """Run a search over the embedding sizes and return it; the best size is not refitted."""
     search = _make_search(estimator, labelled, options)
-    search.set_callbacks(*progress_bars(console, max_propagation_depth=0))
+    progress = watched(search, progress_bars(console, max_propagation_depth=0))
     on_cluster = _on_cluster(options.cluster, labelled)
-    with warnings.catch_warnings(), on_cluster, console.interrupts.aborting():
+    with warnings.catch_warnings(), on_cluster, console.interrupts.aborting(), progress:
         # Its score shows that a size is too small.
         warnings.simplefilter("ignore", ConvergenceWarning)
         search.fit(*labelled)
-    return search.set_callbacks()
+    return search
 
 
 def _make_search(estimator: Any, labelled: LabelledSeries, options: argparse.Namespace) -> Any:

@@ -8,9 +8,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from seqfeat.nn.network import MAX_DIMENSION, POOLINGS
+from seqfeat.training.sklearn_compat import Interval, StrOptions
 
 __all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 

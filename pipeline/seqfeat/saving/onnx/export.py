@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +16,7 @@ from seqfeat.exceptions import ExportError
 from seqfeat.saving.card_format import is_graph
 from seqfeat.saving.cards import make_card
 from seqfeat.saving.model_files import check_card_replaceable, write_model
+from seqfeat.training.sklearn_compat import BaseSearchCV
 
 __all__ = ["export_onnx"]
 
