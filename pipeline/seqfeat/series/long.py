@@ -49,6 +49,7 @@ def from_long(
     label: str | None = None,
     *,
     step: Step = "auto",
+    time_format: str | None = None,
 ) -> LabelledSeries:
     """Convert a long table, with one row per series and timestep.
 
@@ -120,7 +121,10 @@ def from_long(
     channels = channel_columns(frame, channels, [series_id, time, label])
     check_columns(frame, [series_id, time, label, *channels])
     codes, ids = _series_codes(frame[series_id])
-    steps = steps_by_order(codes) if time is None else steps_by_time(codes, frame[time], ids, step)
+    if time is None:
+        steps = steps_by_order(codes)
+    else:
+        steps = steps_by_time(codes, frame[time], ids, step, time_format)
     arrays = _split_by_series(_channel_values(frame, channels), codes, steps, ids)
     labels = None if label is None else _series_labels(frame[label], codes, ids)
     return LabelledSeries(to_pandas_series(arrays, ids), labels)
@@ -161,6 +165,7 @@ class LongLayout:
     channels: str | list[str] | None
     label: str | None
     step: Step
+    time_format: str | None = None
     is_indexed: bool = False
 
     @property
@@ -175,7 +180,13 @@ class LongLayout:
     def convert(self, frame: pd.DataFrame) -> LabelledSeries:
         """Return the series of a flat frame."""
         return from_long(
-            frame, self.series_id, self.time, self.channels, self.label, step=self.step
+            frame,
+            self.series_id,
+            self.time,
+            self.channels,
+            self.label,
+            step=self.step,
+            time_format=self.time_format,
         )
 
 
@@ -186,10 +197,11 @@ def long_layout(
     channels: str | list[str] | None,
     label: str | None,
     step: Step,
+    time_format: str | None = None,
 ) -> LongLayout | None:
     """Return the layout of a long table, or None if the table is wide, with one row per series."""
     if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
-        return LongLayout(SERIES, TIME, channels, label, step, is_indexed=True)
+        return LongLayout(SERIES, TIME, channels, label, step, time_format, is_indexed=True)
     if time is None and channels is None:
         return None
     if series_id is None:
@@ -197,7 +209,7 @@ def long_layout(
             "a long table needs series_id, the column that identifies the series of each row; the "
             f"table has {show_columns(frame)}."
         )
-    return LongLayout(series_id, time, channels, label, step)
+    return LongLayout(series_id, time, channels, label, step, time_format)
 
 
 def _as_pandas(frame: Any) -> pd.DataFrame:
