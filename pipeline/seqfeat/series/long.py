@@ -258,6 +258,7 @@ def _in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
+    """Return the channels as an array; errors say what a column may be instead."""
     try:
         return frame_as_numbers(frame[channels])
     except InputTypeError as error:
