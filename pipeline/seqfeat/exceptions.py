@@ -17,6 +17,7 @@
     ├── LayoutWarning                an array looks like (n_samples, n_channels, n_timesteps)
     ├── CheckpointWarning            a checkpoint is damaged or cannot be written
     ├── DeviceWarning                the device is not available; the CPU is used instead
+    ├── ShortRecordingWarning        a recording is too short for a window
     ├── WholeTableWarning            a table cannot be read in batches and is read whole
     └── ModelVersionWarning          a model was saved with other versions of its dependencies
 
@@ -40,6 +41,7 @@ __all__ = [
     "ModelVersionError",
     "ModelVersionWarning",
     "SeqfeatError",
+    "ShortRecordingWarning",
     "TrainingError",
     "WholeTableWarning",
 ]
@@ -99,6 +101,10 @@ class DeviceWarning(UserWarning):
 
 class WholeTableWarning(UserWarning):
     """The rows of a table are not grouped by series, so it is read whole, not in batches."""
+
+
+class ShortRecordingWarning(UserWarning):
+    """Some recordings are too short for a window, and none is made of them."""
 
 
 class ModelVersionWarning(UserWarning):

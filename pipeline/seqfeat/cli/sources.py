@@ -73,6 +73,11 @@ class ReadOptions:
         }
 
     @property
+    def keys(self) -> list[str]:
+        """The columns with ids, times and labels."""
+        return [name for name in (self.series_id, self.time, self.label) if name is not None]
+
+    @property
     def has_even_step(self) -> bool:
         """Whether the step is the one found in the training data."""
         return self.step == "auto" and self.even_step is not None
@@ -116,14 +121,14 @@ class DataSource:
         """Whether this is a table with one row per series."""
         if self.name.startswith(DEMO) or not _is_table(self.name):
             return False
-        return not _is_long(self.reading, open_table(Path(self.name)).empty())
+        return not _is_long(self.reading, open_table(Path(self.name)).empty(self.reading.keys))
 
     def card_entry(self) -> dict[str, Any] | None:
         """Describe for the model's card how the training data was read."""
         reading = self.reading
         if self.name.startswith(DEMO) or not _is_table(self.name):
             return {"channels_first": True} if reading.channels_first else None
-        frame = open_table(Path(self.name)).empty()
+        frame = open_table(Path(self.name)).empty(reading.keys)
         if _is_long(reading, frame):
             others = [reading.series_id, reading.time, reading.label]
             names = [str(name) for name in frame.columns if name not in others]
@@ -230,7 +235,7 @@ def _is_long(reading: ReadOptions, frame: pd.DataFrame) -> bool:
 
 def _check_columns(path: Path, reading: ReadOptions, options: argparse.Namespace) -> ReadOptions:
     """Check that the columns exist, except for labels, which only the training needs."""
-    frame = open_table(path).empty()
+    frame = open_table(path).empty(reading.keys)
     existing = [str(name) for name in (*frame.columns, *frame.index.names)]
     if reading.label not in existing and options.label is None:
         reading = replace(reading, label=None)

@@ -19,11 +19,17 @@ from seqfeat.series.time_grid import Step, check_density, steps_by_order, steps_
 
 __all__ = [
     "NO_ROWS",
+    "SERIES",
+    "TIME",
     "LabelledSeries",
     "LongLayout",
+    "as_pandas",
+    "channel_values",
     "from_long",
     "from_multi_index",
     "long_layout",
+    "series_codes",
+    "split_by_series",
 ]
 
 SERIES, TIME = "series", "time"
@@ -49,6 +55,7 @@ def from_long(
     label: str | None = None,
     *,
     step: Step = "auto",
+    time_format: str | None = None,
 ) -> LabelledSeries:
     """Convert a long table, with one row per series and timestep.
 
@@ -116,12 +123,15 @@ def from_long(
     >>> y.to_dict()
     {'b': 'well', 'a': 'ill'}
     """
-    frame = _as_pandas(frame)
+    frame = as_pandas(frame)
     channels = channel_columns(frame, channels, [series_id, time, label])
     check_columns(frame, [series_id, time, label, *channels])
-    codes, ids = _series_codes(frame[series_id])
-    steps = steps_by_order(codes) if time is None else steps_by_time(codes, frame[time], ids, step)
-    arrays = _split_by_series(_channel_values(frame, channels), codes, steps, ids)
+    codes, ids = series_codes(frame[series_id])
+    if time is None:
+        steps = steps_by_order(codes)
+    else:
+        steps = steps_by_time(codes, frame[time], ids, step, time_format)
+    arrays = split_by_series(channel_values(frame, channels), codes, steps, ids)
     labels = None if label is None else _series_labels(frame[label], codes, ids)
     return LabelledSeries(to_pandas_series(arrays, ids), labels)
 
@@ -141,9 +151,9 @@ def from_multi_index(frame: pd.DataFrame) -> Series:
         )
     frame = _in_native_order(frame)
     index: pd.MultiIndex = frame.index  # type: ignore[assignment]
-    codes, ids = _series_codes(pd.Series(index.get_level_values(0)))
+    codes, ids = series_codes(pd.Series(index.get_level_values(0)))
     steps = steps_by_time(codes, pd.Series(index.get_level_values(1)), ids, "auto")
-    arrays = _split_by_series(frame_as_numbers(frame), codes, steps, ids)
+    arrays = split_by_series(frame_as_numbers(frame), codes, steps, ids)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     rows = FrameRows(index, frame.columns, codes, steps)
     return Series(pad(arrays, lengths), lengths, form="frame", ids=ids, frame_rows=rows)
@@ -161,6 +171,7 @@ class LongLayout:
     channels: str | list[str] | None
     label: str | None
     step: Step
+    time_format: str | None = None
     is_indexed: bool = False
 
     @property
@@ -175,7 +186,13 @@ class LongLayout:
     def convert(self, frame: pd.DataFrame) -> LabelledSeries:
         """Return the series of a flat frame."""
         return from_long(
-            frame, self.series_id, self.time, self.channels, self.label, step=self.step
+            frame,
+            self.series_id,
+            self.time,
+            self.channels,
+            self.label,
+            step=self.step,
+            time_format=self.time_format,
         )
 
 
@@ -186,10 +203,11 @@ def long_layout(
     channels: str | list[str] | None,
     label: str | None,
     step: Step,
+    time_format: str | None = None,
 ) -> LongLayout | None:
     """Return the layout of a long table, or None if the table is wide, with one row per series."""
     if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
-        return LongLayout(SERIES, TIME, channels, label, step, is_indexed=True)
+        return LongLayout(SERIES, TIME, channels, label, step, time_format, is_indexed=True)
     if time is None and channels is None:
         return None
     if series_id is None:
@@ -197,10 +215,10 @@ def long_layout(
             "a long table needs series_id, the column that identifies the series of each row; the "
             f"table has {show_columns(frame)}."
         )
-    return LongLayout(series_id, time, channels, label, step)
+    return LongLayout(series_id, time, channels, label, step, time_format)
 
 
-def _as_pandas(frame: Any) -> pd.DataFrame:
+def as_pandas(frame: Any) -> pd.DataFrame:
     """Return any data frame as a pandas DataFrame, with its named index levels as columns."""
     if not isinstance(frame, pd.DataFrame):
         if not (hasattr(frame, "__dataframe__") or hasattr(frame, "__arrow_c_stream__")):
@@ -239,7 +257,8 @@ def _in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
     return native.set_axis(frame.columns, axis=1)
 
 
-def _channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
+def channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
+    """Return the channels as an array; errors say what a column may be instead."""
     try:
         return frame_as_numbers(frame[channels])
     except InputTypeError as error:
@@ -252,7 +271,7 @@ def _channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
 # From rows to series
 
 
-def _series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
+def series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     """Return the series of each row as a number, in order of appearance, and the ids."""
     if len(series_ids) == 0:
         raise InputError(NO_ROWS)
@@ -272,7 +291,7 @@ def _series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     return codes.astype(np.int64), pd.Index(ids, name=series_ids.name)
 
 
-def _split_by_series(
+def split_by_series(
     values: NDArray[Any], codes: Ints, steps: Ints, ids: pd.Index[Any]
 ) -> list[NDArray[Any]]:
     """Return one (n_timesteps, n_channels) array per series, with NaN at steps without a row."""

@@ -48,7 +48,13 @@ def steps_by_order(codes: Ints) -> Ints:
     return pd.Series(codes).groupby(codes).cumcount().to_numpy().astype(np.int64)
 
 
-def steps_by_time(codes: Ints, times: pd.Series[Any], ids: pd.Index[Any], step: Step) -> Ints:
+def steps_by_time(
+    codes: Ints,
+    times: pd.Series[Any],
+    ids: pd.Index[Any],
+    step: Step,
+    time_format: str | None = None,
+) -> Ints:
     """Return the timestep of each row, counted from the first time point of its series.
 
     Parameters

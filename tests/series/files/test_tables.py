@@ -27,19 +27,19 @@ FORMATS = pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.csv.gz", "t.parq
 @FORMATS
 def test_a_table_is_read_whole_in_chunks_and_without_rows(tmp_path, frame, name):
     table = open_table(save(frame, tmp_path / name))
-    pd.testing.assert_frame_equal(table.read(), frame)
-    assert table.empty().columns.tolist() == frame.columns.tolist()
-    assert len(table.empty()) == 0
-    chunks = list(table.chunks(7))
+    pd.testing.assert_frame_equal(table.read(["name"]), frame)
+    assert table.empty([]).columns.tolist() == frame.columns.tolist()
+    assert len(table.empty([])) == 0
+    chunks = list(table.chunks(7, ["name"]))
     assert max(map(len, chunks)) <= 7
     pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), frame)
-    for chunk in table.chunks(7, ["v"]):
+    for chunk in table.chunks(7, ["name"], ["v"]):
         assert chunk.columns.tolist() == ["v"]
 
 
-def test_dtypes_may_be_given_for_the_chunks_of_a_csv(tmp_path, frame):
+def test_keys_of_a_csv_are_text_as_written(tmp_path, frame):
     table = open_table(save(frame, tmp_path / "t.csv"))
-    chunk = next(table.chunks(7, None, {"id": str}))
+    chunk = next(table.chunks(7, ["id"]))
     assert chunk["id"].tolist() == ["0", "0", "0", "1", "1", "1", "2"]
 
 
@@ -50,8 +50,8 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, frame, name):
     save(frame[:12], folder / "0.parquet")
     save(frame[12:], folder / "1.parquet")
     table = open_table(folder)
-    pd.testing.assert_frame_equal(table.read(), frame, check_column_type=False)
-    pd.testing.assert_frame_equal(pd.concat(table.chunks(100), ignore_index=True), frame)
+    pd.testing.assert_frame_equal(table.read([]), frame, check_column_type=False)
+    pd.testing.assert_frame_equal(pd.concat(table.chunks(100, []), ignore_index=True), frame)
 
 
 def test_row_groups_are_put_together_up_to_the_size_of_a_chunk(tmp_path, frame):
@@ -64,7 +64,7 @@ def test_categories_become_plain_columns_in_chunks(tmp_path, frame):
     table = open_table(save(frame, tmp_path / "t.parquet"))
     assert not any(
         isinstance(dtype, pd.CategoricalDtype)
-        for chunk in table.chunks(7)
+        for chunk in table.chunks(7, [])
         for dtype in chunk.dtypes
     )
 
@@ -85,11 +85,11 @@ def test_a_file_that_is_not_csv_is_named(tmp_path, content):
     (tmp_path / "x.csv").write_bytes(content)
     table = open_table(tmp_path / "x.csv")
     expected = f"{tmp_path / 'x.csv'} is not a table of comma-separated values ("
-    assert error_of(table.read).startswith(expected)
-    assert error_of(lambda: list(table.chunks(7))).startswith(expected)
+    assert error_of(lambda: table.read([])).startswith(expected)
+    assert error_of(lambda: list(table.chunks(7, []))).startswith(expected)
     # The second line is not read for the names of the columns.
     if not content.startswith(b"a"):
-        assert error_of(table.empty).startswith(expected)
+        assert error_of(lambda: table.empty([])).startswith(expected)
 
 
 @pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04" + bytes(40), "half"])
@@ -98,7 +98,11 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path, frame, content):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
     table = open_table(path)
-    for read in (table.read, table.empty, lambda: list(table.chunks(7))):
+    for read in (
+        lambda: table.read([]),
+        lambda: table.empty([]),
+        lambda: list(table.chunks(7, [])),
+    ):
         assert error_of(read).startswith(f"{path} is not a Parquet file (")
 
 
@@ -107,20 +111,24 @@ def test_a_damaged_page_of_a_parquet_file_is_named(tmp_path, frame):
     content = path.read_bytes()
     path.write_bytes(content[:4] + bytes(200) + content[204:])
     table = open_table(path)
-    assert table.empty().columns.tolist() == frame.columns.tolist()
-    for read in (table.read, lambda: list(table.chunks(7))):
+    assert table.empty([]).columns.tolist() == frame.columns.tolist()
+    for read in (lambda: table.read([]), lambda: list(table.chunks(7, []))):
         assert error_of(read).startswith(f"{path} is not a Parquet file (")
 
 
 def test_a_first_line_of_values_is_not_lost_as_column_names(tmp_path):
     np.savetxt(tmp_path / "bare.csv", [[3.0, 1.0, 2.0], [4.0, 5.0, 6.0]], delimiter=",")
     table = open_table(tmp_path / "bare.csv")
-    for read in (table.read, table.empty, lambda: list(table.chunks(7))):
+    for read in (
+        lambda: table.read([]),
+        lambda: table.empty([]),
+        lambda: list(table.chunks(7, [])),
+    ):
         message = error_of(read)
         assert message.startswith(f"the first line of {tmp_path / 'bare.csv'} is 3.0")
         assert "Insert a line with the column names" in message
     pd.DataFrame(np.zeros((2, 3))).to_csv(tmp_path / "numbered.csv", index=False)
-    assert open_table(tmp_path / "numbered.csv").read().shape == (2, 3)
+    assert open_table(tmp_path / "numbered.csv").read([]).shape == (2, 3)
 
 
 def test_parquet_names_the_extra_that_it_needs(tmp_path, monkeypatch, frame):
@@ -129,5 +137,9 @@ def test_parquet_names_the_extra_that_it_needs(tmp_path, monkeypatch, frame):
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.dataset", None)
-    for read in (table.read, table.empty, lambda: list(table.chunks(7))):
+    for read in (
+        lambda: table.read([]),
+        lambda: table.empty([]),
+        lambda: list(table.chunks(7, [])),
+    ):
         assert "seqfeat[parquet]" in error_of(read, error=ImportError)

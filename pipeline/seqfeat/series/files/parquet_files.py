@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,31 @@ NO_PYARROW = "Parquet needs pyarrow: pip install 'seqfeat[parquet]'"
 class ParquetTable:
     """A Parquet file or a folder of Parquet files. Needs pyarrow."""
 
+    has_dtypes = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self) -> pd.DataFrame:
-        """Return the whole table."""
+    def read(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the whole table, by default with all columns."""
+        names = None if columns is None else list(columns)
         try:
-            return pd.read_parquet(self.path)
+            return _keys_as_columns(pd.read_parquet(self.path, columns=names), keys)
         except ImportError as error:
             raise ImportError(NO_PYARROW) from error
         except (ValueError, OSError) as error:
             raise self._invalid(error) from error
 
-    def empty(self) -> pd.DataFrame:
+    def empty(self, keys: Sequence[str]) -> pd.DataFrame:
         """Return the columns and the index of the table, without any rows."""
-        frame: pd.DataFrame = self._dataset().schema.empty_table().to_pandas()
-        return frame
+        return _keys_as_columns(self._dataset().schema.empty_table().to_pandas(), keys)
 
     def chunks(
-        self, n_rows: int, columns: list[str] | None = None, dtypes: dict[str, Any] | None = None
+        self,
+        n_rows: int,
+        keys: Sequence[str],
+        columns: Sequence[str] | None = None,
+        dtypes: dict[str, Any] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in chunks of at most `n_rows`; the file's own dtypes apply."""
         pyarrow, dataset = _import_pyarrow(), self._dataset()
@@ -49,10 +55,11 @@ class ParquetTable:
             "use_threads": False,
             "fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False),
         }
+        names = None if columns is None else list(columns)
         try:
-            for batches in _group(dataset.to_batches(columns=columns, **options), n_rows):
+            for batches in _group(dataset.to_batches(columns=names, **options), n_rows):
                 chunk = pyarrow.Table.from_batches(batches).to_pandas()
-                yield _without_categories(chunk)
+                yield _without_categories(_keys_as_columns(chunk, keys))
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise self._invalid(error) from error
 
@@ -89,6 +96,12 @@ def _group(batches: Iterable[Any], n_rows: int) -> Iterator[list[Any]]:
             group.append(batch)
     if group:
         yield group
+
+
+def _keys_as_columns(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the named levels of the index as columns if there is a key among them."""
+    levels = [name for name in frame.index.names if name is not None]
+    return frame.reset_index(level=levels) if set(levels) & set(keys) else frame
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,13 +12,14 @@ import pandas as pd
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.columns import check_columns, show_columns
 from seqfeat.series.files.array_files import read_npy, read_npz
+from seqfeat.series.files.names import as_names
 from seqfeat.series.files.tables import TABLES, format_suffix, open_table
 from seqfeat.series.files.ts_files import read_ts
 from seqfeat.series.long import LabelledSeries, long_layout
 from seqfeat.series.numbers import frame_as_numbers
 from seqfeat.series.time_grid import Step
 
-__all__ = ["file_format", "from_wide", "read"]
+__all__ = ["file_format", "from_wide", "key_columns", "read"]
 
 
 def read(
@@ -101,8 +102,12 @@ def read(
     path = Path(path)
     suffix = file_format(path)
     if suffix in TABLES:
-        frame = open_table(path).read()
+        table = open_table(path)
+        frame = table.read(key_columns(series_id, time, label))
         layout = long_layout(frame, series_id, time, channels, label, step)
+        if not table.has_dtypes:
+            keys = key_columns(series_id, time, label)
+            frame = frame.assign(**{name: as_names(frame[name]) for name in keys if name in frame})
         if layout is None:
             return from_wide(frame, label, series_id)
         return layout.convert(layout.flatten(frame))
@@ -124,6 +129,11 @@ def file_format(path: Path) -> str:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}.")
     return suffix
+
+
+def key_columns(*names: str | None) -> list[str]:
+    """Return the columns that hold ids, time points and labels."""
+    return [name for name in names if name is not None]
 
 
 def _check_no_columns(path: Path, **columns: Any) -> None:

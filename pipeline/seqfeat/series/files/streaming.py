@@ -14,7 +14,8 @@ import pandas as pd
 from seqfeat.exceptions import InputError, WholeTableWarning
 from seqfeat.runtime.user_warnings import warn_user
 from seqfeat.series.columns import check_columns
-from seqfeat.series.files.reading import file_format, from_wide, read
+from seqfeat.series.files.names import NameScan
+from seqfeat.series.files.reading import file_format, from_wide, key_columns, read
 from seqfeat.series.files.tables import TABLES, Table, open_table
 from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, long_layout
 from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
@@ -90,7 +91,7 @@ def read_batches(
         whole = read(path, label=label, series_id=series_id, time=time, channels=channels)
         return split_batches(whole, size)
     table = open_table(path)
-    frame = table.empty()
+    frame = table.empty(key_columns(series_id, time, label))
     n_rows = max(1, size // (8 * max(1, frame.shape[1])))
     layout = long_layout(frame, series_id, time, channels, label, step)
     if layout is None:
@@ -105,7 +106,7 @@ def even_step(path: str | Path, *, series_id: str | None = None, time: str | Non
     Reads only the ids and the time points, in chunks.
     """
     table = open_table(Path(path))
-    frame = table.empty()
+    frame = table.empty(key_columns(series_id, time))
     layout = long_layout(frame, series_id, time, None, None, "auto")
     if layout is None or layout.time is None:
         return None
@@ -133,11 +134,11 @@ def _wide_batches(
     table: Table, empty: pd.DataFrame, label: str | None, series_id: str | None, n_rows: int
 ) -> Iterator[LabelledSeries]:
     check_columns(empty, [label, series_id])
-    keys = [name for name in (label, series_id) if name is not None]
-    dtypes = _common_dtypes(table.chunks(n_rows, keys)) if keys else {}
+    keys = key_columns(label, series_id)
+    names = _scan_names(table, keys, n_rows)
     seen: set[Any] = set()
     n_read = 0
-    for frame in table.chunks(n_rows, None, dtypes):
+    for frame in _named_chunks(table, keys, n_rows, None, names):
         if isinstance(frame.index, pd.RangeIndex):
             frame.index = pd.RangeIndex(n_read, n_read + len(frame))
         with _errors_after(n_read):
@@ -180,12 +181,13 @@ def _long_batches(table: Table, layout: LongLayout, n_rows: int) -> Iterator[Lab
             "whole table is read into memory. Sort it by series to read it in batches.",
             WholeTableWarning,
         )
-        yield layout.convert(layout.flatten(table.read()))
+        frame = layout.flatten(table.read(layout.keys))
+        yield layout.convert(_with_names(frame, keys.names))
         return
     if layout.step == "auto" and keys.shortest_gap is not None:
         layout = replace(layout, step=EvenStep(keys.shortest_gap))
     n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, None, keys.dtypes), layout):
+    for frame in _regroup(_flat_chunks(table, layout, n_rows, None, keys.names), layout):
         with _errors_after(n_read):
             yield layout.convert(frame)
         n_read += len(frame)
@@ -197,8 +199,8 @@ class _KeyScan:
 
     Attributes
     ----------
-    dtypes : dict
-        The dtypes of key columns whose chunks would be read with different ones.
+    names : dict
+        How the ids, time points and labels are read, for a file without dtypes.
     shortest_gap : number, Timedelta or None
         The step that ``"auto"`` stands for.
     scattered_id : object or None
@@ -207,7 +209,7 @@ class _KeyScan:
         The ids so far.
     """
 
-    dtypes: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, NameScan] = field(default_factory=dict)
     shortest_gap: Any = None
     scattered_id: Any = None
     seen: set[Any] = field(default_factory=set)
@@ -229,9 +231,9 @@ class _KeyScan:
 
 def _scan(table: Table, layout: LongLayout, n_rows: int) -> _KeyScan:
     """Read the ids, time points and labels of a long table in chunks."""
-    scan = _KeyScan(_common_dtypes(_flat_chunks(table, layout, n_rows, layout.keys)))
+    scan = _KeyScan(_scan_names(table, layout.keys, n_rows))
     n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, layout.keys, scan.dtypes), layout):
+    for frame in _regroup(_flat_chunks(table, layout, n_rows, layout.keys, scan.names), layout):
         is_missing = frame[layout.series_id].isna().to_numpy()
         if is_missing.any():
             raise InputError(
@@ -253,12 +255,12 @@ def _flat_chunks(
     layout: LongLayout,
     n_rows: int,
     columns: list[str] | None,
-    dtypes: dict[str, Any] | None = None,
+    names: dict[str, NameScan],
 ) -> Iterator[pd.DataFrame]:
     """Yield a long table in chunks, with series and time as columns."""
     if layout.is_indexed:
-        return map(layout.flatten, table.chunks(n_rows))
-    return table.chunks(n_rows, columns, dtypes)
+        return map(layout.flatten, table.chunks(n_rows, key_columns(layout.label)))
+    return _named_chunks(table, layout.keys, n_rows, columns, names)
 
 
 def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.DataFrame]:
@@ -281,20 +283,32 @@ def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.
 # Both kinds of tables
 
 
-def _common_dtypes(chunks: Iterable[pd.DataFrame]) -> dict[str, Any]:
-    """Return a common dtype for each column whose chunks have different ones, such as int and str.
+def _scan_names(table: Table, keys: list[str], n_rows: int) -> dict[str, NameScan]:
+    """Return how the keys of a file without dtypes are read, from all of their texts.
 
-    Otherwise an id of a CSV file could be 1 in one chunk and "1" in another.
+    Otherwise an id could be 1 in one chunk and "1" in another.
     """
-    found: dict[str, set[Any]] = {}
-    for chunk in chunks:
-        for name, dtype in chunk.dtypes.items():
-            found.setdefault(str(name), set()).add(dtype)
-    return {
-        name: np.float64 if all(pd.api.types.is_numeric_dtype(one) for one in dtypes) else str
-        for name, dtypes in found.items()
-        if len(dtypes) > 1
-    }
+    names = {} if table.has_dtypes else {name: NameScan() for name in keys}
+    if names:
+        for chunk in table.chunks(n_rows, keys, keys):
+            for name, scan in names.items():
+                scan.update(chunk[name])
+    return names
+
+
+def _named_chunks(
+    table: Table,
+    keys: list[str],
+    n_rows: int,
+    columns: list[str] | None,
+    names: dict[str, NameScan],
+) -> Iterator[pd.DataFrame]:
+    return (_with_names(chunk, names) for chunk in table.chunks(n_rows, keys, columns))
+
+
+def _with_names(frame: pd.DataFrame, names: dict[str, NameScan]) -> pd.DataFrame:
+    """Return a frame with its keys as numbers, or as text."""
+    return frame.assign(**{name: scan.convert(frame[name]) for name, scan in names.items()})
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,18 +17,29 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
 class Table(Protocol):
-    """A file, or a folder of files, that holds one table."""
+    """A file, or a folder of files, that holds one table.
+
+    `keys` are the names of the columns that hold ids, time points and labels. A format without
+    dtypes returns them as text, exactly as written, and all other columns as numbers. Columns
+    that a file keeps as an index are returned as columns if they are among the keys.
+    """
 
     path: Path
+    has_dtypes: bool
+    """Whether the file says which of the keys are text and which are numbers."""
 
-    def read(self) -> pd.DataFrame:
-        """Return the whole table."""
+    def read(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the whole table, by default with all columns."""
 
-    def empty(self) -> pd.DataFrame:
+    def empty(self, keys: Sequence[str]) -> pd.DataFrame:
         """Return the columns and the index of the table, without any rows."""
 
     def chunks(
-        self, n_rows: int, columns: list[str] | None = None, dtypes: dict[str, Any] | None = None
+        self,
+        n_rows: int,
+        keys: Sequence[str],
+        columns: Sequence[str] | None = None,
+        dtypes: dict[str, Any] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in chunks of at most `n_rows`, by default with all columns."""
 
