@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint .ci/constraints.txt
 
-.PHONY: run test test-quick test-kernels test-fuzz test-valgrind test-cluster bench bench-quick bench-cluster lint check house \
+.PHONY: run dist test test-oldest test-newest test-quick test-kernels test-fuzz test-valgrind test-cluster bench bench-quick bench-cluster lint check house \
 	docs-pictures clean
 .DEFAULT_GOAL := run
 
@@ -48,6 +48,25 @@ test-kernels: $(VENV)/.dev  ## Networks run by kernels for each length of vector
 		$(PYTEST) tests/nn tests/inference tests/test_autoencoder.py --ignore tests/nn/kernels/ir \
 		--ignore tests/nn/kernels/test_memory.py $(PYTEST_ARGS) || exit 1; done
 
+# Environments of their own. The lower bounds of pyproject.toml are what `make test-oldest` installs;
+# what NOT_OLDEST names is left out, as where only a later build of torch can be had:
+#     make test-oldest NOT_OLDEST=torch PIP_CONSTRAINT=file-that-names-torch
+OTHER_INSTALL = python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+
+.venv-oldest/.test: pyproject.toml .ci/oldest.py
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python .ci/oldest.py $(NOT_OLDEST) > .venv-oldest/constraints.txt
+	.venv-oldest/bin/$(OTHER_INSTALL) --constraint .venv-oldest/constraints.txt
+	@touch $@
+
+test-oldest: .venv-oldest/.test  ## All tests, with the oldest versions that pyproject.toml allows
+	@.venv-oldest/bin/python -m pytest --numprocesses $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+test-newest:  ## All tests, with the newest versions; PRE=--pre takes those before a release, too
+	@test -d .venv-newest || $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/$(OTHER_INSTALL) --upgrade --upgrade-strategy eager $(PRE)
+	@.venv-newest/bin/python -m pytest --numprocesses $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
 test-fuzz: $(VENV)/.dev  ## Thousands of seeded random inputs and damaged files; takes a while
 	@$(PYTEST) -m fuzz $(PYTEST_ARGS)
 
@@ -57,10 +76,24 @@ test-valgrind: $(VENV)/.dev  ## The kernels under valgrind, which has to be inst
 test-cluster: $(VENV)/.dev  ## Only those of several processes, real Dask workers and large sets
 	@$(PYTEST) -m "processes and not fuzz" $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev  ## Style and types
+lint: $(VENV)/.dev  ## Style, types, and the files that describe the project and its CI
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/validate-pyproject pyproject.toml >/dev/null
+
+dist: $(VENV)/.dev  ## Build sdist and wheel, and try the wheel in an environment without extras
+	rm -rf dist build/try-wheel build/lib build/bdist.*
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(PYTHON) -m venv build/try-wheel
+	build/try-wheel/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .ci/constraints.txt dist/*.whl
+	build/try-wheel/bin/python .ci/try_wheel.py README.md
+	@ls -l dist
 
 check:  ## What CI runs: style, types, tests with coverage, and the main job
 	@.ci/run
@@ -81,5 +114,5 @@ docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the READM
 	@$(BIN)/seqfeat train demo:japanese-vowels --picture models/japanese-vowels.png -o models/japanese-vowels.joblib
 
 clean:  ## Remove what make made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info pipeline/*.egg-info
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info pipeline/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
