@@ -51,20 +51,20 @@ test-kernels: $(VENV)/.dev  ## Networks run by kernels for each length of vector
 # Environments of their own. The lower bounds of pyproject.toml are what `make test-oldest` installs;
 # what NOT_OLDEST names is left out, as where only a later build of torch can be had:
 #     make test-oldest NOT_OLDEST=torch PIP_CONSTRAINT=file-that-names-torch
-OTHER_INSTALL = python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+OTHER_INSTALL = python -m pip install --quiet --disable-pip-version-check --editable
 
 .venv-oldest/.test: pyproject.toml .ci/oldest.py
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python .ci/oldest.py $(NOT_OLDEST) > .venv-oldest/constraints.txt
-	.venv-oldest/bin/$(OTHER_INSTALL) --constraint .venv-oldest/constraints.txt
+	.venv-oldest/bin/$(OTHER_INSTALL) '.[test,umap,aeon,sktime]' --constraint .venv-oldest/constraints.txt
 	@touch $@
 
 test-oldest: .venv-oldest/.test  ## All tests, with the oldest versions that pyproject.toml allows
 	@.venv-oldest/bin/python -m pytest --numprocesses $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
-test-newest:  ## All tests, with the newest versions; PRE=--pre takes those before a release, too
+test-newest:  ## All tests but those of extras that forbid the newest versions, with those
 	@test -d .venv-newest || $(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/$(OTHER_INSTALL) --upgrade --upgrade-strategy eager $(PRE)
+	.venv-newest/bin/$(OTHER_INSTALL) '.[test]' --upgrade --upgrade-strategy eager
 	@.venv-newest/bin/python -m pytest --numprocesses $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 test-fuzz: $(VENV)/.dev  ## Thousands of seeded random inputs and damaged files; takes a while
