@@ -184,8 +184,9 @@ class LSTMAutoencoder(
         versions, a seed gives the same weights, bit for bit, whatever the number of threads.
         Global random states are never touched.
     device : str, default="auto"
-        ``"auto"`` uses a CUDA device if there is one and the CPU otherwise; or a name such as
-        ``"cpu"`` or ``"cuda:1"``. It is looked up each time it is needed.
+        ``"auto"`` uses the accelerator that PyTorch finds, CUDA, XPU or MPS, and the CPU otherwise;
+        or a name such as ``"cpu"`` or ``"cuda:1"``. It is looked up each time it is needed. seqfeat
+        has never been run on XPU or MPS, and warns if ``"auto"`` chooses them.
     verbose : int or bool, default=0
         Whether to print the loss of each epoch. For a progress bar, call
         ``set_callbacks(sklearn.callback.ProgressBar())``; before scikit-learn 1.9, with the

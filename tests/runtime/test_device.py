@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import threading
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ import torch
 
 from seqfeat import DeviceError, DeviceWarning, LSTMAutoencoder, load, save
 from seqfeat.runtime.device import (
+    exact,
+    exact_device,
     full_precision,
     halving_on_out_of_memory,
+    inference_device,
     is_out_of_memory,
     mixed_precision,
     outside_modes,
@@ -52,6 +56,89 @@ def test_the_cpu_is_always_there():
     assert resolve_device("cpu") == CPU
 
 
+class Accelerator:
+    """Stands in for `torch.accelerator` on a machine with other devices than CUDA's."""
+
+    def __init__(self, kind, n_devices, is_available=True):
+        self.kind, self.n_devices, self.available = kind, n_devices, is_available
+
+    def current_accelerator(self):
+        return None if self.kind is None else torch.device(self.kind)
+
+    def is_available(self):
+        return self.available
+
+    def device_count(self):
+        return self.n_devices
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """A function that replaces what torch finds."""
+
+    def replace(*found, **states):
+        monkeypatch.setattr(torch, "accelerator", Accelerator(*found, **states))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    return replace
+
+
+@pytest.mark.parametrize("kind", ["xpu", "mps"])
+def test_auto_is_what_torch_offers_and_warns_where_it_was_never_tried(kind, accelerator):
+    accelerator(kind, 1)
+    with pytest.warns(DeviceWarning, match=f"'{kind}' here. seqfeat has never been run on one"):
+        assert resolve_device("auto") == torch.device(kind)
+    assert resolve_device(kind) == torch.device(kind)
+    assert resolve_device(f"{kind}:0") == torch.device(kind, 0)
+    with pytest.raises(DeviceError, match=f"only 1 {kind.upper()} devices, numbered from 0"):
+        resolve_device(f"{kind}:1")
+    with pytest.raises(DeviceError, match="finds no CUDA device"):
+        resolve_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("found", "states"),
+    [
+        ((None, 0), {}),
+        (("mps", 1), {"is_available": False}),
+        (("xpu", 0), {}),
+        # A kind that nobody has thought of here.
+        (("hpu", 1), {}),
+    ],
+)
+def test_auto_is_the_cpu_where_torch_offers_nothing_of_use(found, states, accelerator):
+    accelerator(*found, **states)
+    assert resolve_device("auto") == CPU
+    for name in ("mps", "xpu:0", "hpu"):
+        with pytest.raises(DeviceError, match=f"device='{name}'"):
+            resolve_device(name)
+
+
+def test_cuda_comes_first_and_is_looked_up_without_starting_it(monkeypatch):
+    # torch.accelerator would start it, and processes forked later could not use it.
+    monkeypatch.setattr(torch, "accelerator", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto") == CUDA
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu:1"])
+def test_a_model_fitted_on_another_accelerator_runs_on_the_cpu(name, accelerator):
+    accelerator(None, 0)
+    with pytest.warns(DeviceWarning, match=f"finds no {name[:3].upper()} device.*on the CPU"):
+        assert inference_device(name) == CPU
+
+
+def test_float64_is_computed_on_the_cpu_where_a_device_has_none(monkeypatch):
+    mps, xpu = torch.device("mps"), torch.device("xpu")
+    assert exact_device(mps) == CPU
+    for has_fp64, expected in ((True, xpu), (False, CPU)):
+        properties = SimpleNamespace(has_fp64=has_fp64)
+        monkeypatch.setattr(torch.xpu, "get_device_properties", lambda device, p=properties: p)
+        assert exact_device(xpu) == expected
+    assert [exact_device(device) for device in (CPU, CUDA)] == [CPU, CUDA]
+    assert exact(torch.ones(2, dtype=torch.float32, device="cpu")).dtype == torch.float64
+
+
 @needs_no_cuda
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
 def test_fault_23_a_missing_device_is_an_error_with_the_way_out(name):
@@ -84,9 +171,9 @@ def test_fault_23_a_model_fitted_on_cuda_opens_on_the_cpu(name, tmp_path):
     np.testing.assert_array_equal(estimator.set_params(device="auto").transform(sines()), expected)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "", "mps", "meta", "tpu:0"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "", "meta", "tpu:0"])
 def test_an_unknown_name_is_answered_with_the_known_ones(name):
-    with pytest.raises(DeviceError, match=r"use 'auto', 'cpu', 'cuda' or 'cuda:N'\.$"):
+    with pytest.raises(DeviceError, match=r"use .auto., .cpu., .cuda., .cuda:N., .xpu. or .mps.\.$"):
         resolve_device(name)
 
 

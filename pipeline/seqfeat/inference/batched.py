@@ -27,8 +27,10 @@ from seqfeat.series.series import Series
 
 __all__ = ["Reconstruction", "decode", "embed", "reconstruct"]
 
-MAX_BATCH_SERIES = {"cpu": 256, "cuda": 1024}
+MAX_BATCH_SERIES = {"cpu": 256}
 """Maximum number of series in a batch, by type of device."""
+ACCELERATOR_BATCH_SERIES = 1024
+"""The same for all other devices."""
 SMALL_BATCH_SERIES = 64
 """Batch size on a CPU, unless there are very many short series."""
 LARGE_BATCH_TIMESTEPS = 2**13
@@ -207,7 +209,7 @@ def _batch_size(backend: Backend, shape: tuple[int, ...]) -> int:
     n_series, n_timesteps, n_channels = shape
     device_type = backend.device.type
     size = MAX_BATCH_VALUES // max(1, n_timesteps * n_channels)
-    size = min(MAX_BATCH_SERIES[device_type], size)
+    size = min(MAX_BATCH_SERIES.get(device_type, ACCELERATOR_BATCH_SERIES), size)
     if device_type == "cpu":
         # The more series share a call of the LSTM, the less overhead there is per series.
         max_timesteps = LARGE_BATCH_TIMESTEPS

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from seqfeat.nn.batch import Batch
+from seqfeat.runtime.device import exact
 
 __all__ = ["LossWeights", "error_sums", "with_counts"]
 
@@ -43,7 +44,6 @@ def error_sums(
 
 def with_counts(part: Batch, squared_error: Tensor, entropy: Tensor) -> Tensor:
     """Return both totals and the numbers of values and series, to be added up. Shape: (4,)."""
-    counts = torch.tensor(
-        [part.n_values, len(part)], dtype=torch.float64, device=squared_error.device
-    )
-    return torch.cat([torch.stack([squared_error, entropy]).double(), counts])
+    sums = exact(torch.stack([squared_error, entropy]))
+    counts = torch.tensor([part.n_values, len(part)], dtype=torch.float64, device=sums.device)
+    return torch.cat([sums, counts])

@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from seqfeat.runtime.device import exact
+
 __all__ = ["LSTMLayer", "make_linear", "make_lstm", "project"]
 
 M = TypeVar("M", bound=nn.Module)
@@ -68,5 +70,5 @@ def project(pooled: Tensor, linear: nn.Linear) -> Tensor:
 
     Shape: (B, D) -> (B, E).
     """
-    weight, bias = linear.weight.double(), linear.bias.double()
-    return nn.functional.linear(pooled.double(), weight, bias).float()
+    projected = nn.functional.linear(exact(pooled), exact(linear.weight), exact(linear.bias))
+    return projected.to(pooled.device, torch.float32)

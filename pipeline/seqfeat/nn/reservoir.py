@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from seqfeat.nn.lstm import LSTMLayer, make_linear, make_lstm, project
 from seqfeat.nn.pooling import pool_statistics, valid_steps
 from seqfeat.nn.windows import count_windows, cut_or_pad, windows
+from seqfeat.runtime.device import exact
 
 __all__ = [
     "N_VIEWS",
@@ -65,13 +66,14 @@ def standardize_series(values: Tensor, lengths: Tensor) -> Tensor:
 
     A constant channel becomes 0. Shape: (B, T, C), (B,) -> (B, T, C).
     """
-    valid, counts = valid_steps(values, lengths), lengths[:, None, None]
-    exact = values.double()
-    mean = exact.sum(dim=1, keepdim=True) / counts
-    centred = (exact - mean).masked_fill(~valid, 0.0)
+    precise = exact(values)
+    lengths = lengths.to(precise.device)
+    valid, counts = valid_steps(precise, lengths), lengths[:, None, None]
+    mean = precise.sum(dim=1, keepdim=True) / counts
+    centred = (precise - mean).masked_fill(~valid, 0.0)
     std = (centred.square().sum(dim=1, keepdim=True) / counts).sqrt()
     std = torch.where(std > MIN_STD * (1 + mean.abs()), std, torch.ones_like(std))
-    return (centred / std).to(values.dtype)
+    return (centred / std).to(values.device, values.dtype)
 
 
 def first_steps(values: Tensor, n_timesteps: int) -> Tensor:

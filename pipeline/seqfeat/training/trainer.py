@@ -24,7 +24,7 @@ from seqfeat.nn.batch import Batch, BatchShard
 from seqfeat.nn.corruption import NO_CORRUPTION, Corruption, draw_corruption
 from seqfeat.nn.loss import LossWeights
 from seqfeat.nn.network import RecurrentAutoencoder
-from seqfeat.runtime.device import halving_on_out_of_memory
+from seqfeat.runtime.device import exact_device, halving_on_out_of_memory
 from seqfeat.runtime.first_import import first_import
 from seqfeat.runtime.ranks import ALONE, Ranks
 from seqfeat.runtime.threads import WorkerPool
@@ -355,7 +355,8 @@ class Trainer:
             return batch.n_values, len(batch)
         if shard.n_values is not None:
             return shard.n_values, shard.n_samples
-        own = torch.tensor(float(batch.n_values), dtype=torch.float64, device=self.device)
+        device = exact_device(self.device)
+        own = torch.tensor(float(batch.n_values), dtype=torch.float64, device=device)
         return int(self.ranks.all_reduce(own)), shard.n_samples
 
     def backward(
@@ -408,7 +409,7 @@ class Trainer:
 
     def evaluate(self, data: TrainingData) -> float:
         """Return the loss on a set, without corruption and without updates."""
-        sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+        sums = torch.zeros(4, dtype=torch.float64, device=exact_device(self.device))
         for rows in chunks_in_order(data):
             held = data.load(rows).take_all(rows)
             while len(held):

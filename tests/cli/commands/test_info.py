@@ -28,6 +28,15 @@ def test_an_autoencoder_is_described_by_its_input_and_parameters(models):
     assert "and 20 timesteps;" in ok("info", models / "wide.joblib").out
 
 
+def test_a_device_on_which_seqfeat_was_never_run_is_marked(models, monkeypatch):
+    monkeypatch.setattr("seqfeat.runtime.device._accelerator", lambda: "cpu")
+    assert "auto is cpu on this machine\n" in ok("info", models / "rows.joblib").out
+    monkeypatch.setattr("seqfeat.runtime.device._accelerator", lambda: "mps")
+    result = ok("info", models / "rows.joblib")
+    assert "auto is mps on this machine; seqfeat has never been run on one" in result.out
+    assert result.err == ""
+
+
 def test_a_graph_is_verified_by_its_card_and_shown(tmp_path, models):
     pytest.importorskip("onnxruntime")
     path = tmp_path / "m.onnx"

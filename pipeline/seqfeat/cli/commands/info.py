@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 from seqfeat.cli.console import Console, format_list
 from seqfeat.cli.errors import OPTIONS
 from seqfeat.cli.models import MODEL_SUFFIXES
 from seqfeat.cli.outputs import check_suffix, format_size
+from seqfeat.exceptions import DeviceWarning
+from seqfeat.runtime.device import resolve_device, untried_note
 from seqfeat.saving.card_format import Card
 from seqfeat.saving.persistence import load_card
 
@@ -45,8 +48,19 @@ def _describe(path: str, card: Card) -> list[tuple[str, str]]:
     if card.get("notes"):
         lines.append(("notes", str(card["notes"])))
     lines.append(("parameters", _describe_parameters(card)))
+    if card["format"] != "onnx":
+        lines.append(("device", _describe_device()))
     lines.append(("warning", card["notice"]))
     return lines
+
+
+def _describe_device() -> str:
+    """Return what ``--device auto`` is on this machine, and whether seqfeat has been run on one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeviceWarning)
+        device = resolve_device("auto").type
+    note = untried_note(device)
+    return f"auto is {device} on this machine{f'; {note}' if note else ''}"
 
 
 def _describe_input(expected: dict[str, Any]) -> list[tuple[str, str]]:
