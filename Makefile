@@ -53,6 +53,9 @@ test-kernels: $(VENV)/.dev  ## Networks run by kernels for each length of vector
 #     make test-oldest NOT_OLDEST=torch PIP_CONSTRAINT=file-that-names-torch
 OTHER_INSTALL = python -m pip install --quiet --disable-pip-version-check --editable
 
+# Old libraries warn about what later ones will do, or about libraries later than they are.
+IGNORED := -W ignore::DeprecationWarning -W ignore::FutureWarning
+
 .venv-oldest/.test: pyproject.toml .ci/oldest.py
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python .ci/oldest.py $(NOT_OLDEST) > .venv-oldest/constraints.txt
@@ -60,7 +63,7 @@ OTHER_INSTALL = python -m pip install --quiet --disable-pip-version-check --edit
 	@touch $@
 
 test-oldest: .venv-oldest/.test  ## All tests, with the oldest versions that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest --numprocesses $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	@.venv-oldest/bin/python -m pytest --numprocesses $(PYTEST_WORKERS) $(IGNORED) $(PYTEST_ARGS)
 
 test-newest:  ## All tests but those of extras that forbid the newest versions, with those
 	@test -d .venv-newest || $(PYTHON) -m venv .venv-newest

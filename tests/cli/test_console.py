@@ -45,7 +45,8 @@ def test_a_progress_bar_is_shown_on_a_terminal_and_leaves_stdout_alone(
     tmp_path, csv, monkeypatch, capsys
 ):
     rich = pytest.importorskip("rich")
-    monkeypatch.setattr(rich, "_console", rich.console.Console())
+    terminals = pytest.importorskip("rich.console")
+    monkeypatch.setattr(rich, "_console", terminals.Console())
     monkeypatch.setenv("TERM", "xterm")
     arguments = ["train", str(csv), *LONG, *QUICK, "--no-baselines", "--json", "-o"]
     arguments.append(str(tmp_path / "m.joblib"))

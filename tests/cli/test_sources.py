@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -96,7 +98,8 @@ def test_a_model_that_was_saved_from_python_is_read_with_options(models, new, tm
     pipeline = make_classifier(2, max_iter=1, random_state=0).fit(*new)
     library.save(pipeline, tmp_path / "own.joblib")
     arguments = ["evaluate", tmp_path / "own.joblib", models / "new.csv"]
-    assert "dtype str" in error_of(*arguments)
+    # What pandas before 3 takes for objects, we look at one by one.
+    assert re.search("dtype str|holds the text", error_of(*arguments))
     assert ok(*arguments, *LONG, "--json").json["accuracy"] == pipeline.score(*new)
 
 

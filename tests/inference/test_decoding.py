@@ -136,7 +136,7 @@ def test_fault_46_lengths_beyond_the_memory_name_the_bytes(fitted, n_timesteps):
         (np.ma.masked_equal(np.eye(4), 0), "masked array"),
         (scipy.sparse.csr_array(np.eye(4)), r"X\.toarray\(\)"),
         (torch.eye(4).to_sparse(), r"X\.to_dense\(\)"),
-        (pd.DataFrame([["a"] * 4]), "column 0 has dtype"),
+        (pd.DataFrame([["a"] * 4]), "column 0 ((has dtype)|(holds the text))"),
         (None, "X"),
         ("text", "X"),
     ],

@@ -26,6 +26,7 @@ from seqfeat.report import save_report
 from seqfeat.report.page import to_script_json
 from seqfeat.runtime.visible_text import escape_controls
 from tests.report.pages import Page, noisy_waves, unpack
+from tests.versions import skip_if_of_a_later_scikit_learn
 
 pytest.importorskip("bokeh")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -36,6 +37,7 @@ MODEL = Path(__file__).parents[2] / "models" / "japanese-vowels.joblib"
 @pytest.fixture(scope="module")
 def speakers(tmp_path_factory):
     """The report of the shipped model on its test set, with the model and the data."""
+    skip_if_of_a_later_scikit_learn(MODEL)
     model = seqfeat.load(MODEL)
     X, y = load_japanese_vowels(split="test", return_X_y=True)
     target = tmp_path_factory.mktemp("report") / "report.html"

@@ -14,7 +14,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -33,8 +32,8 @@ from seqfeat.runtime.atomic_files import pending_path
 from seqfeat.saving import model_files, persistence
 from seqfeat.saving.card_format import encode_card
 from seqfeat.saving.cards import installed_versions
-from seqfeat.version import release
 from tests.damage import flipped
+from tests.versions import skip_if_of_a_later_scikit_learn
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -390,17 +389,11 @@ def test_fault_36_the_golden_files_of_earlier_versions_open(suffix):
         np.testing.assert_allclose(
             model["autoencoder"].transform(series), expected["embeddings"], atol=1e-5
         )
-        if opens_with_an_earlier_scikit_learn(GOLDEN / suffix / "golden.json"):
-            pytest.skip("a classifier of scikit-learn needs the version that it was saved with")
+        skip_if_of_a_later_scikit_learn(GOLDEN / suffix / f"golden.{suffix}")
         np.testing.assert_allclose(
             model.predict_proba(series), expected["probabilities"], atol=1e-4
         )
         assert model.predict(series).tolist() == expected["labels"].tolist()
-
-
-def opens_with_an_earlier_scikit_learn(card):
-    saved = json.loads(card.read_text())["versions"]["scikit-learn"]
-    return release(sklearn.__version__)[:2] < release(saved)[:2]
 
 
 # Faults 26 and 28: kills, interruptions and full disks

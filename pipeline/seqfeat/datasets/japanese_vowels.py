@@ -84,8 +84,8 @@ def load_japanese_vowels(
     --------
     >>> from seqfeat.datasets import load_japanese_vowels
     >>> X, y = load_japanese_vowels(split="test", return_X_y=True)
-    >>> X.shape, X[0].shape, y[0]
-    ((370,), (19, 12), np.str_('1'))
+    >>> X.shape, X[0].shape, str(y[0])
+    ((370,), (19, 12), '1')
     """
     if split not in ("train", "test"):
         raise ValueError(f"split={split!r} is unknown; pass 'train' or 'test'.")

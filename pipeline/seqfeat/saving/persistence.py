@@ -99,8 +99,8 @@ def save(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = seqfeat.save(pipeline, f"{folder}/speakers.joblib", notes="Japanese Vowels")
     ...     again = seqfeat.load(path)
-    >>> (again.predict(X) == pipeline.predict(X)).all()
-    np.True_
+    >>> bool((again.predict(X) == pipeline.predict(X)).all())
+    True
     """
     target = Path(os.path.realpath(path))
     format = _check_format(target, format)
