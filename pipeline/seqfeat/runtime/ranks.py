@@ -95,9 +95,10 @@ class GroupRanks(Ranks):
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each of them."""
-        total = tensor.clone()
+        # Gloo and NCCL know no other devices.
+        total = tensor.clone() if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
         self._run(dist.all_reduce, total)
-        return total
+        return total.to(tensor.device)
 
     def all_gather(self, value: T) -> list[T]:
         """Return every process's value, in the order of ranks. Values are pickled."""
