@@ -201,6 +201,8 @@ def test_a_name_that_does_not_exist_is_an_error():
 
 @pytest.mark.parametrize("name", sorted(set(imports()) - {"__main__"}))
 def test_a_module_says_what_it_is_and_what_it_offers(name):
+    if name in ("adapters.aeon", "adapters.sktime"):
+        pytest.importorskip(name.removeprefix("adapters."))
     module = importlib.import_module("seqfeat" if name == "__init__" else f"seqfeat.{name}")
     assert module.__doc__
     offered = getattr(module, "__all__", [])
