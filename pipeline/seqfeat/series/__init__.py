@@ -11,6 +11,7 @@ The modules, in reading order:
 - `columns`: the columns of a table by name, and which of them are channels
 - `time_grid`: the time points of a long table as timesteps
 - `files`: `read` and `read_batches`, series and labels from files
+- `windows`: long recordings cut into windows
 - `series`: the canonical form
 - `scaling`: masked standardisation, channel by channel
 """
@@ -21,14 +22,17 @@ from seqfeat.series.files.reading import read
 from seqfeat.series.files.streaming import read_batches
 from seqfeat.series.long import LabelledSeries, from_long
 from seqfeat.series.series import Series
+from seqfeat.series.windows import Windows, windows
 
 __all__ = [
     "LabelledSeries",
     "Series",
+    "Windows",
     "as_series",
     "from_channels_first",
     "from_long",
     "read",
     "read_batches",
     "warn_if_transposed",
+    "windows",
 ]
