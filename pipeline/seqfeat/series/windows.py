@@ -308,12 +308,13 @@ def _show(duration: Any) -> str:
 def _window_starts(values: NDArray[Any], length: int, stride: int, gaps: str) -> Ints:
     """Return the timesteps at which windows begin."""
     observed = _observed_timesteps(values)
-    whole = np.arange(0, len(values) - length + 1, stride)
+    whole: Ints = np.arange(0, len(values) - length + 1, stride)
     if observed.all():
         return whole
     if gaps == "mask":
         n_before = np.concatenate([[0], np.cumsum(observed)])
-        return whole[n_before[whole + length] > n_before[whole]]
+        whole = whole[n_before[whole + length] > n_before[whole]]
+        return whole
     edges = np.flatnonzero(np.diff(observed.astype(np.int8), prepend=0, append=0))
     runs = [np.arange(begin, end - length + 1, stride) for begin, end in edges.reshape(-1, 2)]
     starts: Ints = np.concatenate([whole[:0], *runs])
