@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+from contextlib import suppress
 from typing import Any
 
 from seqfeat.runtime.visible_text import escape_controls
@@ -20,6 +21,7 @@ __all__ = [
     "add_safe_csv",
     "add_training",
     "comma_separated",
+    "extent",
     "n_folds",
     "n_processes",
     "parameter",
@@ -90,6 +92,42 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
         "--channels-first",
         action="store_true",
         help="arrays have shape (series, channels, timesteps), as in aeon and sktime",
+    )
+    add_windows(parser, has_model=has_model)
+
+
+def add_windows(parser: argparse.ArgumentParser, *, has_model: bool) -> None:
+    """Add how to cut long recordings into windows."""
+    group = parser.add_argument_group(
+        "windows of long recordings",
+        "With --window, DATA holds recordings with one row per timestep; --id is the column that\n"
+        "names the recording of each row (default: DATA is one). Each window becomes a series.\n"
+        "Windows of one recording are never on both sides of a split.",
+    )
+    group.add_argument(
+        "--window",
+        metavar="LENGTH",
+        type=extent,
+        help="length of a window: a number of rows, a duration such as 2.56s, or 2.56 where the "
+        f"times are numbers{'; none if DATA is not to be cut' if has_model else ''}",
+    )
+    group.add_argument(
+        "--stride",
+        metavar="LENGTH",
+        type=extent,
+        help="from the beginning of a window to that of the next (default: the length)",
+    )
+    group.add_argument(
+        "--label-from",
+        choices=("majority", "last"),
+        help="label of a window: the most frequent one, or that of its last row "
+        "(default: majority)",
+    )
+    group.add_argument(
+        "--gaps",
+        choices=("split", "mask"),
+        help="make no window across missing rows, or mask these as missing values, together with "
+        "--missing mask (default: split)",
     )
 
 
@@ -254,6 +292,14 @@ def step(text: str) -> str | float | None:
         return float(text)
     except ValueError:
         return text
+
+
+def extent(text: str) -> int | float | str:
+    """Parse the length of a window: a number of rows, a number with a point, or a duration."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text.lower() if text.lower() == "none" else text
 
 
 def parameter(text: str) -> tuple[str, Any]:

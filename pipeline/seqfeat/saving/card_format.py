@@ -228,6 +228,10 @@ INNER_FIELDS = {
         "channels": NAMES,
         "step": STEP,
         "even_step": STEP,
+        "window": STEP,
+        "stride": STEP,
+        "label_from": TEXT.or_null(),
+        "gaps": TEXT.or_null(),
         "channels_first": Field(lambda value: isinstance(value, bool), "true, false").or_null(),
     },
 }
