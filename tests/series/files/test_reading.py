@@ -64,7 +64,7 @@ def test_long_tables_are_read_as_from_long_reads_them(tmp_path, long, name):
     expected = from_long(long, "name", "second", ["v"], "kind")
     assert_series_equal(X, expected.X)
     assert y.to_dict() == expected.y.to_dict()
-    coarse, _ = read(path, **columns, step=4)
+    coarse, _ = read(path, **columns, step=2)
     assert coarse["a"].shape == (2, 2)
 
 
@@ -101,7 +101,7 @@ def test_empty_cells_are_missing_values(tmp_path, wide):
 
 def test_text_among_the_values_is_named_with_the_way_out(tmp_path, wide):
     message = error(save(wide, tmp_path / "wide.csv"), error=InputTypeError, label="kind")
-    assert message.startswith("column 'name' has dtype str")
+    assert message.startswith("row 0 (line 2), column 'name' holds the text 'a'; ")
     assert "series_id=..." in message
     assert "pass series_id and time" in message
 
@@ -267,7 +267,7 @@ def test_ts_files_name_the_extra_that_they_need(tmp_path, monkeypatch):
 def test_other_suffixes_are_named_with_the_known_ones(tmp_path, name, suffix):
     message = error(tmp_path / name)
     assert message.startswith(f"{tmp_path / name} has the suffix {suffix!r}; seqfeat reads ")
-    assert ".csv, .parquet, .npy, .npz, .ts, and folders of Parquet files" in message
+    assert ".csv, .tsv, .txt, .parquet, .npy, .npz, .ts, and folders of Parquet files" in message
 
 
 def test_missing_files_are_named(tmp_path):

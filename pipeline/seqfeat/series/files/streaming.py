@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +13,21 @@ import pandas as pd
 
 from seqfeat.exceptions import InputError, WholeTableWarning
 from seqfeat.runtime.user_warnings import warn_user
-from seqfeat.series.columns import check_columns
+from seqfeat.series.files.csv_files import CsvFormat
 from seqfeat.series.files.names import NameScan
-from seqfeat.series.files.reading import file_format, from_wide, key_columns, read
-from seqfeat.series.files.tables import TABLES, Table, open_table
-from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, long_layout
-from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
+from seqfeat.series.files.reading import (
+    TablePlan,
+    check_has_columns,
+    file_format,
+    from_wide,
+    key_columns,
+    plan_table,
+    read,
+    repeated_ids_first,
+)
+from seqfeat.series.files.tables import TABLES, Table
+from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout
+from seqfeat.series.time_grid import Step, StepScan
 
 __all__ = ["even_step", "read_batches", "split_batches"]
 
@@ -34,6 +43,12 @@ def read_batches(
     time: str | None = None,
     channels: str | list[str] | None = None,
     step: Step = "auto",
+    time_format: str | None = None,
+    separator: str = "auto",
+    decimal: str = "auto",
+    encoding: str = "auto",
+    header: bool | str = "auto",
+    na_values: Sequence[str] = (),
     batch_bytes: int | None = None,
 ) -> Iterator[LabelledSeries]:
     r"""Read series from a file in batches.
@@ -45,9 +60,11 @@ def read_batches(
     ----------
     path : str or Path
         The file, in any format that `read` accepts.
-    label, series_id, time, channels, step
+    label, series_id, time, channels, step, time_format
         As in `read`. ``step="auto"`` is the shortest gap of the whole table, whose
         time points are read before the first batch.
+    separator, decimal, encoding, header, na_values
+        As in `read`.
     batch_bytes : int, default=None
         Approximate size of the values in a batch, at 8 bytes per value; None is
         8 MiB. A longer series makes a batch of its own.
@@ -87,31 +104,37 @@ def read_batches(
     """
     path = Path(path)
     size = BATCH_BYTES if batch_bytes is None else batch_bytes
+    form = CsvFormat(separator, decimal, encoding, header, na_values)
     if file_format(path) not in TABLES:
-        whole = read(path, label=label, series_id=series_id, time=time, channels=channels)
-        return split_batches(whole, size)
-    table = open_table(path)
-    frame = table.empty(key_columns(series_id, time, label))
-    n_rows = max(1, size // (8 * max(1, frame.shape[1])))
-    layout = long_layout(frame, series_id, time, channels, label, step)
-    if layout is None:
-        return _wide_batches(table, frame, label, series_id, n_rows)
-    _check_layout(layout, frame)
-    return _long_batches(table, layout, n_rows)
+        check_has_columns(
+            path, form, label=label, series_id=series_id, time=time, channels=channels
+        )
+        return split_batches(read(path), size)
+    plan = plan_table(path, label, series_id, time, channels, step, time_format, form)
+    n_columns = plan.table.empty(plan.keys).shape[1] if plan.columns is None else len(plan.columns)
+    n_rows = max(1, size // (8 * max(1, n_columns)))
+    if plan.layout is None:
+        return _wide_batches(plan, n_rows)
+    return _long_batches(plan, plan.layout, n_rows)
 
 
-def even_step(path: str | Path, *, series_id: str | None = None, time: str | None = None) -> Any:
+def even_step(
+    path: str | Path,
+    *,
+    series_id: str | None = None,
+    time: str | None = None,
+    channels: str | list[str] | None = None,
+    time_format: str | None = None,
+    form: CsvFormat | None = None,
+) -> Any:
     """Return the step, a number or a Timedelta, that ``"auto"`` finds in a long table, or None.
 
     Reads only the ids and the time points, in chunks.
     """
-    table = open_table(Path(path))
-    frame = table.empty(key_columns(series_id, time))
-    layout = long_layout(frame, series_id, time, None, None, "auto")
-    if layout is None or layout.time is None:
+    plan = plan_table(Path(path), None, series_id, time, channels, "auto", time_format, form)
+    if plan.layout is None or plan.layout.time is None:
         return None
-    _check_layout(layout, frame)
-    return _scan(table, layout, BATCH_BYTES // 4).shortest_gap
+    return _scan(plan, plan.layout, BATCH_BYTES // 4).steps.length
 
 
 def split_batches(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[LabelledSeries]:
@@ -130,24 +153,25 @@ def split_batches(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator
 # Wide tables
 
 
-def _wide_batches(
-    table: Table, empty: pd.DataFrame, label: str | None, series_id: str | None, n_rows: int
-) -> Iterator[LabelledSeries]:
-    check_columns(empty, [label, series_id])
-    keys = key_columns(label, series_id)
-    names = _scan_names(table, keys, n_rows)
+def _wide_batches(plan: TablePlan, n_rows: int) -> Iterator[LabelledSeries]:
+    names = _scan_names(plan.table, plan.text_names, n_rows)
     seen: set[Any] = set()
     n_read = 0
-    for frame in _named_chunks(table, keys, n_rows, None, names):
+    chunks = _named_chunks(plan.table, plan.keys, n_rows, plan.columns, names)
+    while True:
+        with repeated_ids_first(plan):
+            frame = next(chunks, None)
+        if frame is None:
+            break
         if isinstance(frame.index, pd.RangeIndex):
             frame.index = pd.RangeIndex(n_read, n_read + len(frame))
         with _errors_after(n_read):
-            if series_id is not None:
-                _check_unseen(frame[series_id], seen)
-            yield from_wide(frame, label, series_id)
+            if plan.series_id is not None:
+                _check_unseen(frame[plan.series_id], seen)
+            yield from_wide(frame, plan.label, plan.series_id)
         n_read += len(frame)
     if n_read == 0:
-        raise InputError(f"{table.path} has no rows; at least 1 series is required.")
+        raise InputError(f"{plan.table.path} has no rows; at least 1 series is required.")
 
 
 def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
@@ -166,28 +190,22 @@ def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
 # Long tables
 
 
-def _check_layout(layout: LongLayout, frame: pd.DataFrame) -> None:
-    """Check that a table has the columns of its layout, before anything is read."""
-    if not layout.is_indexed:
-        channels = [layout.channels] if isinstance(layout.channels, str) else layout.channels
-        check_columns(frame, [layout.series_id, layout.time, layout.label, *(channels or [])])
-
-
-def _long_batches(table: Table, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
-    keys = _scan(table, layout, n_rows)
+def _long_batches(plan: TablePlan, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
+    table = plan.table
+    keys = _scan(plan, layout, n_rows)
     if keys.scattered_id is not None:
         warn_user(
             f"the rows of series {keys.scattered_id} are not together in {table.path.name}, so the "
             "whole table is read into memory. Sort it by series to read it in batches.",
             WholeTableWarning,
         )
-        frame = layout.flatten(table.read(layout.keys))
+        frame = layout.flatten(table.read(plan.keys, plan.columns))
         yield layout.convert(_with_names(frame, keys.names))
         return
-    if layout.step == "auto" and keys.shortest_gap is not None:
-        layout = replace(layout, step=EvenStep(keys.shortest_gap))
+    if layout.time is not None:
+        layout = replace(layout, step=keys.steps.step())
     n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, None, keys.names), layout):
+    for frame in _regroup(_flat_chunks(table, layout, n_rows, plan.columns, keys.names), layout):
         with _errors_after(n_read):
             yield layout.convert(frame)
         n_read += len(frame)
@@ -200,17 +218,17 @@ class _KeyScan:
     Attributes
     ----------
     names : dict
-        How the ids, time points and labels are read, for a file without dtypes.
-    shortest_gap : number, Timedelta or None
-        The step that ``"auto"`` stands for.
+        How the ids and labels are read, for a file without dtypes.
+    steps : StepScan
+        The step, and how the time points are read.
     scattered_id : object or None
         A series whose rows are not contiguous.
     seen : set
         The ids so far.
     """
 
-    names: dict[str, NameScan] = field(default_factory=dict)
-    shortest_gap: Any = None
+    names: dict[str, NameScan]
+    steps: StepScan
     scattered_id: Any = None
     seen: set[Any] = field(default_factory=set)
 
@@ -224,24 +242,24 @@ class _KeyScan:
         self.seen.update(runs)
         if layout.time is None:
             return
-        gap = shortest_gap(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
-        if gap is not None:
-            self.shortest_gap = gap if self.shortest_gap is None else min(self.shortest_gap, gap)
+        self.steps.update(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
 
 
-def _scan(table: Table, layout: LongLayout, n_rows: int) -> _KeyScan:
+def _scan(plan: TablePlan, layout: LongLayout, n_rows: int) -> _KeyScan:
     """Read the ids, time points and labels of a long table in chunks."""
-    scan = _KeyScan(_scan_names(table, layout.keys, n_rows))
+    steps = StepScan(layout.step, layout.time_format)
+    scan = _KeyScan(_scan_names(plan.table, plan.text_names, n_rows), steps)
     n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, layout.keys, scan.names), layout):
+    for frame in _regroup(
+        _flat_chunks(plan.table, layout, n_rows, layout.keys, scan.names), layout
+    ):
         is_missing = frame[layout.series_id].isna().to_numpy()
         if is_missing.any():
             raise InputError(
                 f"row {n_read + int(np.argmax(is_missing))} has no series id ({layout.series_id} "
                 "is missing). Drop the row, or fill in its id."
             )
-        with _errors_after(n_read):
-            scan.update(frame, layout)
+        scan.update(frame, layout)
         n_read += len(frame)
         if scan.scattered_id is not None:
             break
@@ -283,17 +301,17 @@ def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.
 # Both kinds of tables
 
 
-def _scan_names(table: Table, keys: list[str], n_rows: int) -> dict[str, NameScan]:
-    """Return how the keys of a file without dtypes are read, from all of their texts.
+def _scan_names(table: Table, names: list[str], n_rows: int) -> dict[str, NameScan]:
+    """Return how columns of ids and labels that are text are read, from all of their texts.
 
     Otherwise an id could be 1 in one chunk and "1" in another.
     """
-    names = {} if table.has_dtypes else {name: NameScan() for name in keys}
-    if names:
-        for chunk in table.chunks(n_rows, keys, keys):
-            for name, scan in names.items():
+    scans = {name: NameScan() for name in names}
+    if scans:
+        for chunk in table.chunks(n_rows, names, names):
+            for name, scan in scans.items():
                 scan.update(chunk[name])
-    return names
+    return scans
 
 
 def _named_chunks(
