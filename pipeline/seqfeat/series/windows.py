@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -170,7 +171,8 @@ def windows(
     """
     cut = Cut(length, stride, label_from, gaps)
     recordings = read_recordings(recording, Roles(by, time, channels, step), label)
-    return cut.apply(recordings)
+    (found,) = cut.windows([recordings])
+    return found
 
 
 # How to cut
@@ -216,23 +218,39 @@ class Cut:
         length, stride = self._extents
         return _in_rows("length", length, step), _in_rows("stride", stride, step)
 
-    def apply(self, recordings: Recordings) -> Windows:
-        """Return the windows of recordings."""
-        length, stride = self.in_rows(recordings.step)
-        starts = [_window_starts(it.values, length, stride, self.gaps) for it in recordings.all]
-        _check_lengths(recordings.all, starts, length)
-        kept = [it for it in zip(recordings.all, starts, strict=True) if len(it[1])]
-        X = [_views(one.values, length, places) for one, places in kept]
+    def windows(self, parts: Iterable[Recordings]) -> Iterator[Windows]:
+        """Yield the windows of recordings that come in parts.
+
+        After the last part, raises an error if there were no windows at all, and warns of
+        the recordings that had none.
+        """
+        without: dict[Any, int] = {}
+        n_recordings = length = 0
+        for part in parts:
+            length, stride = self.in_rows(part.step)
+            starts = [_window_starts(it.values, length, stride, self.gaps) for it in part.all]
+            kept = [it for it in zip(part.all, starts, strict=True) if len(it[1])]
+            if kept:
+                yield self._join(kept, part.classes, length)
+            n_recordings += len(part.all)
+            places = zip(part.all, starts, strict=True)
+            without |= {one.name: len(one.values) for one, found in places if not len(found)}
+        if without:
+            _tell_of_short_recordings(without, n_recordings, length)
+
+    def _join(self, kept: list[tuple[Recording, Ints]], classes: Any, length: int) -> Windows:
+        """Return the windows of recordings that start at the given timesteps."""
+        X = [_views(one.values, length, starts) for one, starts in kept]
         y = None
-        if recordings.classes is not None:
+        if classes is not None:
             codes = [_window_codes(one.codes, length, it, self.label_from) for one, it in kept]
-            y = _take(recordings.classes, np.concatenate(codes))
-        times = [one.times_at(places) for one, places in kept]
+            y = _take(classes, np.concatenate(codes))
+        times = [one.times_at(starts) for one, starts in kept]
         names = pd.Index([one.name for one, _ in kept])
         return Windows(
             X[0] if len(X) == 1 else np.concatenate(X),
             y,
-            np.asarray(names.repeat([len(places) for _, places in kept])),
+            np.asarray(names.repeat([len(starts) for _, starts in kept])),
             np.asarray(times[0].append(times[1:])),
         )
 
@@ -380,23 +398,20 @@ def _take(classes: Any, codes: Ints) -> NDArray[Any]:
     return labels
 
 
-def _check_lengths(recordings: list[Recording], starts: list[Ints], length: int) -> None:
-    """Check that there is a window, and warn of the recordings that have none."""
-    without = [one for one, places in zip(recordings, starts, strict=True) if not len(places)]
-    if not without:
-        return
-    longest = max(without, key=lambda one: len(one.values))
-    if len(without) == len(recordings):
-        unbroken = "" if len(longest.values) < length else " without a gap"
+def _tell_of_short_recordings(without: dict[Any, int], n_recordings: int, length: int) -> None:
+    """Raise an error if all recordings are too short for a window, and warn of some."""
+    longest = max(without, key=lambda name: without[name])
+    if len(without) == n_recordings:
+        unbroken = "" if without[longest] < length else " without a gap"
         raise InputError(
             f"no recording has {length} timesteps{unbroken}, the length of a window; the longest "
-            f"is {longest.name!r} with {len(longest.values)}. Pass a shorter length=..., or, if "
-            "there are gaps, gaps='mask'."
+            f"is {longest!r} with {without[longest]}. Pass a shorter length=..., or, if there are "
+            "gaps, gaps='mask'."
         )
-    names = [repr(one.name) for one in without]
+    names = list(map(repr, without))
     shown = ", ".join(names if len(names) <= 5 else [*names[:5], "..."])
     warn_user(
-        f"{len(without)} of {len(recordings)} recordings do not have {length} timesteps without a "
+        f"{len(without)} of {n_recordings} recordings do not have {length} timesteps without a "
         f"gap, and give no window: {shown}.",
         ShortRecordingWarning,
     )

@@ -37,7 +37,14 @@ from seqfeat.series.time_grid import (
     steps_by_time,
 )
 
-__all__ = ["Recording", "Recordings", "Roles", "read_recordings"]
+__all__ = [
+    "Recording",
+    "Recordings",
+    "Roles",
+    "read_recording_parts",
+    "read_recordings",
+    "recordings_step",
+]
 
 TIME_INDEXES = (pd.DatetimeIndex, pd.TimedeltaIndex, pd.PeriodIndex)
 """An index of these types holds times, whatever its name."""
@@ -210,6 +217,27 @@ def _load(path: Path, roles: Roles, label: Any) -> LabelledSeries:
     if not table.has_dtypes:
         frame = frame.assign(**{name: as_names(frame[name]) for name in names if name in frame})
     return LabelledSeries(frame, None)
+
+
+def read_recording_parts(path: str, roles: Roles, label: str | None) -> Iterator[Recordings]:
+    """Yield the recordings of a table; the file is read as a whole if it names none."""
+    yield read_recordings(path, roles, label)
+
+
+def recordings_step(path: str, roles: Roles) -> Any:
+    """Return the time from one timestep of a table to the next; None if it has no times.
+
+    Reads the names of the recordings and the times alone, if they are columns.
+    """
+    if roles.time is None:
+        return read_recordings(path, roles, None).step
+    keys = [name for name in (roles.by, roles.time) if name is not None]
+    frame = open_table(Path(path)).read(keys, keys)
+    codes = np.zeros(len(frame), np.int64)
+    if roles.by is not None:
+        codes, _ = series_codes(frame[roles.by])
+    times = frame[roles.time]
+    return _step_of(codes, as_names(times) if times.dtype == "str" else times, roles.step)
 
 
 # Arrays
