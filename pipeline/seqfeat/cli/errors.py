@@ -7,6 +7,7 @@ line these are options, ids, and what can be done with a file or a trained model
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,22 @@ __all__ = ["OPTIONS", "UserError", "describe_error", "rewording_errors", "use_op
 
 OPTIONS = {
     "series_id": "--id",
+    "by": "--id",
     "label": "--label",
     "time": "--time",
     "channels": "--channels",
     "step": "--step",
+    "time_format": "--time-format",
+    "separator": "--separator",
+    "decimal": "--decimal",
+    "encoding": "--encoding",
+    "header": "--header",
+    "na_values": "--na-values",
     "missing": "--missing",
+    "length": "--window",
+    "stride": "--stride",
+    "label_from": "--label-from",
+    "gaps": "--gaps",
     "device": "--device",
     "random_state": "--random-state",
     "embedding_dim": "--embedding-dim",
@@ -94,8 +106,10 @@ def _option_with_value(found: re.Match[str]) -> str:
         return f"{option} none" if option == "--step" else f"no {option}"
     if value == "True":
         return option
+    if option == "--header" and value == "False":
+        return "--no-header"
     value = re.sub(r"^\[(.*)\]$", lambda inner: re.sub(r",\s+", ",", inner[1]), value)
-    return f"{option} {_QUOTES.sub('', value)}"
+    return f"{option} {shlex.quote(_QUOTES.sub('', value))}"
 
 
 @contextmanager

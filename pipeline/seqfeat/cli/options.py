@@ -26,6 +26,8 @@ __all__ = [
     "n_processes",
     "parameter",
     "positive_integers",
+    "separator",
+    "some_names",
     "step",
 ]
 
@@ -61,8 +63,8 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
         "data",
         metavar="DATA",
         type=FileName,
-        help="a .csv, .parquet, .npy, .npz or .ts file, a folder of Parquet files, or the built-in "
-        "data set demo:japanese-vowels",
+        help="a .csv, .tsv, .txt, .parquet, .npy, .npz or .ts file, a folder of Parquet files, or "
+        "the built-in data set demo:japanese-vowels",
     )
     default = "\nOptions that are not given default to those used in training." if has_model else ""
     all_others, auto = ("", "") if has_model else (" (default: all others)", " (default: auto)")
@@ -77,8 +79,8 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
     group.add_argument(
         "--channels",
         metavar="COLUMN,...",
-        type=comma_separated,
-        action="extend",
+        type=some_names,
+        action="append",
         help=f"columns with the values of a long table{all_others}",
     )
     group.add_argument(
@@ -93,7 +95,42 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
         action="store_true",
         help="arrays have shape (series, channels, timesteps), as in aeon and sktime",
     )
+    add_text_format(group)
     add_windows(parser, has_model=has_model)
+
+
+def add_text_format(group: argparse._ArgumentGroup) -> None:
+    """Add how time points and CSV files are written, which is recognized where it is certain."""
+    group.add_argument(
+        "--time-format",
+        metavar="FORMAT",
+        help="how times are written, such as %%d/%%m/%%Y (default: recognized)",
+    )
+    group.add_argument(
+        "--separator",
+        metavar="CHARACTER",
+        type=separator,
+        help="what separates the fields of a .csv, .tsv or .txt file: comma, semicolon, tab, pipe, "
+        "space, or another character (default: recognized)",
+    )
+    group.add_argument("--decimal", metavar="SIGN", help="decimal sign of such a file: . or ,")
+    group.add_argument(
+        "--encoding", metavar="NAME", help="encoding of such a file, such as latin-1 or utf-16"
+    )
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether its first line holds the names of the columns; without names they are called "
+        "0, 1, 2, ...",
+    )
+    group.add_argument(
+        "--na-values",
+        metavar="TEXT,...",
+        type=comma_separated,
+        action="extend",
+        help="further texts that stand for missing values in such a file, such as '?'",
+    )
 
 
 def add_windows(parser: argparse.ArgumentParser, *, has_model: bool) -> None:
@@ -248,6 +285,17 @@ def comma_separated(text: str) -> list[str]:
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r} contains no names; separate names by commas")
     return names
+
+
+def some_names(text: str) -> str:
+    """Check that a list of names is not empty; a name may contain commas."""
+    comma_separated(text)
+    return text
+
+
+def separator(text: str) -> str:
+    """Parse a separator; a tab is hard to type."""
+    return text.replace("\\t", "\t")
 
 
 def feature_counts(text: str) -> list[int] | list[None]:

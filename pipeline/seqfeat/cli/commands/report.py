@@ -27,7 +27,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_extra("bokeh", "a report", "report")
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
-    X, y = source.read()
+    X, y = source.read(console)
     if y is not None and model.is_classifier:
         y = like_classes(np.asarray(y), np.asarray(model.estimator.classes_))
     notes = model.card.get("notes")
