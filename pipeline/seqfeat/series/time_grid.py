@@ -423,6 +423,8 @@ class _Grid(NamedTuple):
         """Return a step in units of the clock."""
         unit = self.rows.clock.unit
         try:
+            if isinstance(step, bool):
+                raise TypeError("neither a number nor a duration")
             length = Fraction(float(step)) if unit is None else _exact_ratio(step, unit)
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(step, float) and unit is None:
@@ -430,7 +432,7 @@ class _Grid(NamedTuple):
             wanted = "a number, in their unit" if unit is None else "a duration"
             raise InputError(
                 f"step={step!r}; the time points in {self._name!r} are {self.kind}, so pass "
-                f"{wanted}, such as step={self._example()!r}, or 'auto' or None."
+                f"{wanted}, such as step={self._example()!r}, step='auto' or step=None."
             ) from error
         if length <= 0:
             raise self._not_positive(step)
@@ -439,7 +441,7 @@ class _Grid(NamedTuple):
     def _not_positive(self, step: Any) -> InputError:
         return InputError(
             f"step={step!r}; a step must be positive and finite, such as "
-            f"step={self._example()!r}, or 'auto' or None."
+            f"step={self._example()!r}, step='auto' or step=None."
         )
 
     def _example(self) -> Any:
@@ -461,7 +463,7 @@ class _Grid(NamedTuple):
 
 def _exact_ratio(step: Any, unit: Any) -> Fraction:
     """Return a duration in units; pandas would read a bare number as nanoseconds."""
-    if isinstance(step, (Real, bool)):
+    if isinstance(step, Real):
         raise TypeError("a number has no unit")
     duration = pd.Timedelta(step)
     if pd.isna(duration):

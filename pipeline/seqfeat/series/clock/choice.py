@@ -63,8 +63,10 @@ class Readings:
         self.n_rows += n_rows
         self._name, self._dtype = column.name, column.times.dtype
         if self._example is None and column.texts is not None:
-            # Without the other texts, as scans of parts of a table are sent to other processes.
-            self._example = Texts(column.texts.values[:1], np.zeros(1, dtype=np.int64))
+            # Not all texts, as scans of parts of a table are sent to other processes.
+            texts = column.texts.values
+            example = next((text for text in texts if "," in text), texts[0])
+            self._example = Texts([example], np.zeros(1, dtype=np.int64))
 
     def merge(self, other: Readings) -> None:
         """Add the rows that other readings have seen, as those that follow."""

@@ -31,12 +31,15 @@ class Clock(NamedTuple):
         Returns the same on the local clock, if that was put forward or back meanwhile.
     rounding : float
         By which fraction of itself a value may be rounded.
+    epoch : datetime64 or None
+        The date that is 0, in UTC where the dates have a zone; None if they are no texts.
     """
 
     values: NDArray[Any]
     unit: Any = None
     local_values: Callable[[], NDArray[Any]] | None = None
     rounding: float = 2.0**-52
+    epoch: Any = None
 
     def at(self, rows: NDArray[Any]) -> Clock:
         """Return the clock of rows, of which this one has the distinct time points."""

@@ -54,6 +54,7 @@ DATES = (
     rf"{WEEKDAY}{MONTH_NAME} *(?P<day>\d\d?),? +(?P<year>\d{{4}})",
     rf"(?P<year>\d{{4}})[- /]{MONTH_NAME}[- /](?P<day>\d\d?)",
     r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})",
+    r"(?P<year>\d{4})-?W(?P<week>\d\d)(?:-?(?P<weekday>\d))?",
 )
 DAY_FIRST = (r"(?P<day>\d\d?)(?P<separator>[-/])(?P<month>\d\d?)(?P=separator)(?P<year>\d{4})",)
 MONTH_FIRST = (r"(?P<month>\d\d?)(?P<separator>[-/])(?P<day>\d\d?)(?P=separator)(?P<year>\d{4})",)
@@ -64,7 +65,7 @@ MONTHS_OF_YEARS = (
 )
 UNITS = (
     r"[+-]?P[\d.DTHMSW]+",
-    r"[+-]?(?:\d+(?:\.\d+)? ?[A-Za-zµμ]+,? ?)+(?:[+-]?\d{1,2}:\d\d:\d\d(?:\.\d+)?)?",
+    r"[+-]?(?:\d+(?:\.\d+)? ?[A-Za-zµμ]+,? ?)*(?:[+-]?\d{1,2}:\d\d:\d\d(?:\.\d+)?)?",
 )
 
 
@@ -73,10 +74,16 @@ def read_dates(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> C
     fields = texts.fields(patterns)
     _check_possible(column, fields)
     days = _first_days(fields) + fields["day"] - 1
+    if fields["week"].any():
+        days = np.where(fields["week"] > 0, _days_of_weeks(fields), days)
     values, per_second = _with_time_of_day(days - days.min(), fields)
     offsets = offset_seconds(fields) * per_second
     local = None if (offsets == offsets[0]).all() else lambda: values
-    return Clock(values - offsets, np.timedelta64(NANOSECONDS // per_second, "ns"), local)
+    unit, epoch = (
+        np.timedelta64(NANOSECONDS // per_second, "ns"),
+        np.datetime64(int(days.min()), "D"),
+    )
+    return Clock(values - offsets, unit, local, epoch=epoch)
 
 
 def read_months(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> Clock:
@@ -111,6 +118,8 @@ def _check_possible(column: TimeColumn, fields: Fields) -> None:
             (day < 1) | (day > last_day),
             lambda place: f"{year[place]}-{month[place]:02} has {last_day[place]} days",
         ),
+        (fields["week"] > _weeks(fields), lambda _: "the year has fewer weeks"),
+        (fields["weekday"] > 7, lambda _: "days of a week go from 1 to 7"),
         (~has_half & (hour > 23), lambda _: "hours go from 0 to 23"),
         (has_half & ((hour < 1) | (hour > 12)), lambda _: "hours of AM and PM go from 1 to 12"),
         (fields["minute"] > 59, lambda _: "minutes go from 0 to 59"),
@@ -140,6 +149,24 @@ def _first_days(fields: Fields, months: int = 0) -> Ints:
     number = 12 * (fields["year"] - 1970) + fields["month"] - 1 + months
     days: Ints = number.astype("M8[M]").astype("M8[D]").astype(np.int64)
     return days
+
+
+def _days_of_weeks(fields: Fields) -> Ints:
+    """Return the days of ISO weeks, of which the first has the 4th of January."""
+    weekday = np.maximum(fields["weekday"], 1)
+    return _first_monday(fields["year"]) + 7 * (fields["week"] - 1) + weekday - 1
+
+
+def _weeks(fields: Fields) -> Ints:
+    """Return the number of weeks of each year."""
+    return (_first_monday(fields["year"] + 1) - _first_monday(fields["year"])) // 7
+
+
+def _first_monday(year: Ints) -> Ints:
+    """Return the first day of the first week."""
+    fourth: Ints = (year - 1970).astype("M8[Y]").astype("M8[D]").astype(np.int64) + 3
+    # The 1st of January 1970 was a Thursday.
+    return fourth - (fourth + 3) % 7
 
 
 def _with_time_of_day(days: Ints, fields: Fields) -> tuple[Ints, int]:

@@ -115,7 +115,8 @@ class FormatReading(Reading):
         # A zone is written at the end, as far as it has an offset.
         offsets = offset_seconds(texts.fields((rf".*?{ZONE}",)))
         local = values + offsets * (np.timedelta64(1, "s") // unit)
-        return Clock(values, unit, (lambda: local) if self._has_zone else None).at(texts.codes)
+        local_values = (lambda: local) if self._has_zone else None
+        return Clock(values, unit, local_values, epoch=np.datetime64(0, "D")).at(texts.codes)
 
     @property
     def _has_zone(self) -> bool:

@@ -37,14 +37,19 @@ class Texts:
     """
 
     def __init__(self, values: list[str], codes: NDArray[Any]) -> None:
-        self.values = ["" if len(text) > LONGEST_TEXT else text for text in values]
+        if max(map(len, values)) > LONGEST_TEXT:
+            values = ["" if len(text) > LONGEST_TEXT else text for text in values]
+        self.values = values
         self.codes = codes
-        array = np.array([*self.values, "-"])
+        # One more text, as an array of empty ones has no width.
+        array = np.array([*values, "-"])
         self.characters = array.view(np.uint32).reshape(len(array), -1)[:-1]
         is_digit = (self.characters >= ord("0")) & (self.characters <= ord("9"))
         masked = np.where(is_digit, np.uint32(ord("0")), self.characters)
-        texts = masked.view(array.dtype).ravel().astype(object)
-        self.shape_codes, shapes = pd.factorize(texts)
+        if (masked == masked[0]).all():
+            masked = masked[:1]
+        shape_codes, shapes = pd.factorize(masked.view(array.dtype).ravel().astype(object))
+        self.shape_codes: Ints = np.broadcast_to(shape_codes, len(values))
         self.shapes: list[str] = shapes.tolist()
         self._fields: dict[tuple[str, ...], Fields] = {}
 
@@ -77,7 +82,8 @@ class Texts:
 @cache
 def match_shape(patterns: tuple[str, ...], shape: str) -> re.Match[str] | None:
     """Return the match of a shape with the first pattern that it matches."""
-    matches = (re.fullmatch(pattern, shape) for pattern in patterns)
+    # Digits of other scripts keep their place in a shape, and are read by nobody.
+    matches = (re.fullmatch(pattern, shape, re.ASCII) for pattern in patterns)
     return next((match for match in matches if match), None)
 
 
