@@ -330,6 +330,49 @@ def test_series_in_an_archive_are_recordings(tmp_path):
     assert groups.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("times", "length", "kind", "expected"),
+    [
+        (["0.0", "0.50", "1.0", "1.50"], 1.0, float, [0, 1]),
+        (
+            ["2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"],
+            "2D",
+            pd.Timestamp,
+            ["2024-02-28", "2024-03-01"],
+        ),
+        (
+            [20240228, 20240229, 20240301, 20240302],
+            "2D",
+            pd.Timestamp,
+            ["2024-02-28", "2024-03-01"],
+        ),
+        (
+            ["2024-03-31T01:00+01:00", *(f"2024-03-31T0{hour}:00+02:00" for hour in (3, 4, 5))],
+            "2h",
+            pd.Timestamp,
+            ["2024-03-31T00:00Z", "2024-03-31T02:00Z"],
+        ),
+        (
+            [f"2024-03-31T0{hour}:00:00.5+02:00" for hour in range(4)],
+            "2h",
+            pd.Timestamp,
+            ["2024-03-30T22:00:00.5Z", "2024-03-31T00:00:00.5Z"],
+        ),
+        (["00:00:01", "00:00:02", "00:00:03", "00:00:04"], "2s", pd.Timedelta, ["1s", "3s"]),
+    ],
+    ids=["numbers", "dates", "whole numbers", "two offsets", "zone", "durations"],
+)
+def test_times_in_any_form_are_read_and_windows_begin_at_them(times, length, kind, expected):
+    starts = windows(pd.DataFrame({"t": times, "x": 1.0}), length, time="t").starts
+    assert list(map(kind, starts)) == list(map(kind, expected))
+
+
+def test_dates_in_another_form_are_read_with_their_format():
+    frame = pd.DataFrame({"t": ["01/02/2024", "02/02/2024", "03/02/2024"], "x": 1.0})
+    starts = windows(frame, "1D", time="t", time_format="%d/%m/%Y").starts
+    assert list(map(pd.Timestamp, starts)) == [pd.Timestamp(2024, 2, day) for day in (1, 2, 3)]
+
+
 # Gaps
 
 
@@ -387,6 +430,15 @@ def test_labels_of_missing_timesteps_do_not_count():
     frame = gappy().assign(kind=["a"] * 13 + ["b"] * 23)
     last = windows(frame, 5, time="t", label="kind", channels="x", gaps="mask", label_from="last")
     assert last.y.tolist() == ["a", "a", None, "b", "b", "b", "b", "b"]
+
+
+def test_a_coarser_step_averages_before_the_cut():
+    frame = pd.DataFrame({"t": np.arange(12.0), "x": np.arange(12.0), "kind": list("aabbbbcacaca")})
+    X, y, _, starts = windows(frame, 2, time="t", step=3, label="kind", channels="x")
+    np.testing.assert_array_equal(X.ravel(), [1.0, 4.0, 7.0, 10.0])
+    assert starts.tolist() == [0.0, 6.0]
+    # Each step has the label of most of its rows: a, b, c, a.
+    assert y.tolist() == ["a", "c"]
 
 
 # What cannot be cut

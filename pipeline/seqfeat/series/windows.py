@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, ShortRecordingWarning
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.runtime.user_warnings import warn_user
+from seqfeat.series.files.csv_files import CsvFormat
 from seqfeat.series.files.recordings import Recording, Recordings, Roles, read_recordings
 from seqfeat.series.time_grid import Step
 
@@ -62,8 +63,14 @@ def windows(
     time: str | None = None,
     channels: str | list[str] | None = None,
     step: Step = "auto",
+    time_format: str | None = None,
     label_from: Literal["majority", "last"] = "majority",
     gaps: Literal["split", "mask"] = "split",
+    separator: str = "auto",
+    decimal: str = "auto",
+    encoding: str = "auto",
+    header: bool | Literal["auto"] = "auto",
+    na_values: Sequence[str] = (),
 ) -> Windows:
     """Cut long recordings into windows of equal length.
 
@@ -98,6 +105,8 @@ def windows(
     step : "auto", float, str, Timedelta or None, default="auto"
         The time from one timestep to the next, as in `from_long`; the same in all
         recordings.
+    time_format : str, default=None
+        How the time points are written, as in `from_long`.
     label_from : {"majority", "last"}, default="majority"
         Whether the label of a window is the most frequent one of its timesteps, the
         one that occurs first if several are, where missing labels do not count; or
@@ -109,6 +118,8 @@ def windows(
         them, and begins anew after them. ``"mask"`` fills them with NaN, for
         estimators with ``missing="mask"``; only windows without any value are left
         out. A row in which some channels are NaN is no gap.
+    separator, decimal, encoding, header, na_values
+        How a CSV file is written, as in `read`.
 
     Returns
     -------
@@ -170,7 +181,9 @@ def windows(
     (2,)
     """
     cut = Cut(length, stride, label_from, gaps)
-    recordings = read_recordings(recording, Roles(by, time, channels, step), label)
+    form = CsvFormat(separator, decimal, encoding, header, na_values)
+    roles = Roles(by, time, channels, step, time_format, form)
+    recordings = read_recordings(recording, roles, label)
     (found,) = cut.windows([recordings])
     return found
 

@@ -54,7 +54,7 @@ DATES = (
     rf"{WEEKDAY}{MONTH_NAME} *(?P<day>\d\d?),? +(?P<year>\d{{4}})",
     rf"(?P<year>\d{{4}})[- /]{MONTH_NAME}[- /](?P<day>\d\d?)",
     r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})",
-    r"(?P<year>\d{4})-?W(?P<week>\d\d)(?:-?(?P<weekday>\d))?",
+    r"(?P<year>\d{4})-?(?P<has_week>W)(?P<week>\d\d)(?:-?(?P<weekday>\d))?",
 )
 DAY_FIRST = (r"(?P<day>\d\d?)(?P<separator>[-/])(?P<month>\d\d?)(?P=separator)(?P<year>\d{4})",)
 MONTH_FIRST = (r"(?P<month>\d\d?)(?P<separator>[-/])(?P<day>\d\d?)(?P=separator)(?P<year>\d{4})",)
@@ -74,15 +74,13 @@ def read_dates(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> C
     fields = texts.fields(patterns)
     _check_possible(column, fields)
     days = _first_days(fields) + fields["day"] - 1
-    if fields["week"].any():
-        days = np.where(fields["week"] > 0, _days_of_weeks(fields), days)
+    if fields["has_week"].any():
+        days = np.where(fields["has_week"] > 0, _days_of_weeks(fields), days)
     values, per_second = _with_time_of_day(days - days.min(), fields)
     offsets = offset_seconds(fields) * per_second
     local = None if (offsets == offsets[0]).all() else lambda: values
-    unit, epoch = (
-        np.timedelta64(NANOSECONDS // per_second, "ns"),
-        np.datetime64(int(days.min()), "D"),
-    )
+    unit = np.timedelta64(NANOSECONDS // per_second, "ns")
+    epoch = np.datetime64(int(days.min()), "D")
     return Clock(values - offsets, unit, local, epoch=epoch)
 
 
@@ -111,6 +109,7 @@ def _check_possible(column: TimeColumn, fields: Fields) -> None:
     """Check that dates and times of day exist."""
     year, month, day, hour = (fields[name] for name in ("year", "month", "day", "hour"))
     last_day = _first_days(fields, months=1) - _first_days(fields)
+    n_weeks = (_first_monday(year + 1) - _first_monday(year)) // 7
     has_half = fields["half"] > 0
     problems: list[tuple[Mask, Callable[[int], str]]] = [
         ((month < 1) | (month > 12), lambda _: "months go from 1 to 12"),
@@ -118,7 +117,10 @@ def _check_possible(column: TimeColumn, fields: Fields) -> None:
             (day < 1) | (day > last_day),
             lambda place: f"{year[place]}-{month[place]:02} has {last_day[place]} days",
         ),
-        (fields["week"] > _weeks(fields), lambda _: "the year has fewer weeks"),
+        (
+            (fields["has_week"] > 0) & ((fields["week"] < 1) | (fields["week"] > n_weeks)),
+            lambda place: f"weeks of {year[place]} go from 1 to {n_weeks[place]}",
+        ),
         (fields["weekday"] > 7, lambda _: "days of a week go from 1 to 7"),
         (~has_half & (hour > 23), lambda _: "hours go from 0 to 23"),
         (has_half & ((hour < 1) | (hour > 12)), lambda _: "hours of AM and PM go from 1 to 12"),
@@ -154,19 +156,16 @@ def _first_days(fields: Fields, months: int = 0) -> Ints:
 def _days_of_weeks(fields: Fields) -> Ints:
     """Return the days of ISO weeks, of which the first has the 4th of January."""
     weekday = np.maximum(fields["weekday"], 1)
-    return _first_monday(fields["year"]) + 7 * (fields["week"] - 1) + weekday - 1
-
-
-def _weeks(fields: Fields) -> Ints:
-    """Return the number of weeks of each year."""
-    return (_first_monday(fields["year"] + 1) - _first_monday(fields["year"])) // 7
+    days: Ints = _first_monday(fields["year"]) + 7 * (fields["week"] - 1) + weekday - 1
+    return days
 
 
 def _first_monday(year: Ints) -> Ints:
     """Return the first day of the first week."""
     fourth: Ints = (year - 1970).astype("M8[Y]").astype("M8[D]").astype(np.int64) + 3
     # The 1st of January 1970 was a Thursday.
-    return fourth - (fourth + 3) % 7
+    monday: Ints = fourth - (fourth + 3) % 7
+    return monday
 
 
 def _with_time_of_day(days: Ints, fields: Fields) -> tuple[Ints, int]:

@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.arrays import as_list
-from seqfeat.series.columns import channel_columns, check_columns
+from seqfeat.series.clock import Clock, Reading, TimeColumn
+from seqfeat.series.clock.reading import NUMBERS
+from seqfeat.series.columns import channel_columns, check_columns, match_names
+from seqfeat.series.files.csv_files import CsvFormat, CsvTable
 from seqfeat.series.files.names import as_names
-from seqfeat.series.files.reading import file_format, read
+from seqfeat.series.files.reading import TablePlan, file_format, key_columns, plan_table, read
+from seqfeat.series.files.streaming import whole_series
 from seqfeat.series.files.tables import TABLES, open_table
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import (
@@ -31,8 +35,9 @@ from seqfeat.series.long import (
 from seqfeat.series.numbers import as_numbers
 from seqfeat.series.time_grid import (
     EvenStep,
+    ScannedStep,
     Step,
-    shortest_gap,
+    StepScan,
     steps_by_order,
     steps_by_time,
 )
@@ -78,9 +83,22 @@ class Recording:
 
 
 class _Clock(NamedTuple):
-    """The times of the rows of a recording, the row of each timestep or -1, and the step."""
+    """The times of a table, how they are read, and those of the timesteps of a recording.
+
+    Attributes
+    ----------
+    times : Series of length n_rows
+    reading : Reading
+    rows : ndarray of shape (n_timesteps,)
+        The first row of each timestep; -1 if it has none.
+    step : number, Timedelta or None
+        The time from one timestep to the next.
+    is_binned : bool
+        Whether a timestep may begin before its first row.
+    """
 
     times: pd.Series[Any]
+    reading: Reading
     rows: Ints
     step: Any
     is_binned: bool
@@ -88,16 +106,38 @@ class _Clock(NamedTuple):
     def at(self, places: Ints) -> pd.Index[Any]:
         """Return the time of each of the given timesteps."""
         rows = self.rows[places]
-        own = self.times.iloc[rows].reset_index(drop=True)
+        own = self._read(rows)
         is_own = rows >= 0
         if self.is_binned or not is_own.all():
             # Where there is no row, or several were averaged, the time is that of the grid.
-            counted = self.times.iloc[self.rows[0]] + pd.Series(places) * self.step
+            counted = self._read(self.rows[:1]).iloc[0] + pd.Series(places) * self.step
             if self.is_binned:
                 is_own &= (abs(own - counted) < 1e-3 * self.step).to_numpy()
             own = own.where(is_own, counted)
         times: pd.Index[Any] = pd.Index(own)
         return times
+
+    def _read(self, rows: Ints) -> pd.Series[Any]:
+        """Return the times of rows as numbers, dates or durations; months stay as they are."""
+        times = self.times.iloc[rows].reset_index(drop=True)
+        if times.dtype.kind in "mM" or isinstance(times.dtype, pd.PeriodDtype):
+            return times
+        clock = self.reading.read(TimeColumn(times))
+        if clock.unit is None:
+            return pd.Series(clock.values) if self.reading.name == NUMBERS else times
+        if clock.epoch is None:
+            return pd.Series(clock.values * clock.unit)
+        dates = _as_dates(clock)
+        has_zone = clock.local_values is not None or self.reading.name.endswith("with a zone")
+        return dates.dt.tz_localize("UTC") if has_zone else dates
+
+
+def _as_dates(clock: Clock) -> pd.Series[Any]:
+    """Return dates in microseconds, or finer ones in nanoseconds."""
+    fine = clock.values * (clock.unit // np.timedelta64(1, "ns"))
+    unit = "ns" if (fine % 1000).any() else "us"
+    since = fine if unit == "ns" else fine // 1000
+    return pd.Series(clock.epoch.astype(f"M8[{unit}]") + since.astype(f"m8[{unit}]"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +150,14 @@ class Recordings:
 
 
 class Roles(NamedTuple):
-    """The roles of the columns of a table, and the time between its timesteps."""
+    """The roles of the columns of a table, its step, and how it is written; see `windows`."""
 
-    by: str | None
-    time: str | None
-    channels: str | list[str] | None
-    step: Step
+    by: str | None = None
+    time: str | None = None
+    channels: str | list[str] | None = None
+    step: Step = "auto"
+    time_format: str | None = None
+    form: CsvFormat | None = None
 
 
 def read_recordings(recording: Any, roles: Roles, label: Any) -> Recordings:
@@ -211,17 +253,48 @@ def _load(path: Path, roles: Roles, label: Any) -> LabelledSeries:
     """Return a table, whose names are as they are written, or arrays and their labels."""
     if file_format(path) not in TABLES:
         return read(path)
-    table = open_table(path)
-    names = [name for name in (roles.by, roles.time, label) if isinstance(name, str)]
-    frame = table.read(names)
+    table = open_table(path, roles.form)
+    by, time, channels, name = _matched(table, roles, label if isinstance(label, str) else None)
+    keys = key_columns(by, time, name)
+    frame = table.empty(keys)
+    columns = [*keys, *channel_columns(frame, channels, list(keys))]
+    check_columns(frame, columns)
+    frame = table.read(keys, columns)
     if not table.has_dtypes:
-        frame = frame.assign(**{name: as_names(frame[name]) for name in names if name in frame})
+        frame = frame.assign(**{it: as_names(frame[it]) for it in key_columns(by, name)})
     return LabelledSeries(frame, None)
 
 
+def _matched(table: Any, roles: Roles, label: str | None) -> tuple[Any, Any, Any, Any]:
+    """Return the columns of recordings, times, channels and labels as a CSV file calls them."""
+    given = roles.by, roles.time, roles.channels, label
+    if not isinstance(table, CsvTable):
+        return given
+    by, time, channels, label = (match_names(one, table.names) for one in given)
+    return by, time, channels, label
+
+
 def read_recording_parts(path: str, roles: Roles, label: str | None) -> Iterator[Recordings]:
-    """Yield the recordings of a table; the file is read as a whole if it names none."""
-    yield read_recordings(path, roles, label)
+    """Yield the recordings of a table a few at a time; without `by` it is one, read as a whole."""
+    if roles.by is None:
+        yield read_recordings(path, roles, label)
+        return
+    plan = _plan(Path(path), roles, label)
+    assert plan.layout is not None, "channels are named"
+    for frame, found in whole_series(plan, plan.layout):
+        part = roles._replace(
+            by=found.series_id, time=found.time, channels=found.channels, step=found.step
+        )
+        yield _from_frames({0: frame}, part, found.label, is_single=True)
+
+
+def _plan(path: Path, roles: Roles, label: str | None) -> TablePlan:
+    """Return the plan of a table of recordings, for which its channels have to be named."""
+    table = open_table(path, roles.form)
+    by, time, channels, label = _matched(table, roles, label)
+    frame = table.empty(key_columns(by, time, label))
+    channels = channel_columns(frame, channels, [by, time, label])
+    return plan_table(path, label, by, time, channels, roles.step, roles.time_format, roles.form)
 
 
 def recordings_step(path: str, roles: Roles) -> Any:
@@ -231,13 +304,11 @@ def recordings_step(path: str, roles: Roles) -> Any:
     """
     if roles.time is None:
         return read_recordings(path, roles, None).step
-    keys = [name for name in (roles.by, roles.time) if name is not None]
-    frame = open_table(Path(path)).read(keys, keys)
-    codes = np.zeros(len(frame), np.int64)
-    if roles.by is not None:
-        codes, _ = series_codes(frame[roles.by])
-    times = frame[roles.time]
-    return _step_of(codes, as_names(times) if times.dtype == "str" else times, roles.step)
+    table = open_table(Path(path), roles.form)
+    by, time, _, _ = _matched(table, roles, None)
+    frame = table.read(key_columns(by, time), key_columns(by, time))
+    codes = np.zeros(len(frame), np.int64) if by is None else series_codes(frame[by])[0]
+    return _length_of(_scan_step(codes, frame[time], roles))
 
 
 # Arrays
@@ -369,7 +440,7 @@ def _stack(parts: list[Any]) -> Any:
 
 def _rows_of(name: Any, frame: Any, roles: Roles, label: str | None) -> _Rows:
     """Return the rows of a table; without a column of recordings they are one, of this name."""
-    by, time, channels, _ = roles
+    by, time, channels, *_ = roles
     if isinstance(frame, pd.Series):
         frame = frame.to_frame("value" if frame.name is None else frame.name)
     times = None
@@ -384,6 +455,9 @@ def _rows_of(name: Any, frame: Any, roles: Roles, label: str | None) -> _Rows:
         # A level that nobody named is no channel.
         frame = frame.reset_index(drop=True) if len(unused) == frame.index.nlevels else frame
     frame = as_pandas(frame)
+    by, time, channels, label = (
+        match_names(given, list(frame.columns)) for given in (by, time, channels, label)
+    )
     names = channel_columns(frame, channels, [by, time, label])
     check_columns(frame, [by, time, label, *names])
     if len(frame) == 0:
@@ -399,12 +473,13 @@ def _rows_of(name: Any, frame: Any, roles: Roles, label: str | None) -> _Rows:
 def _on_grid(rows: _Rows, roles: Roles) -> Recordings:
     """Return recordings with a row for each timestep, where there may be none in the table."""
     codes, ids = series_codes(rows.names)
-    step = None
+    step = scanned = None
     if rows.times is None:
         steps = steps_by_order(codes)
     else:
-        steps = steps_by_time(codes, rows.times, ids, roles.step)
-        step = _step_of(codes, rows.times, roles.step)
+        scanned = _scan_step(codes, rows.times, roles)
+        steps = steps_by_time(codes, rows.times, ids, scanned)
+        step = _length_of(scanned)
     values = channel_values(rows.channels, rows.channels.columns.tolist())
     arrays = split_by_series(values, codes, steps, ids)
     ends = np.cumsum([len(array) for array in arrays])
@@ -421,23 +496,30 @@ def _on_grid(rows: _Rows, roles: Roles) -> Recordings:
     for name, array, begin, end in zip(ids, arrays, begins, ends, strict=True):
         label_codes = None if codes_of_steps is None else codes_of_steps[begin:end]
         clock = None
-        if rows.times is not None:
-            clock = _Clock(rows.times, rows_of_steps[begin:end], step, is_binned(roles.step))
+        if rows.times is not None and scanned is not None:
+            is_binned = not (step is None or isinstance(scanned.step, EvenStep))
+            steps_of_one = rows_of_steps[begin:end]
+            clock = _Clock(rows.times, scanned.reading, steps_of_one, step, is_binned)
         recordings.append(Recording(name, array, label_codes, clock))
     return Recordings(recordings, classes, step)
 
 
-def is_binned(step: Step) -> bool:
-    return not (step is None or isinstance(step, EvenStep) or step == "auto")
+def _scan_step(codes: Ints, times: pd.Series[Any], roles: Roles) -> ScannedStep:
+    """Return the step, and how the times are read, unless they are known from a whole table."""
+    if isinstance(roles.step, ScannedStep):
+        return roles.step
+    scan = StepScan(roles.step, roles.time_format)
+    scan.update(codes, times)
+    return scan.step()
 
 
-def _step_of(codes: Ints, times: pd.Series[Any], step: Step) -> Any:
-    if step is None or isinstance(step, EvenStep):
-        return None if step is None else step.length
-    if step == "auto":
-        return shortest_gap(codes, times)
-    is_number = pd.api.types.is_numeric_dtype(times.dtype)
-    return float(step) if is_number else pd.Timedelta(step)  # type: ignore[arg-type]
+def _length_of(scanned: ScannedStep) -> Any:
+    """Return the time from one timestep to the next, a number or a Timedelta, or None."""
+    step = scanned.step
+    length = step.length if isinstance(step, EvenStep) else step
+    if length is None or (isinstance(length, str) and length == "auto"):
+        return None
+    return length if isinstance(length, (int, float)) else pd.Timedelta(length)
 
 
 def _codes_of_steps(codes: Ints, positions: Ints, n_positions: int) -> Ints:

@@ -29,7 +29,7 @@ from seqfeat.series.files.tables import TABLES, Table
 from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout
 from seqfeat.series.time_grid import Step, StepScan
 
-__all__ = ["even_step", "read_batches", "split_batches"]
+__all__ = ["even_step", "read_batches", "split_batches", "whole_series"]
 
 BATCH_BYTES = 8 * 2**20
 """Approximate size of the values in a batch; processing them takes several times as much."""
@@ -191,7 +191,24 @@ def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
 
 
 def _long_batches(plan: TablePlan, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
+    n_read = 0
+    for frame, layout_of_part in whole_series(plan, layout, n_rows):
+        with _errors_after(n_read):
+            yield layout_of_part.convert(frame)
+        n_read += len(frame)
+
+
+def whole_series(
+    plan: TablePlan, layout: LongLayout, n_rows: int | None = None
+) -> Iterator[tuple[pd.DataFrame, LongLayout]]:
+    """Yield a long table in parts that hold whole series, each with how it is read.
+
+    Each is read as it is in the whole table, which is a single part if the rows of some
+    series are not together. Parts have about `n_rows`, by default those of a batch.
+    """
     table = plan.table
+    if n_rows is None:
+        n_rows = max(1, BATCH_BYTES // (8 * max(1, len(plan.columns or []))))
     keys = _scan(plan, layout, n_rows)
     if keys.scattered_id is not None:
         warn_user(
@@ -200,15 +217,12 @@ def _long_batches(plan: TablePlan, layout: LongLayout, n_rows: int) -> Iterator[
             WholeTableWarning,
         )
         frame = layout.flatten(table.read(plan.keys, plan.columns))
-        yield layout.convert(_with_names(frame, keys.names))
+        yield _with_names(frame, keys.names), layout
         return
     if layout.time is not None:
         layout = replace(layout, step=keys.steps.step())
-    n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, plan.columns, keys.names), layout):
-        with _errors_after(n_read):
-            yield layout.convert(frame)
-        n_read += len(frame)
+    chunks = _flat_chunks(table, layout, n_rows, plan.columns, keys.names)
+    yield from ((frame, layout) for frame in _regroup(chunks, layout))
 
 
 @dataclass
@@ -275,10 +289,10 @@ def _flat_chunks(
     columns: list[str] | None,
     names: dict[str, NameScan],
 ) -> Iterator[pd.DataFrame]:
-    """Yield a long table in chunks, with series and time as columns."""
+    """Yield a long table in chunks, with one row per timestep, and series and time as columns."""
     if layout.is_indexed:
         return map(layout.flatten, table.chunks(n_rows, key_columns(layout.label)))
-    return _named_chunks(table, layout.keys, n_rows, columns, names)
+    return map(layout.flatten, _named_chunks(table, layout.keys, n_rows, columns, names))
 
 
 def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.DataFrame]:
