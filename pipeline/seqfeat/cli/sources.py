@@ -155,7 +155,9 @@ class ReadOptions:
     @property
     def roles(self) -> Roles:
         """The roles of the columns of recordings."""
-        return Roles(self.series_id, self.time, self.channels, self.known_step)
+        return Roles(
+            self.series_id, self.time, self.channels, self.known_step, self.time_format, self.form
+        )
 
     @property
     def keys(self) -> list[str]:
