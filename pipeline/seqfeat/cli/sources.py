@@ -351,7 +351,9 @@ class SeriesBatch:
 
 
 def series_ids(X: Any, start: int = 0) -> pd.Index[Any]:
-    """Return the ids of series; series without ids are numbered from `start`."""
+    """Return the ids of series, or recordings and starts; others are numbered from `start`."""
+    if recordings_of(X) is not None:
+        return X.index
     if isinstance(X, (pd.DataFrame, pd.Series)):
         return X.index.rename(X.index.name or "series")
     return pd.RangeIndex(start, start + len(X), name="series")
