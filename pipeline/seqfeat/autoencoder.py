@@ -7,6 +7,7 @@ result, and the learned attributes. The rest is in `seqfeat.training` and `seqfe
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Self
 
@@ -206,7 +207,8 @@ class LSTMAutoencoder(
     n_features_in_ : int
         Number of columns, if `fit` saw a table; for series with channels, number of channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if `fit` saw a DataFrame whose column names are all strings.
+        Names of the columns, if `fit` saw a DataFrame, or a list of them, whose column names are
+        all strings.
     is_table_ : bool
         Whether `fit` saw a table, (n_samples, n_timesteps).
     n_observed_, mean_, std_, scale_ : ndarray of shape (n_channels_in_,)
@@ -356,7 +358,8 @@ class LSTMAutoencoder(
         ----------
         X : array-like
             Series, (n_samples, n_timesteps, n_channels); a table, (n_samples, n_timesteps); or a
-            list of n_samples arrays, (n_timesteps_i, n_channels) or (n_timesteps_i,).
+            list of n_samples arrays, (n_timesteps_i, n_channels) or (n_timesteps_i,). Other
+            forms are described in `seqfeat.series.as_series`.
         y : array-like of shape (n_samples,), default=None
             Class labels; ignored unless ``target_weight > 0``.
 
@@ -506,11 +509,31 @@ class LSTMAutoencoder(
         return self._with_ids(embeddings, series)
 
     def _with_ids(self, embeddings: Floats, series: Series) -> Floats:
-        """Index pandas output by series, where `X` is a frame with several rows for each."""
-        if series.form != "frame" or _get_output_config("transform", self)["dense"] != "pandas":
+        """Index pandas output by series; scikit-learn knows the ids of few forms of `X`."""
+        if series.ids is None or _get_output_config("transform", self)["dense"] != "pandas":
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]
+
+    def fit_transform(self, X: Any, y: ArrayLike | None = None, **fit_params: Any) -> Floats:
+        """Train the autoencoder, and embed the same series.
+
+        Parameters
+        ----------
+        X : array-like
+            Series, as in `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Class labels; ignored unless ``target_weight > 0``.
+        **fit_params
+            None are known.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_samples, embedding_dim)
+        """
+        # An iterator would be at its end after the fit.
+        series = list(X) if isinstance(X, Iterator) else X
+        return super().fit_transform(series, y, **fit_params)  # type: ignore[no-any-return]
 
     @without_float_errors
     def inverse_transform(self, X: ArrayLike, n_timesteps: int | None = None) -> Floats:

@@ -227,15 +227,10 @@ def test_series_keep_the_order_of_sktime_whatever_their_names_and_times(convert,
     np.testing.assert_array_equal(converted.lengths, expected.lengths)
 
 
-def test_nested_frames_of_sktime_are_rejected_with_a_conversion_that_works(convert):
+def test_nested_frames_of_sktime_are_read(convert):
     X = np.random.default_rng(0).normal(size=(4, 3, 5))
     nested = convert(X, from_type="numpy3D", to_type="nested_univ")
-    message = error_of(as_series, nested)
-    assert "sktime.datatypes.convert_to(X, 'pd-multiindex')" in message
-    from sktime.datatypes import convert_to
-
-    converted = as_series(convert_to(nested, "pd-multiindex"))
-    np.testing.assert_array_equal(converted.values, X.transpose(0, 2, 1))
+    np.testing.assert_array_equal(as_series(nested).values, X.transpose(0, 2, 1))
 
 
 # Tables of odd kinds (fault 47)

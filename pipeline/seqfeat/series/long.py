@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.arrays import pad
 from seqfeat.series.columns import channel_columns, check_columns, show_columns
-from seqfeat.series.numbers import frame_as_numbers
+from seqfeat.series.nested import unnest
+from seqfeat.series.numbers import frame_as_numbers, frame_from_library
 from seqfeat.series.series import FrameRows, Series, to_pandas_series
 from seqfeat.series.time_grid import Step, check_density, steps_by_order, steps_by_time
 
@@ -64,7 +67,9 @@ def from_long(
     frame : DataFrame
         A pandas DataFrame, or one of another library, such as Polars, that
         supports the dataframe interchange protocol or Arrow. Rows may be in any
-        order. Named index levels count as columns.
+        order. Named index levels count as columns. There may be one row per series
+        instead, whose cells hold lists: of time points in the column `time`, and of
+        values in the channels.
     series_id : str
         The column that identifies the series of each row.
     time : str or None
@@ -123,7 +128,7 @@ def from_long(
     >>> y.to_dict()
     {'b': 'well', 'a': 'ill'}
     """
-    frame = as_pandas(frame)
+    frame = unnest(as_pandas(frame, [series_id, time, label]), series_id, time, channels, label)
     channels = channel_columns(frame, channels, [series_id, time, label])
     check_columns(frame, [series_id, time, label, *channels])
     codes, ids = series_codes(frame[series_id])
@@ -180,8 +185,10 @@ class LongLayout:
         return [name for name in (self.series_id, self.time, self.label) if name is not None]
 
     def flatten(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the frame with series and time as columns, not as its index."""
-        return frame.rename_axis([SERIES, TIME]).reset_index() if self.is_indexed else frame
+        """Return the frame with one row per timestep, and series and time as columns."""
+        if self.is_indexed:
+            return frame.rename_axis([SERIES, TIME]).reset_index()
+        return unnest(frame, self.series_id, self.time, self.channels, self.label)
 
     def convert(self, frame: pd.DataFrame) -> LabelledSeries:
         """Return the series of a flat frame."""
@@ -218,8 +225,11 @@ def long_layout(
     return LongLayout(series_id, time, channels, label, step, time_format)
 
 
-def as_pandas(frame: Any) -> pd.DataFrame:
-    """Return any data frame as a pandas DataFrame, with its named index levels as columns."""
+def as_pandas(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
+    """Return any data frame as a pandas DataFrame, with its named index levels as columns.
+
+    Integers among the keys, which hold ids, time points and labels, remain integers.
+    """
     if not isinstance(frame, pd.DataFrame):
         if not (hasattr(frame, "__dataframe__") or hasattr(frame, "__arrow_c_stream__")):
             raise InputTypeError(
@@ -227,7 +237,7 @@ def as_pandas(frame: Any) -> pd.DataFrame:
                 "lists need no conversion: pass them to the estimator."
             )
         try:
-            frame = pd.api.interchange.from_dataframe(frame)
+            frame = frame_from_library(frame, keys)
         except Exception as error:
             # A single column has the same protocol as a table, and libraries raise anything.
             raise InputTypeError(
@@ -282,6 +292,7 @@ def series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
             f"the series ids in {series_ids.name!r} cannot be compared ({error}). Convert them to "
             "text or numbers, for example with .astype(str)."
         ) from error
+    _check_distinct(series_ids, codes)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         raise InputError(
@@ -289,6 +300,26 @@ def series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
             "row, or fill in its id."
         )
     return codes.astype(np.int64), pd.Index(ids, name=series_ids.name)
+
+
+def _check_distinct(series_ids: pd.Series[Any], codes: Ints) -> None:
+    """Check that no ids of different kinds were taken for one: 1, 1.0 and True are equal."""
+    if not pd.api.types.infer_dtype(series_ids).startswith("mixed"):
+        return
+    kinds = [Integral if _is_integer(one) else type(one) for one in series_ids]
+    first_rows = dict(zip(codes[::-1], range(len(codes) - 1, -1, -1), strict=True))
+    for row, code in enumerate(codes):
+        first = first_rows[code]
+        if code >= 0 and kinds[row] != kinds[first]:
+            raise InputError(
+                f"the series ids {series_ids.iloc[first]!r} (row {first}) and "
+                f"{series_ids.iloc[row]!r} (row {row}) in {series_ids.name!r} are equal, although "
+                "they are different names. Convert the ids to text, with .astype(str)."
+            )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def split_by_series(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -23,6 +24,7 @@ __all__ = [
     "frame_as_numbers",
     "frame_from_arrow",
     "frame_from_library",
+    "infer_exactly",
     "is_frame",
 ]
 
@@ -207,25 +209,35 @@ def _column_as_numbers(name: Any, column: pd.Series[Any]) -> NDArray[Any]:
         raise kind(f"column {name!r}: {error}") from error
 
 
+def infer_exactly(elements: NDArray[np.object_]) -> pd.Series[Any]:
+    """Return elements as a column of the dtype that they share, if it holds their integers."""
+    column = pd.Series(elements, dtype=object)
+    inferred = column.infer_objects()
+    is_rounded = inferred.dtype == np.float64 and _is_beyond(inferred.to_numpy())
+    return column if is_rounded else inferred
+
+
 def is_frame(X: Any) -> bool:
     """Return whether `X` is a data frame of any library that shares its columns with others."""
     has_protocol = hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__")
     return isinstance(X, pd.DataFrame) or (has_protocol and hasattr(X, "columns"))
 
 
-def frame_from_library(frame: Any, keys: Sequence[str] = ()) -> pd.DataFrame:
+def frame_from_library(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
     """Return a data frame of another library as one of pandas, as `frame_from_arrow` does."""
     try:
         arrow = import_module("pyarrow") if hasattr(frame, "__arrow_c_stream__") else None
     except ImportError:
         arrow = None
     if arrow is None:
-        table: pd.DataFrame = pd.api.interchange.from_dataframe(frame)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # It is deprecated, and all that some libraries have.
+            table: pd.DataFrame = pd.api.interchange.from_dataframe(frame)
         return table
     return frame_from_arrow(arrow.table(frame), keys)
 
 
-def frame_from_arrow(table: Any, keys: Sequence[str] = ()) -> pd.DataFrame:
+def frame_from_arrow(table: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
     """Return a table of Arrow as a frame, in which integers stay exact where others are missing.
 
     pandas would make them float64, which does not hold all of them. In the columns that hold ids,

@@ -24,7 +24,9 @@ from seqfeat.series.files.names import as_names
 from seqfeat.series.files.tables import TABLES, Table, format_suffix, open_table
 from seqfeat.series.files.ts_files import read_ts
 from seqfeat.series.long import LabelledSeries, LongLayout, long_layout
+from seqfeat.series.nested import from_nested, is_nested
 from seqfeat.series.numbers import frame_as_numbers
+from seqfeat.series.series import to_pandas_series
 from seqfeat.series.time_grid import Step
 
 __all__ = [
@@ -287,6 +289,8 @@ def from_wide(frame: pd.DataFrame, label: str | None, series_id: str | None) -> 
         frame = frame.set_index(series_id)
     y = None if label is None else frame[label]
     X = frame if label is None else frame.drop(columns=label)
+    if is_nested(X):
+        return LabelledSeries(to_pandas_series(from_nested(X), X.index), y)
     try:
         frame_as_numbers(X)
     except InputTypeError as error:
