@@ -91,7 +91,35 @@ def test_rows_that_fall_on_one_step_are_averaged():
     times = [0.0, 0.9, 1.2, 4.1]
     frame = pd.DataFrame({"id": "a", "time": times, "v": [1.0, 2.0, 4.0, 8.0]})
     X, _ = from_long(frame, "id", "time", step=1)
-    np.testing.assert_array_equal(X["a"].ravel(), [1, 3, np.nan, np.nan, 8])
+    np.testing.assert_array_equal(X["a"].ravel(), [1.5, 4, np.nan, np.nan, 8])
+
+
+def test_a_mean_is_that_of_what_was_observed():
+    frame = pd.DataFrame(
+        {"id": "a", "time": range(6), "v": [1.0, np.nan, 3.0, 5.0, np.nan, np.nan]}
+    )
+    X, _ = from_long(frame, "id", "time", step=2)
+    np.testing.assert_array_equal(X["a"].ravel(), [1, 4, np.nan])
+
+
+@pytest.mark.parametrize("step", ["1min", "90s", "7min", "1h"])
+def test_a_step_resamples_each_series_as_pandas_does(step):
+    rng = np.random.default_rng(0)
+    seconds = np.concatenate([rng.permutation(6000)[:200] + start for start in (0, 1234, 77)])
+    frame = pd.DataFrame({"id": np.repeat(["a", "b", "c"], 200), "v": rng.normal(size=600)})
+    frame["time"] = pd.Timestamp("2024-03-31 00:00:07") + pd.to_timedelta(seconds, unit="s")
+    frame.loc[::9, "v"] = np.nan
+    X, _ = from_long(frame.sample(frac=1, random_state=0), "id", "time", step=step)
+    for name, rows in frame.groupby("id"):
+        expected = rows.sort_values("time").resample(step, on="time", origin="start")["v"].mean()
+        np.testing.assert_allclose(X[name].ravel(), expected, rtol=1e-12)
+
+
+def test_a_straight_line_stays_straight():
+    frame = pd.DataFrame({"id": "a", "time": np.arange(24), "v": np.arange(24.0)})
+    for step in (2, 3, 4, 6):
+        X, _ = from_long(frame, "id", "time", step=step)
+        np.testing.assert_array_equal(np.diff(X["a"].ravel()), np.full(24 // step - 1, step))
 
 
 def test_without_a_step_irregular_rows_are_timesteps_in_order_of_time():
@@ -264,6 +292,18 @@ def test_columns_in_another_byte_order_are_read():
 def test_keys_and_channels_of_a_wrong_type_are_rejected(columns, options, says):
     with pytest.raises(InputTypeError, match=says):
         from_long(odd_table(**columns), "series", "time", **options)
+
+
+@pytest.mark.parametrize("ids", [[1, True], [1, 1.0], [0.0, False], [np.int64(1), np.True_]])
+def test_fault_52_names_that_python_holds_equal_are_not_merged(ids):
+    table = odd_table(series=pd.Series([*ids, "x", "x"], dtype=object))
+    message = error_of(from_long, table, "series", "time")
+    assert f"the series ids {ids[0]!r} (row 0) and {ids[1]!r} (row 1)" in message
+
+
+def test_names_of_several_kinds_are_kept():
+    table = odd_table(series=pd.Series([1, np.int64(1), "1", "1"], dtype=object))
+    assert from_long(table, "series", "time").X.index.tolist() == [1, "1"]
 
 
 def test_single_columns_are_no_tables():

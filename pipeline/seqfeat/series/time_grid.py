@@ -57,7 +57,7 @@ Step = str | float | pd.Timedelta | EvenStep | ScannedStep | None
 
 STEP_TOLERANCE = 1e-3
 """Fraction of a step by which a gap may differ from a whole number of steps, due to rounding."""
-BIN_TOLERANCE = 1e-9
+BIN_TOLERANCE = 1e-7
 """The same for a time point that begins a bin, unless its own rounding is larger."""
 MAX_STEPS_PER_ROW = 100
 """A grid with more timesteps per row than this is a mistake, not a table with gaps."""
@@ -463,7 +463,7 @@ class _Grid(NamedTuple):
 
 def _exact_ratio(step: Any, unit: Any) -> Fraction:
     """Return a duration in units; pandas would read a bare number as nanoseconds."""
-    if isinstance(step, Real):
+    if isinstance(step, Real) or (isinstance(step, str) and _is_number(step)):
         raise TypeError("a number has no unit")
     duration = pd.Timedelta(step)
     if pd.isna(duration):
@@ -471,6 +471,14 @@ def _exact_ratio(step: Any, unit: Any) -> Fraction:
     seconds = 86_400 * duration.days + duration.seconds
     nanoseconds = 10**9 * seconds + 1000 * duration.microseconds + duration.nanoseconds
     return Fraction(nanoseconds, unit // np.timedelta64(1, "ns"))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 DURATIONS = {

@@ -79,7 +79,7 @@ def read_dates(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> C
     values, per_second = _with_time_of_day(days - days.min(), fields)
     offsets = offset_seconds(fields) * per_second
     local = None if (offsets == offsets[0]).all() else lambda: values
-    unit = np.timedelta64(NANOSECONDS // per_second, "ns")
+    unit = _unit(per_second)
     epoch = np.datetime64(int(days.min()), "D")
     return Clock(values - offsets, unit, local, epoch=epoch)
 
@@ -96,7 +96,7 @@ def read_durations(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) 
     _check_possible(column, fields)
     values, per_second = _with_time_of_day(np.zeros(fields.n_texts, np.int64), fields)
     sign = np.where(fields["minus"] == ord("-"), -1, 1)
-    return Clock(sign * values, np.timedelta64(NANOSECONDS // per_second, "ns"))
+    return Clock(sign * values, _unit(per_second))
 
 
 def read_units(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> Clock:
@@ -176,6 +176,10 @@ def _with_time_of_day(days: Ints, fields: Fields) -> tuple[Ints, int]:
     seconds = 86_400 * days + 60 * minutes + fields["second"]
     per_second = NANOSECONDS if seconds.max() < LONGEST_SPAN * 86_400 else 10**6
     return seconds * per_second + fields["fraction"] * per_second // NANOSECONDS, per_second
+
+
+def _unit(per_second: int) -> np.timedelta64:
+    return np.timedelta64(1, "ns") if per_second == NANOSECONDS else np.timedelta64(1, "us")
 
 
 def offset_seconds(fields: Fields) -> Ints:

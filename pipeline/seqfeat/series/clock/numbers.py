@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqfeat.series.clock.column import Clock, TimeColumn
-from seqfeat.series.clock.texts import Texts
+from seqfeat.series.clock.texts import Fields, Mask, Texts
 
-__all__ = ["read_decimal_commas", "read_numbers", "read_thousands"]
+__all__ = ["has_thousands", "read_decimal_commas", "read_numbers", "read_thousands"]
 
 
 def read_numbers(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> Clock:
@@ -28,6 +28,12 @@ def read_decimal_commas(column: TimeColumn, texts: Texts, patterns: tuple[str, .
 def read_thousands(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> Clock:
     """Return the clock of texts such as ``1,500``."""
     return Clock(_as_numbers([text.replace(",", "") for text in texts.values]))
+
+
+def has_thousands(fields: Fields) -> Mask:
+    """Return which texts have no comma after a leading 0."""
+    are_thousands: Mask = (fields["comma"] == 0) | (fields["thousands"] > 0)
+    return are_thousands
 
 
 def _as_numbers(texts: list[str]) -> NDArray[Any]:

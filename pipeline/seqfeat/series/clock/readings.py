@@ -21,7 +21,12 @@ from seqfeat.series.clock.dates import (
     read_months,
     read_units,
 )
-from seqfeat.series.clock.numbers import read_decimal_commas, read_numbers, read_thousands
+from seqfeat.series.clock.numbers import (
+    has_thousands,
+    read_decimal_commas,
+    read_numbers,
+    read_thousands,
+)
 from seqfeat.series.clock.reading import NUMBERS, Reading, UnitReading
 from seqfeat.series.clock.texts import Fields, Mask
 
@@ -75,9 +80,9 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "numbers with a comma after each thousand",
-        (r"[+-]?\d{1,3}(?:,\d{3})*",),
+        (r"[+-]?(?P<thousands>\d{1,3})(?P<comma>,\d{3})*",),
         read_thousands,
-        None,
+        has_thousands,
         COMMA,
     ),
     *_date_readings("dates", DATES),
