@@ -93,6 +93,8 @@ class Dialect:
         Whether the spaces behind separators belong to no field.
     has_header : bool
         Whether the file has a line of names.
+    text_columns : frozenset of str
+        Columns without a number among the first rows.
     is_archive : bool
         Whether it is written as the UCR archive does: no header, and the label comes first.
     """
@@ -104,6 +106,7 @@ class Dialect:
     skips_spaces: bool = False
     has_header: bool = True
     is_archive: bool = False
+    text_columns: frozenset[str] = frozenset()
 
 
 def recognize(path: Path, given: CsvFormat) -> Dialect:
@@ -126,24 +129,27 @@ def recognize(path: Path, given: CsvFormat) -> Dialect:
         decimal = "." if given.decimal == "auto" else given.decimal
     else:
         decimal = _recognize_decimal(records) if given.decimal == "auto" else given.decimal
-    has_header = given.header
+    has_header = given.header is True
     is_archive = False
-    if has_header == "auto":
-        has_header = not _looks_like_values(records[0], decimal)
+    if given.header == "auto":
+        has_header = not _looks_like_values(records, decimal)
         is_archive = not has_header and _is_archive(path, records, decimal)
         if not (has_header or is_archive):
             raise _no_header(path, records[0])
-    if not has_header:
+    if has_header:
+        names = _column_names(path, records[0])
+        n_skipped += sample.n_lines_of_first_record(separator)
+    else:
         names = [str(place) for place in range(len(_without_empty_end(records[0])))]
-        return Dialect(
-            separator, decimal, names, n_skipped, has_header=False, is_archive=is_archive
-        )
     return Dialect(
         separator,
         decimal,
-        _column_names(path, records[0]),
-        n_skipped + sample.n_lines_of_first_record(separator),
+        names,
+        n_skipped,
         skips_spaces=_has_spaces_behind_separators(sample, separator),
+        has_header=has_header,
+        is_archive=is_archive,
+        text_columns=_text_columns(names, records[1:] if has_header else records),
     )
 
 
@@ -242,6 +248,8 @@ def _recognize_separator(path: Path, sample: _Sample, given: CsvFormat) -> str:
         return " "
     # No separator gives all rows as many fields as the header; the check of all rows says which.
     in_header = [mark for mark in RECOGNIZED if len(sample.records(mark)[0]) > 1]
+    if not in_header:
+        _check_preamble(path, sample)
     if len(in_header) > 1:
         shares = [_share_of_fitting_rows(sample, mark) for mark in in_header]
         best = [mark for mark, share in zip(in_header, shares, strict=True) if share == max(shares)]
@@ -275,6 +283,19 @@ def _fits_white_space(sample: _Sample) -> bool:
     )
 
 
+def _check_preamble(path: Path, sample: _Sample) -> None:
+    """Check that there are no lines of another kind above the header."""
+    for mark in RECOGNIZED:
+        counts = [len(_without_empty_end(record)) for record in sample.records(mark)]
+        usual = max(set(counts), key=counts.count)
+        if usual > 1 and 2 * counts.count(usual) > len(counts):
+            raise InputError(
+                f"the first line of {path} has {counts[0]} field where most lines have {usual}, "
+                f"separated by {mark!r}. The first line has to hold the names of the columns: "
+                "delete what stands above them."
+            )
+
+
 def _uncertain(path: Path, separators: list[str]) -> InputError:
     *others, last = map(repr, separators)
     return InputError(
@@ -299,16 +320,21 @@ def _recognize_decimal(records: list[list[str]]) -> str:
 # The header
 
 
-def _looks_like_values(record: list[str], decimal: str) -> bool:
+def _looks_like_values(records: list[list[str]], decimal: str) -> bool:
     """Whether a first line holds numbers that are no names of columns.
 
-    Names may be numbers: whole ones that increase, or others at even distances.
+    Names may be numbers: whole ones that increase, or others at even distances. A text that comes
+    again below it is a label or an id.
     """
-    cells = [cell.strip() for cell in record]
+    cells = [cell.strip() for cell in records[0]]
     filled = [cell for cell in cells if cell]
     numbers = [cell.replace(decimal, ".") for cell in filled if NUMBER.fullmatch(cell)]
     if len(numbers) < 2 or 2 * len(numbers) < len(filled):
         return False
+    for place, cell in enumerate(cells):
+        below = {row[place].strip() for row in records[1:] if row[place:]}
+        if cell and not NUMBER.fullmatch(cell) and cell in below:
+            return True
     gaps = np.diff([float(number.replace(",", ".")) for number in numbers])
     if not (np.isfinite(gaps).all() and (gaps > 0).all()):
         return True
@@ -363,3 +389,11 @@ def _has_spaces_behind_separators(sample: _Sample, separator: str) -> bool:
         return False
     cells = [cell for record in sample.records(separator) for cell in record[1:]]
     return any(cells) and all(not cell or cell.startswith(" ") for cell in cells)
+
+
+def _text_columns(names: list[str], rows: list[list[str]]) -> frozenset[str]:
+    return frozenset(
+        name
+        for place, name in enumerate(names)
+        if not any(NUMBER.fullmatch(row[place].strip()) for row in rows if row[place:])
+    )

@@ -52,6 +52,11 @@ class CsvTable:
         The file.
     form : CsvFormat, default=None
         How it is written; None recognizes everything.
+
+    Attributes
+    ----------
+    time : str or None
+        The key that holds time points, whose decimal commas become points.
     """
 
     has_dtypes = False
@@ -59,6 +64,7 @@ class CsvTable:
     def __init__(self, path: Path, form: CsvFormat | None = None) -> None:
         self.path = path
         self.form = CsvFormat() if form is None else form
+        self.time: str | None = None
 
     @cached_property
     def dialect(self) -> Dialect:
@@ -88,19 +94,14 @@ class CsvTable:
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in chunks of at most `n_rows`, or in one if that is None."""
         chosen = self._chosen(columns)
-        values = [name for name in chosen if name not in keys]
         as_written = _AsWritten(self, n_rows)
         first_row = 0
         for number, chunk in enumerate(self._parse(n_rows, keys, chosen)):
-            if self.dialect.is_archive and self.names[0] in keys:
-                # The archive has labels such as 1.0000000e+00.
-                labels = chunk[self.names[0]]
-                chunk[self.names[0]] = labels.map(lambda text: str(int(float(text))), "ignore")
-            for name in values:
-                chunk[name] = self._numbers(chunk[name], first_row, as_written, number)
-            if self.dialect.skips_spaces:
-                for name in set(chosen) & set(keys):
-                    chunk[name] = chunk[name].str.strip()
+            for name in chosen:
+                if name in keys:
+                    chunk[name] = self._key(chunk[name])
+                else:
+                    chunk[name] = self._numbers(chunk[name], first_row, as_written, number)
             first_row += len(chunk)
             yield chunk
 
@@ -169,11 +170,27 @@ class CsvTable:
 
     # Cells
 
+    def _key(self, texts: pd.Series[Any]) -> pd.Series[Any]:
+        """Return a key as it is meant, where that is not how it is written."""
+        dialect = self.dialect
+        if dialect.skips_spaces:
+            texts = texts.str.strip()
+        if dialect.is_archive and texts.name == self.names[0]:
+            # The archive has labels such as 1.0000000e+00.
+            return texts.map(lambda text: str(int(float(text))), "ignore")
+        if dialect.decimal == "," and texts.name == self.time:
+            is_number = texts.str.fullmatch(COMMA_NUMBER.pattern).fillna(value=False).astype(bool)
+            return texts.where(~is_number, texts.str.replace(",", ".", regex=False))
+        return texts
+
     def _numbers(
         self, column: pd.Series[Any], first_row: int, as_written: _AsWritten, number: int
     ) -> pd.Series[Any]:
         """Return a column as numbers, or raise the error for the first cell that is none."""
-        if column.dtype.kind in "iub":
+        if column.dtype.kind == "b":
+            return column
+        if column.dtype.kind in "iu":
+            self._check_integers(column, first_row)
             return column
         if column.dtype.kind == "f":
             values = column.to_numpy()
@@ -184,6 +201,12 @@ class CsvTable:
             return column
         return self._convert(column, first_row)
 
+    def _check_integers(self, column: pd.Series[Any], first_row: int) -> None:
+        values = column.to_numpy()
+        if max(-int(values.min()), int(values.max())) > LARGEST_INTEGER:
+            # Here and not later, as this part of the table may be joined to one with fractions.
+            self._convert(column.astype(str), first_row)
+
     def _convert(self, column: pd.Series[Any], first_row: int) -> pd.Series[Any]:
         codes, found = pd.factorize(column)
         texts = [str(text) for text in found]
@@ -191,7 +214,7 @@ class CsvTable:
         wrong = [place for place, number in enumerate(numbers) if number is None]
         if wrong:
             row = int(np.argmax(np.isin(codes, wrong)))
-            raise self._no_number(column, texts, numbers, first_row, row, texts[codes[row]])
+            raise self._no_number(str(column.name), first_row + row, texts[codes[row]])
         values = np.append(np.array(numbers, dtype=np.float64), np.nan)
         return pd.Series(values[codes], index=column.index, name=column.name)
 
@@ -213,29 +236,23 @@ class CsvTable:
             return None
         return number
 
-    def _no_number(
-        self,
-        column: pd.Series[Any],
-        texts: list[str],
-        numbers: list[float | None],
-        first_row: int,
-        row: int,
-        text: str,
-    ) -> InputError:
-        line = self.line_of(first_row + row)
-        if LONG_INTEGER.fullmatch(text.strip()):
+    def _no_number(self, name: str, row: int, text: str) -> InputError:
+        place = f"row {row} (line {self.line_of(row)}), column {name!r}"
+        text = text.strip()
+        if LONG_INTEGER.fullmatch(text):
             return InputError(
-                f"row {first_row + row} (line {line}), column {column.name!r} holds the integer "
-                f"{text.strip()}, which float64 does not hold exactly. Subtract an offset, change "
-                "its unit, or pass series_id=..., time=... or label=... if that is what it is."
+                f"{place} holds the integer {text}, which float64 does not hold exactly. Subtract "
+                "an offset, change its unit, or pass series_id=..., time=... or label=... if that "
+                "is what it is."
             )
-        is_all_text = all(number is None or np.isnan(number) for number in numbers)
-        way_out = self._way_out(
-            text.strip(), is_first=first_row + row == 0, is_all_text=is_all_text
-        )
+        if text == name:
+            way_out = "The line repeats the header; delete it."
+        else:
+            # Not from the cells at hand, so that all parts of a table give the same advice.
+            is_all_text = name in self.dialect.text_columns
+            way_out = self._way_out(text, is_first=row == 0, is_all_text=is_all_text)
         return InputTypeError(
-            f"row {first_row + row} (line {line}), column {column.name!r} holds the text "
-            f"{_shorten(text)!r}; series hold real numbers. {way_out}"
+            f"{place} holds the text {_shorten(text)!r}; series hold real numbers. {way_out}"
         )
 
     def _way_out(self, text: str, *, is_first: bool, is_all_text: bool) -> str:

@@ -206,6 +206,11 @@ class _Checker:
             f"{self.path}, row {row} (line {line}) has {n_found} field{'s'[: n_found != 1]} where "
             f"the header has {self.n_fields}, separated by {self.separator!r}. "
         )
+        if n_found < self.n_fields:
+            return InputError(
+                f"{message}Complete the row, with empty fields for missing values. If another "
+                "character separates the fields, pass it as separator=..."
+            )
         pairs = itertools.pairwise(fields)
         n_pairs = sum(
             bool(DIGITS.fullmatch(left.strip())) and right.strip().isdecimal()

@@ -32,6 +32,7 @@ from seqfeat.series.time_grid import Step
 __all__ = [
     "TablePlan",
     "check_has_columns",
+    "check_has_rows",
     "file_format",
     "from_wide",
     "key_columns",
@@ -162,6 +163,7 @@ def read(
         with repeated_ids_first(plan):
             frame = plan.table.read(plan.keys, plan.columns)
         frame = frame.assign(**{name: as_names(frame[name]) for name in plan.text_names})
+        check_has_rows(plan, len(frame))
         if plan.layout is None:
             return from_wide(frame, plan.label, plan.series_id)
         return plan.layout.convert(plan.layout.flatten(frame))
@@ -230,6 +232,8 @@ def plan_table(
         keys = [series_id, label]
         wide = [*key_columns(*keys), *timestep_columns(frame, keys)]
         return TablePlan(table, None, label, series_id, _in_order(frame, wide))
+    if isinstance(table, CsvTable):
+        table.time = layout.time
     flat = layout.flatten(frame)
     names = channel_columns(flat, channels, [layout.series_id, layout.time, label])
     check_columns(flat, [*layout.keys, *names])
@@ -299,6 +303,12 @@ def from_wide(frame: pd.DataFrame, label: str | None, series_id: str | None) -> 
             "long table, pass series_id and time."
         ) from error
     return LabelledSeries(X, y)
+
+
+def check_has_rows(plan: TablePlan, n_rows: int) -> None:
+    """Check that a wide table has a row; `from_long` checks a long one."""
+    if plan.layout is None and n_rows == 0:
+        raise InputError(f"{plan.table.path} has no rows; at least 1 series is required.")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from seqfeat.series.files.names import NameScan
 from seqfeat.series.files.reading import (
     TablePlan,
     check_has_columns,
+    check_has_rows,
     file_format,
     from_wide,
     key_columns,
@@ -170,8 +171,7 @@ def _wide_batches(plan: TablePlan, n_rows: int) -> Iterator[LabelledSeries]:
                 _check_unseen(frame[plan.series_id], seen)
             yield from_wide(frame, plan.label, plan.series_id)
         n_read += len(frame)
-    if n_read == 0:
-        raise InputError(f"{plan.table.path} has no rows; at least 1 series is required.")
+    check_has_rows(plan, n_read)
 
 
 def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
