@@ -236,8 +236,10 @@ def _without_empty_end(record: list[str]) -> list[str]:
 
 def _recognize_separator(path: Path, sample: _Sample, given: CsvFormat) -> str:
     fitting = [separator for separator in RECOGNIZED if _fits(sample, separator)]
-    if "," in fitting and given.decimal == "," and len(fitting) > 1:
-        fitting.remove(",")
+    if "," in fitting and len(fitting) > 1:
+        others = [mark for mark in fitting if mark != ","]
+        if given.decimal == "," or any(_leaves_decimal_commas(sample, mark) for mark in others):
+            fitting = others
     if len(fitting) > 1 and "\t" in fitting and ".tsv" in _suffixes(path):
         return "\t"
     if len(fitting) == 1:
@@ -257,6 +259,12 @@ def _recognize_separator(path: Path, sample: _Sample, given: CsvFormat) -> str:
             raise _uncertain(path, best)
         in_header = best
     return in_header[0] if in_header else ","
+
+
+def _leaves_decimal_commas(sample: _Sample, separator: str) -> bool:
+    """Whether every comma in a row is the decimal sign of a number, if a mark separates fields."""
+    cells = [cell.strip() for row in sample.records(separator)[1:] for cell in row if "," in cell]
+    return bool(cells) and all(map(COMMA_NUMBER.fullmatch, cells))
 
 
 def _fits(sample: _Sample, separator: str) -> bool:

@@ -172,8 +172,8 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Move the boundaries of blocks to where a line ends, whatever the lines end with."""
     held: list[bytes] = []
     is_old_mac: bool | None = None
-    for block in blocks:
-        if is_old_mac is None and b"\r" in block[:-1]:
+    for block in _with_whole_ends(blocks):
+        if is_old_mac is None and b"\r" in block:
             # Lines that end with a carriage return alone; a file is not a mixture of both.
             is_old_mac = b"\n" not in block
         if is_old_mac:
@@ -186,6 +186,16 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
             held.append(block[end:])
     if held:
         yield _with_plain_ends(b"".join(held))
+
+
+def _with_whole_ends(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Move the boundaries of blocks such that none separates the two characters of a line end."""
+    held = b""
+    for block in blocks:
+        block = held + block
+        held = b"\r" if block.endswith(b"\r") else b""
+        yield block.removesuffix(b"\r")
+    yield held
 
 
 def _with_plain_ends(block: bytes) -> bytes:
