@@ -35,7 +35,7 @@ from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.runtime.ranks import current_ranks
-from seqfeat.series.arrays import warn_if_transposed
+from seqfeat.series.arrays import reusable, warn_if_transposed
 from seqfeat.series.conversion import as_series
 from seqfeat.series.series import Series
 from seqfeat.training.fit import run_fit, warn_about
@@ -531,9 +531,7 @@ class LSTMAutoencoder(
         -------
         embeddings : ndarray of shape (n_samples, embedding_dim)
         """
-        # An iterator would be at its end after the fit.
-        series = list(X) if isinstance(X, Iterator) else X
-        return super().fit_transform(series, y, **fit_params)  # type: ignore[no-any-return]
+        return super().fit_transform(reusable(X), y, **fit_params)  # type: ignore[no-any-return]
 
     @without_float_errors
     def inverse_transform(self, X: ArrayLike, n_timesteps: int | None = None) -> Floats:

@@ -24,7 +24,10 @@ __all__ = [
     "from_channels_first",
     "from_list",
     "ids_of",
+    "is_mne",
+    "mne_as_array",
     "pad",
+    "reusable",
     "warn_if_transposed",
 ]
 
@@ -110,6 +113,11 @@ def ids_of(X: Any) -> pd.Index[Any] | None:
     return names
 
 
+def reusable(X: Any) -> Any:
+    """Return an iterator as a list, so that it can be read again, and anything else as it is."""
+    return list(X) if isinstance(X, Iterator) else X
+
+
 def _check_collection(X: Any) -> None:
     """Reject collections that are no lists of series, with what to pass instead."""
     kind, problem = type(X).__name__, None
@@ -165,7 +173,7 @@ def _is_one_series(item: Any) -> bool:
 
 def _is_array(item: Any) -> bool:
     """Return whether an element is an array, tensor or frame, and not a number."""
-    if hasattr(item, "tocsr"):
+    if hasattr(item, "tocsr") or is_mne(item):
         return True
     is_nested = getattr(item, "is_nested", False) is True  # A tensor without a shape.
     return hasattr(item, "__array__") and (is_nested or getattr(item, "shape", ()) != ())
@@ -236,6 +244,8 @@ def _item_as_numbers(name: Any, item: Any) -> NDArray[Any]:
             f"series {name} is a pair of an array and a value of type {type(item[1]).__name__}. If "
             "that is the label, pass X and y apart: X, y = zip(*pairs)."
         )
+    if is_mne(item) and len(item) == 1:  # Of Epochs that scikit-learn has split.
+        return mne_as_array(item)[0]  # type: ignore[no-any-return]
     is_column = isinstance(item, np.ndarray) and item.dtype == object and item.ndim == 1
     is_nested = is_column and any(map(_is_array, item))
     try:
@@ -288,6 +298,30 @@ def _as_frame(name: Any, item: Any) -> pd.DataFrame:
             f"series {name} is a dict that is no table of channels ({error}). Pass one array for "
             "each channel, all of them as long."
         ) from error
+
+
+# MNE
+
+
+def is_mne(X: Any) -> bool:
+    """Return whether `X` is an object of MNE that holds data by channel."""
+    return hasattr(X, "get_data") and hasattr(X, "ch_names")
+
+
+def mne_as_array(X: Any) -> NDArray[Any]:
+    """Return Epochs as an array of shape (n_samples, n_timesteps, n_channels)."""
+    data = X.get_data()
+    if np.ndim(data) != 3 or not hasattr(X, "times"):
+        raise InputTypeError(
+            f"X has type {type(X).__name__}, with data of shape {np.shape(data)}; of MNE's "
+            "objects, seqfeat reads Epochs. Cut a recording into windows with "
+            "mne.make_fixed_length_epochs(X), or pass seqfeat.series.from_channels_first(data) "
+            "with data of shape (n_samples, n_channels, n_timesteps)."
+        )
+    return as_numbers(data).transpose(0, 2, 1)
+
+
+# Padding
 
 
 def pad(arrays: list[NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.float_errors import without_float_errors
-from seqfeat.series.arrays import as_list, from_array, from_channels_first, from_list, ids_of
+from seqfeat.series.arrays import as_list, from_array, from_list, ids_of, is_mne, mne_as_array
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import LabelledSeries, from_multi_index
 from seqfeat.series.nested import from_nested, is_nested
@@ -84,8 +84,8 @@ def _recognize(X: Any) -> Series:
         return _from_frame(X)
     if hasattr(X, "dims") and hasattr(X, "coords"):
         return from_array(*_from_xarray(X))
-    if hasattr(X, "get_data") and hasattr(X, "ch_names"):
-        return from_array(_from_mne(X))
+    if is_mne(X):
+        return from_array(mne_as_array(X))
     if isinstance(X, LabelledSeries):
         raise InputTypeError("X holds series and their labels; pass X.X, and X.y as y.")
     if (items := as_list(X)) is not None:
@@ -147,19 +147,6 @@ def _check_same_dims(X: Any) -> None:
                 f"{dims[first]}; each variable is read as a channel of shape (series, time). "
                 "Select those that are channels: X[[...]]."
             )
-
-
-def _from_mne(X: Any) -> NDArray[Any]:
-    """Return the data of Epochs of MNE with the channels last."""
-    data = X.get_data()
-    if np.ndim(data) != 3 or not hasattr(X, "times"):
-        raise InputTypeError(
-            f"X has type {type(X).__name__}, with data of shape {np.shape(data)}; of MNE's "
-            "objects, seqfeat reads Epochs. Cut a recording into windows with "
-            "mne.make_fixed_length_epochs(X), or pass seqfeat.series.from_channels_first(data) "
-            "with data of shape (n_samples, n_channels, n_timesteps)."
-        )
-    return from_channels_first(data)  # type: ignore[return-value]
 
 
 def _check_names(frame: pd.DataFrame) -> None:
