@@ -53,7 +53,7 @@ def test_two_possible_separators_are_an_error_that_asks_for_one(tmp_path):
 
 
 def test_a_tab_is_preferred_in_a_tsv_file(tmp_path):
-    text = "id\tu,v\na\t1,2\nb\t3,4\n"
+    text = "id\tu,v\na\tx,2\nb\ty,4\n"
     assert dialect(tmp_path, text, "x.tsv").separator == "\t"
     assert "may be separated by" in error(tmp_path, text, "x.txt")
 
