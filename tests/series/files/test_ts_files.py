@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seqfeat.datasets import load_japanese_vowels
+from seqfeat.series import read, read_batches
 from seqfeat.series.files.ts_files import read_ts
 from tests.series.inputs import error_of
 
@@ -47,6 +49,16 @@ def test_real_files_are_as_aeon_reads_them(name):
     # aeon lowers the letters of classes; targets are numbers for both.
     ours = y if header["targetlabel"] else [label.lower() for label in y]
     assert list(ours) == list(y_aeon)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_series_of_unequal_lengths_are_our_own_japanese_vowels(split):
+    folder = Path(pytest.importorskip("aeon.datasets").__file__).parent / "data"
+    X, y = read(folder / "JapaneseVowels" / f"JapaneseVowels_{split.upper()}.ts")
+    ours, labels = load_japanese_vowels(split=split, return_X_y=True)
+    assert y.tolist() == labels.tolist()
+    for stored, values in zip(X, ours, strict=True):
+        np.testing.assert_array_equal(stored, values)
 
 
 # Labels
@@ -146,8 +158,10 @@ def test_channels_are_joined_by_time(tmp_path):
 
 def test_irregular_times_need_a_step(tmp_path):
     path = write(tmp_path, f"{TIMED}(0,1),(1,2),(2.5,3):a\n")
-    assert str(path) in error_of(read_ts, path)
-    assert values_of(read_ts(path, step=None).X) == [[[1], [2], [3]]]
+    assert str(path) in error_of(read, path)
+    assert values_of(read(path, step=None).X) == [[[1], [2], [3]]]
+    [(X, _)] = read_batches(path, step=None)
+    assert values_of(X) == [[[1], [2], [3]]]
 
 
 # Errors

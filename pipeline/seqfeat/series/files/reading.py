@@ -73,7 +73,8 @@ def read(
     ``.npy``      One array, which is memory-mapped and read block by block.
     ``.npz``      The array ``X`` and, optionally, the labels ``y``, and
                   ``lengths`` for series padded to the same length.
-    ``.ts``       The format of the UCR and UEA archive. Needs ``seqfeat[ts]``.
+    ``.ts``       The format of the UCR and UEA archive; series with time points are
+                  put on a grid of `step`.
     ============  =============================================================
 
     Parameters
@@ -168,7 +169,7 @@ def read(
             return from_wide(frame, plan.label, plan.series_id)
         return plan.layout.convert(plan.layout.flatten(frame))
     check_has_columns(path, form, label=label, series_id=series_id, time=time, channels=channels)
-    return _ARRAYS[suffix](path)
+    return read_ts(path, step) if suffix == ".ts" else _ARRAYS[suffix](path)
 
 
 class TablePlan(NamedTuple):
@@ -250,7 +251,7 @@ def _in_order(frame: pd.DataFrame, columns: list[str]) -> list[str]:
 def file_format(path: Path) -> str:
     """Return the suffix that stands for the format of a file, checking that it can be read."""
     suffix = format_suffix(path)
-    known = [*TABLES, *_ARRAYS]
+    known = [*TABLES, *_ARRAYS, ".ts"]
     if suffix not in known:
         problem = "is a folder without .parquet files"
         if not path.is_dir():
@@ -340,5 +341,4 @@ def _check_unique(ids: pd.Series[Any]) -> None:
 _ARRAYS: dict[str, Callable[[Path], LabelledSeries]] = {
     ".npy": read_npy,
     ".npz": read_npz,
-    ".ts": read_ts,
 }

@@ -110,7 +110,7 @@ def read_batches(
         check_has_columns(
             path, form, label=label, series_id=series_id, time=time, channels=channels
         )
-        return split_batches(read(path), size)
+        return split_batches(read(path, step=step), size)
     plan = plan_table(path, label, series_id, time, channels, step, time_format, form)
     n_columns = plan.table.empty(plan.keys).shape[1] if plan.columns is None else len(plan.columns)
     n_rows = max(1, size // (8 * max(1, n_columns)))
