@@ -317,3 +317,8 @@ def test_steps_beyond_64_bits_are_too_many(step):
     table = odd_table(time=[0.0, 1e-300, 0.0, 1e300])
     with pytest.raises(InputError, match="would have 1099511627777 timesteps"):
         from_long(table, "series", "time", step=step)
+
+
+def test_a_time_format_without_times_is_rejected():
+    message = error(small(), "id", None, "v", time_format="%Y")
+    assert message.startswith("time_format='%Y' says how time points are written, and no column")

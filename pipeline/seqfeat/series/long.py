@@ -74,7 +74,9 @@ def from_long(
         The column that identifies the series of each row.
     time : str or None
         The column that orders the rows of a series: numbers, dates, durations or
-        periods. None keeps the rows in the order of the table.
+        periods, also as text or objects. Whole numbers that can all be dates, such
+        as 20240229 or 202402, are dates. Dates with different offsets are compared
+        in UTC. None keeps the rows in the order of the table.
     channels : str or list of str, default=None
         The columns that hold the values. None uses all columns without another
         role.
@@ -83,11 +85,20 @@ def from_long(
     step : "auto", float, str, Timedelta or None, default="auto"
         The time from one timestep to the next. ``"auto"`` is the shortest gap
         between two rows, provided that all gaps are whole multiples of it; time
-        points without a row become missing values. A number, or a duration such
-        as ``"15min"``, moves each row to the nearest point of a regular grid that
-        starts at the first time point of its series, and averages rows that fall
-        on the same point. None uses the rows themselves as timesteps, ordered by
-        time, whatever the time between them.
+        points without a row become missing values. If there is a row for each day
+        on the local clock, days of 23 and 25 hours are one step, too. A number, or
+        a duration such as ``"15min"`` if the time points are dates or durations,
+        resamples: bins of this width begin at the first time point of each series,
+        a time point at the border of two bins belongs to the later one, and a
+        timestep is the mean of what was observed in its bin, NaN if nothing was.
+        None uses the rows themselves as timesteps, ordered by time, whatever the
+        time between them.
+    time_format : str, default=None
+        How text and whole numbers in the time column are to be read as dates, in the
+        codes of `~datetime.datetime.strptime`, such as ``"%d/%m/%Y %H:%M"``. None
+        reads numbers, ISO 8601, dates such as 29.02.2024, 29 Feb 2024 or 2/29/2024
+        where that is certain, and durations such as 00:01:30 or 1.5s; all rows must
+        have the same form.
 
     Returns
     -------
@@ -101,11 +112,12 @@ def from_long(
     Raises
     ------
     InputError
-        If a column is missing, an id or time point is NaN, a time point occurs
-        twice in a series, the labels of a series differ, or ``step="auto"`` finds
-        no regular step.
+        If a column is missing, an id or time point is NaN, a time point is no date
+        that exists or occurs twice in a series, day and month cannot be told apart,
+        the labels of a series differ, or ``step="auto"`` finds no regular step.
     InputTypeError
-        If a channel does not hold numbers.
+        If a channel does not hold numbers, or a time point cannot be read as the
+        others are.
 
     Notes
     -----
@@ -133,6 +145,7 @@ def from_long(
     check_columns(frame, [series_id, time, label, *channels])
     codes, ids = series_codes(frame[series_id])
     if time is None:
+        _check_no_format(time_format)
         steps = steps_by_order(codes)
     else:
         steps = steps_by_time(codes, frame[time], ids, step, time_format)
@@ -276,6 +289,14 @@ def channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
             f"{error} If it holds labels, pass label=...; otherwise name the channels: "
             "channels=[...]."
         ) from error
+
+
+def _check_no_format(time_format: str | None) -> None:
+    if time_format is not None:
+        raise InputError(
+            f"time_format={time_format!r} says how time points are written, and no column holds "
+            "any. Name it with time=..., or leave the format out."
+        )
 
 
 # From rows to series

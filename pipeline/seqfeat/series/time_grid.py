@@ -45,11 +45,14 @@ class ScannedStep(NamedTuple):
     counts_local_days : bool
         Whether the table has a row for each day on the local clock, however long the
         day is.
+    shortest : number, Timedelta or None
+        The step that ``"auto"`` stands for.
     """
 
     step: Any
     reading: Reading
     counts_local_days: bool
+    shortest: Any
 
 
 Step = str | float | pd.Timedelta | EvenStep | ScannedStep | None
@@ -111,17 +114,17 @@ def steps_by_time(
     """
     column = TimeColumn(times)
     if isinstance(step, ScannedStep):
-        step, reading, counts_local_days = step
+        step, reading, counts_local_days, shortest = step
         rows = _SortedRows.of(reading.read(column), codes)
     else:
         readings = Readings(time_format)
         readings.add(column)
         reading = readings.chosen()
         rows = _SortedRows.of(reading.read(column), codes)
-        counts_local_days = _GapSummary.of(rows).count_local_days
+        counts_local_days, shortest = _GapSummary.of(rows).count_local_days, None
     if counts_local_days:
         rows = rows.on_local_clock()
-    return _Grid(rows, times, ids, reading.name).steps(step)
+    return _Grid(rows, times, ids, reading.name).steps(step, shortest)
 
 
 class StepScan:
@@ -190,10 +193,7 @@ class StepScan:
         if reading.name in self._errors:
             raise self._errors[reading.name]
         gaps = self._gaps[reading.name]
-        step = self._step
-        if isinstance(step, str) and step == "auto" and gaps.length is not None:
-            step = EvenStep(gaps.length)
-        return ScannedStep(step, reading, gaps.count_local_days)
+        return ScannedStep(self._step, reading, gaps.count_local_days, gaps.length)
 
     @property
     def length(self) -> Any:
@@ -201,7 +201,7 @@ class StepScan:
 
         None if no series has two rows, or if a time point occurs twice in a series.
         """
-        return self._gaps[self.step().reading.name].length
+        return self.step().shortest
 
 
 def shortest_gap(codes: Ints, times: pd.Series[Any], time_format: str | None = None) -> Any:
@@ -361,7 +361,7 @@ class _Grid(NamedTuple):
     ids: pd.Index[Any]
     kind: str
 
-    def steps(self, step: Any) -> Ints:
+    def steps(self, step: Any, shortest: Any) -> Ints:
         """Return the timestep of each row, in the order of the table."""
         rows = self.rows
         is_auto = isinstance(step, str) and step == "auto"
@@ -373,7 +373,10 @@ class _Grid(NamedTuple):
         elif rows.is_first.all():
             n_steps = np.zeros(len(rows.gaps), dtype=np.int64)
         elif is_auto:
-            n_steps = self._whole_steps(rows.inner_gaps.min(), "the shortest gap of all series")
+            length = rows.inner_gaps.min()
+            if shortest is not None:
+                length = float(self._exact_length(shortest))
+            n_steps = self._whole_steps(length, "the shortest gap of all series")
         else:
             length = float(self._exact_length(step.length))
             n_steps = self._whole_steps(length, f"the step of {step.length}")

@@ -149,7 +149,7 @@ def format_reading(time_format: Any) -> Reading:
     if not isinstance(time_format, str) or "%" not in time_format:
         raise InputError(
             f"time_format={time_format!r}; pass how dates are written in the codes of strptime, "
-            "such as time_format='%d/%m/%Y', or None."
+            "such as time_format='%d/%m/%Y', or leave it out."
         )
     name = f"dates in the form {time_format!r}"
     return FormatReading(name, (), read_dates, time_format=time_format)
