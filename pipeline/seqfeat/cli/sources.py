@@ -200,6 +200,11 @@ class DataSource:
             return
         console.status(self.describe_columns())
 
+    @property
+    def noun(self) -> str:
+        """What the series are called in messages."""
+        return "series" if self.reading.cut is None else "windows"
+
     def describe_columns(self) -> str:
         """Say which columns of a table became what."""
         reading = self.reading
@@ -353,7 +358,8 @@ class SeriesBatch:
 def series_ids(X: Any, start: int = 0) -> pd.Index[Any]:
     """Return the ids of series, or recordings and starts; others are numbered from `start`."""
     if recordings_of(X) is not None:
-        return X.index
+        windows: pd.Index[Any] = X.index
+        return windows
     if isinstance(X, (pd.DataFrame, pd.Series)):
         return X.index.rename(X.index.name or "series")
     return pd.RangeIndex(start, start + len(X), name="series")
@@ -465,6 +471,9 @@ def _check_columns(path: Path, reading: ReadOptions, options: argparse.Namespace
     )
     if reading.label not in existing and options.label is None:
         reading = replace(reading, label=None)
+    if reading.cut is not None and reading.series_id not in existing and options.id is None:
+        # Without a column of recordings, the file is one.
+        reading = replace(reading, series_id=None)
     columns = [
         ("--label", reading.label),
         ("--id", reading.series_id),

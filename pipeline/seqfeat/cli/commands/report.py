@@ -89,7 +89,9 @@ def write_report(
 
 
 def _with_prefix(ids: pd.Index[Any]) -> pd.Index[Any]:
-    """Prefix ids that are numbers with the name of their column."""
+    """Prefix ids that are numbers with the name of their column, and join those of windows."""
+    if ids.nlevels > 1:
+        return pd.Index([f"{recording} at {start}" for recording, start in ids])
     return ids.map(lambda it: f"{ids.name} {it}") if pd.api.types.is_numeric_dtype(ids) else ids
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,6 +190,8 @@ def read_recordings(recording: Any, roles: Roles, label: Any) -> Recordings:
 
 def _as_items(recording: Any) -> tuple[dict[Any, Any], bool]:
     """Return recordings by name, and whether it is a single one."""
+    if _is_path(recording):
+        return {_names_of([recording])[0]: recording}, True
     if isinstance(recording, Iterator):
         recording = list(recording)
     if isinstance(recording, Mapping):
@@ -198,10 +201,12 @@ def _as_items(recording: Any) -> tuple[dict[Any, Any], bool]:
     elif isinstance(recording, (list, tuple)) and any(map(_is_path, recording)):
         names = _names_of(recording) if all(map(_is_path, recording)) else range(len(recording))
         items = dict(zip(names, recording, strict=True))
+    elif _is_frame(recording):
+        return {0: recording}, True
     elif (arrays := as_list(recording)) is not None or getattr(recording, "ndim", 0) == 3:
         items = dict(enumerate(recording if arrays is None else arrays))
     else:
-        return {_names_of([recording])[0] if _is_path(recording) else 0: recording}, True
+        return {0: recording}, True
     if not items:
         raise InputError("there are 0 recordings; at least 1 is required.")
     return items, False
@@ -497,7 +502,8 @@ def _on_grid(rows: _Rows, roles: Roles) -> Recordings:
         label_codes = None if codes_of_steps is None else codes_of_steps[begin:end]
         clock = None
         if rows.times is not None and scanned is not None:
-            is_binned = not (step is None or isinstance(scanned.step, EvenStep))
+            is_even = _is_auto(scanned.step) or isinstance(scanned.step, EvenStep)
+            is_binned = not (is_even or scanned.step is None)
             steps_of_one = rows_of_steps[begin:end]
             clock = _Clock(rows.times, scanned.reading, steps_of_one, step, is_binned)
         recordings.append(Recording(name, array, label_codes, clock))
@@ -515,11 +521,16 @@ def _scan_step(codes: Ints, times: pd.Series[Any], roles: Roles) -> ScannedStep:
 
 def _length_of(scanned: ScannedStep) -> Any:
     """Return the time from one timestep to the next, a number or a Timedelta, or None."""
-    step = scanned.step
-    length = step.length if isinstance(step, EvenStep) else step
-    if length is None or (isinstance(length, str) and length == "auto"):
-        return None
-    return length if isinstance(length, (int, float)) else pd.Timedelta(length)
+    length = scanned.step
+    if _is_auto(length):
+        length = scanned.shortest
+    elif isinstance(length, EvenStep):
+        length = length.length
+    return length if length is None or isinstance(length, Real) else pd.Timedelta(length)
+
+
+def _is_auto(step: Any) -> bool:
+    return isinstance(step, str) and step == "auto"
 
 
 def _codes_of_steps(codes: Ints, positions: Ints, n_positions: int) -> Ints:
