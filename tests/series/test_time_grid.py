@@ -50,7 +50,7 @@ def test_irregular_times_name_the_gap_and_both_ways_out():
         "series a is irregular: the gap from 1.0 (row 2) to 2.4 (row 0) is 1.4 times the shortest "
         "gap of all series, not a whole multiple."
     )
-    assert "step=1.0, to average the rows of each step" in message
+    assert "step=1, to average the rows of each step" in message
     assert "step=None" in message
 
 

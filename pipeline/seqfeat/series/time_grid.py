@@ -68,7 +68,7 @@ UNREACHABLE_STEPS = 2**40
 """More timesteps than any table has; sums of such numbers still fit into 64 bits."""
 LARGEST_SHIFT = np.timedelta64(3, "h")
 """No clock is put forward or back by more."""
-SHORTEST_MONTH = np.timedelta64(28, "D")
+SHORTEST_MONTH = pd.Timedelta(days=28)
 
 Ints = NDArray[np.int64]
 
@@ -121,10 +121,11 @@ def steps_by_time(
         readings.add(column)
         reading = readings.chosen()
         rows = _SortedRows.of(reading.read(column), codes)
-        counts_local_days, shortest = _GapSummary.of(rows).count_local_days, None
+        gaps = _GapSummary.of(rows)
+        counts_local_days, shortest = gaps.count_local_days, gaps.length
     if counts_local_days:
         rows = rows.on_local_clock()
-    return _Grid(rows, times, ids, reading.name).steps(step, shortest)
+    return _Grid(rows, times, ids, reading.name, shortest).steps(step)
 
 
 class StepScan:
@@ -199,7 +200,7 @@ class StepScan:
     def length(self) -> Any:
         """The step that ``"auto"`` stands for, a number or a Timedelta.
 
-        None if no series has two rows, or if a time point occurs twice in a series.
+        None if no series has two rows at different times.
         """
         return self.step().shortest
 
@@ -278,8 +279,7 @@ class _GapSummary(NamedTuple):
     Attributes
     ----------
     shortest, shortest_local : number, Timedelta or None
-        The shortest gap, and that on the local clock if gaps are days there. None if
-        there is no gap; 0 if a time point occurs twice in a series.
+        The shortest gap above 0, and that on the local clock if gaps are days there.
     are_days, are_local_days : bool
         Whether all gaps are whole days of 24 hours, and of the local clock.
     """
@@ -294,7 +294,7 @@ class _GapSummary(NamedTuple):
         gaps, unit = rows.inner_gaps, rows.clock.unit
         if not gaps.size:
             return cls()
-        shortest = _duration(gaps.min(), unit)
+        shortest = _shortest(gaps, unit)
         if unit is None:
             return cls(shortest, None, are_days=False, are_local_days=False)
         if _are_days(gaps, unit):
@@ -305,7 +305,7 @@ class _GapSummary(NamedTuple):
         are_local_days = _are_days(local, unit)
         return cls(
             shortest,
-            _duration(local.min(), unit) if are_local_days else None,
+            _shortest(local, unit) if are_local_days else None,
             are_days=False,
             are_local_days=are_local_days,
         )
@@ -327,11 +327,16 @@ class _GapSummary(NamedTuple):
     @property
     def length(self) -> Any:
         """The step that ``"auto"`` stands for, or None."""
-        length = self.shortest_local if self.count_local_days else self.shortest
-        return length or None
+        return self.shortest_local if self.count_local_days else self.shortest
 
 
-def _duration(gap: Any, unit: Any) -> Any:
+def _shortest(gaps: NDArray[Any], unit: Any) -> Any:
+    """Return the shortest gap above 0, a number or a Timedelta, or None."""
+    gap = gaps.min()
+    if gap == 0:
+        if not gaps.any():
+            return None
+        gap = gaps[gaps > 0].min()
     return gap.item() if unit is None else pd.Timedelta(gap * unit)
 
 
@@ -354,14 +359,18 @@ def _are_almost_days(gaps: NDArray[Any], unit: Any) -> bool:
 
 
 class _Grid(NamedTuple):
-    """The timesteps of rows, for which `times` and `kind` are named in errors."""
+    """The timesteps of rows; `times`, `ids` and `kind` are for errors.
+
+    `shortest` is the shortest gap of the whole table, if there is one.
+    """
 
     rows: _SortedRows
     times: pd.Series[Any]
     ids: pd.Index[Any]
     kind: str
+    shortest: Any
 
-    def steps(self, step: Any, shortest: Any) -> Ints:
+    def steps(self, step: Any) -> Ints:
         """Return the timestep of each row, in the order of the table."""
         rows = self.rows
         is_auto = isinstance(step, str) and step == "auto"
@@ -373,9 +382,7 @@ class _Grid(NamedTuple):
         elif rows.is_first.all():
             n_steps = np.zeros(len(rows.gaps), dtype=np.int64)
         elif is_auto:
-            length = rows.inner_gaps.min()
-            if shortest is not None:
-                length = float(self._exact_length(shortest))
+            length = float(self._exact_length(self.shortest))
             n_steps = self._whole_steps(length, "the shortest gap of all series")
         else:
             length = float(self._exact_length(step.length))
@@ -411,7 +418,7 @@ class _Grid(NamedTuple):
 
     def _advice(self) -> str:
         unit = self.rows.clock.unit
-        if unit is not None and self.rows.inner_gaps.min() * unit >= SHORTEST_MONTH:
+        if unit is not None and self.shortest >= SHORTEST_MONTH:
             return (
                 "Months and years are not of one length: pass step=None to use the rows themselves "
                 "as timesteps."
@@ -449,12 +456,10 @@ class _Grid(NamedTuple):
 
     def _example(self) -> Any:
         """Return a step that fits the time points."""
-        gaps = self.rows.inner_gaps
-        gaps = gaps[gaps > 0]
-        unit = self.rows.clock.unit
-        if unit is None:
-            return gaps.min().item() if gaps.size else 1
-        return _short_text(gaps.min() * unit) if gaps.size else "1h"
+        if self.rows.clock.unit is None:
+            gap = self.shortest or 1
+            return int(gap) if gap == int(gap) else gap
+        return _short_text(self.shortest) if self.shortest is not None else "1h"
 
     @property
     def _name(self) -> Any:
@@ -485,13 +490,13 @@ def _is_number(text: str) -> bool:
 
 
 DURATIONS = {
-    "D": np.timedelta64(1, "D"),
-    "h": np.timedelta64(1, "h"),
-    "min": np.timedelta64(1, "m"),
-    "s": np.timedelta64(1, "s"),
-    "ms": np.timedelta64(1, "ms"),
-    "us": np.timedelta64(1, "us"),
-    "ns": np.timedelta64(1, "ns"),
+    "D": pd.Timedelta(days=1),
+    "h": pd.Timedelta(hours=1),
+    "min": pd.Timedelta(minutes=1),
+    "s": pd.Timedelta(seconds=1),
+    "ms": pd.Timedelta(milliseconds=1),
+    "us": pd.Timedelta(microseconds=1),
+    "ns": pd.Timedelta(1, unit="ns"),
 }
 
 
@@ -500,7 +505,7 @@ def _short_text(duration: Any) -> str:
     texts = (
         f"{duration // unit}{name}"
         for name, unit in DURATIONS.items()
-        if duration % unit == np.timedelta64(0)
+        if duration % unit == pd.Timedelta(0)
     )
     return next(texts)
 
