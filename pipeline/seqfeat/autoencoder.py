@@ -7,7 +7,6 @@ result, and the learned attributes. The rest is in `seqfeat.training` and `seqfe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Self
 
@@ -31,6 +30,7 @@ from seqfeat.inference.decoding import (
 )
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
+from seqfeat.inference.fitted_rows import check_not_cut, remember_rows
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.float_errors import without_float_errors
@@ -472,6 +472,7 @@ class LSTMAutoencoder(
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
         self.__dict__.update(attributes)
+        remember_rows(self, None if is_stream else X)
         warn_about(result, plan.settings)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -602,6 +603,7 @@ class LSTMAutoencoder(
         -------
         score : float
         """
+        check_not_cut(self, X)
         return self._evaluate(X).r_squared
 
     @without_float_errors
@@ -620,6 +622,7 @@ class LSTMAutoencoder(
         scores : ndarray of shape (n_samples,)
             Over the observed values, in scaled units.
         """
+        check_not_cut(self, X, may_continue=True)
         evaluation = self._evaluate(X)
         return -evaluation.squared_error / evaluation.n_values
 
