@@ -78,33 +78,6 @@ def test_a_separator_may_be_given_by_name(tmp_path, name, character):
     assert dialect(tmp_path, text, separator=name).names == ["id", "t"]
 
 
-# The decimal sign
-
-
-@pytest.mark.parametrize(
-    ("cells", "sign"),
-    [
-        (["1,5", "2"], ","),
-        (["0,123"], ","),
-        (["-1,25e3"], ","),
-        (["1,234"], "."),
-        (["1,234,567"], "."),
-        (["1,5", "2.5"], "."),
-        (["1.5"], "."),
-        (["16.12.2006", "4,5"], ","),
-        (["a,b"], "."),
-    ],
-)
-def test_a_decimal_comma_is_recognized_where_it_is_certain(tmp_path, cells, sign):
-    text = "id;u\n" + "".join(f"a;{cell}\n" for cell in cells)
-    assert dialect(tmp_path, text).decimal == sign
-
-
-def test_commas_that_separate_are_no_decimal_signs(tmp_path):
-    assert dialect(tmp_path, 'id,u\na,"1,5"\n').decimal == "."
-    assert dialect(tmp_path, 'id,u\na,"1,5"\n', decimal=",").decimal == ","
-
-
 # The header
 
 

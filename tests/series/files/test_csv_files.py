@@ -167,6 +167,39 @@ def test_labels_of_the_archive_are_whole_numbers(tmp_path):
     np.testing.assert_array_equal(X, [[-0.125, 2.5], [1.5, np.nan]])
 
 
+# The decimal sign
+
+
+@pytest.mark.parametrize(
+    ("cells", "sign"),
+    [
+        (["1,5", "2"], ","),
+        (["0,123"], ","),
+        (["-1,25e3"], ","),
+        (["1,234"], "."),
+        (["1,234,567"], "."),
+        (["1,5", "2.5"], "."),
+        (["1.5"], "."),
+        (["16.12.2006", "4,5"], ","),
+        (["a,b"], "."),
+    ],
+)
+def test_a_decimal_comma_is_recognized_where_it_is_certain(tmp_path, cells, sign):
+    text = "id;u\n" + "".join(f"1.5;{cell}\n" for cell in cells)
+    assert table(tmp_path, text).decimal_of(["u"]) == sign
+
+
+def test_commas_that_separate_are_no_decimal_signs(tmp_path):
+    text = 'id,u\na,"1,5"\n'
+    assert table(tmp_path, text).decimal_of(["u"]) == "."
+    assert table(tmp_path, text, decimal=",").read(["id"])["u"].tolist() == [1.5]
+
+
+def test_points_in_names_say_nothing_about_numbers(tmp_path):
+    found = table(tmp_path, "id;u;note\n1.10;1,5;2.5\n").read(["id"], ["id", "u"])
+    assert found.to_dict("list") == {"id": ["1.10"], "u": [1.5]}
+
+
 # A round trip of random tables, written in every way
 
 
@@ -228,7 +261,10 @@ def check_damage(folder, seed):
     path = folder / f"{seed}.csv"
     path.write_text(damaged(rng, random_table(rng)[1]), encoding="utf-8", newline="")
     table = outcome(lambda: CsvTable(path).read(["id"]))
-    parts = outcome(lambda: pd.concat(list(CsvTable(path).chunks(4, ["id"])), ignore_index=True))
+    found = CsvTable(path)
+    parts = outcome(
+        lambda: pd.concat([*found.chunks(4, ["id"]), found.empty(["id"])], ignore_index=True)
+    )
     if isinstance(table, str) or isinstance(parts, str):
         assert isinstance(table, str) == isinstance(parts, str), (table, parts)
     else:

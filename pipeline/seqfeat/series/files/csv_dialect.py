@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class Dialect:
 
     Attributes
     ----------
-    separator, decimal : str
+    separator : str
         As in `CsvFormat`, but known.
     names : list of str
         The names of the columns.
@@ -93,6 +93,9 @@ class Dialect:
         Whether the spaces behind separators belong to no field.
     has_header : bool
         Whether the file has a line of names.
+    comma_columns, point_columns : frozenset of str
+        Columns in which the first rows have a decimal comma that cannot stand between
+        thousands, and a decimal point.
     text_columns : frozenset of str
         Columns without a number among the first rows.
     is_archive : bool
@@ -100,12 +103,13 @@ class Dialect:
     """
 
     separator: str
-    decimal: str
     names: list[str]
     n_header_lines: int
     skips_spaces: bool = False
     has_header: bool = True
     is_archive: bool = False
+    comma_columns: frozenset[str] = frozenset()
+    point_columns: frozenset[str] = frozenset()
     text_columns: frozenset[str] = frozenset()
 
 
@@ -124,16 +128,11 @@ def recognize(path: Path, given: CsvFormat) -> Dialect:
     if separator == "auto":
         separator = _recognize_separator(path, sample, given)
     records = sample.records(separator)
-    if separator == ",":
-        # Without the separator itself, what commas are left stand in quotes.
-        decimal = "." if given.decimal == "auto" else given.decimal
-    else:
-        decimal = _recognize_decimal(records) if given.decimal == "auto" else given.decimal
     has_header = given.header is True
     is_archive = False
     if given.header == "auto":
-        has_header = not _looks_like_values(records, decimal)
-        is_archive = not has_header and _is_archive(path, records, decimal)
+        has_header = not _looks_like_values(records)
+        is_archive = not has_header and _is_archive(path, records)
         if not (has_header or is_archive):
             raise _no_header(path, records[0])
     if has_header:
@@ -141,15 +140,17 @@ def recognize(path: Path, given: CsvFormat) -> Dialect:
         n_skipped += sample.n_lines_of_first_record(separator)
     else:
         names = [str(place) for place in range(len(_without_empty_end(records[0])))]
+    rows = records[1:] if has_header else records
     return Dialect(
         separator,
-        decimal,
         names,
         n_skipped,
         skips_spaces=_has_spaces_behind_separators(sample, separator),
         has_header=has_header,
         is_archive=is_archive,
-        text_columns=_text_columns(names, records[1:] if has_header else records),
+        comma_columns=_columns_with(_is_comma_number, names, rows),
+        point_columns=_columns_with(POINT_NUMBER.fullmatch, names, rows),
+        text_columns=frozenset(names) - _columns_with(NUMBER.fullmatch, names, rows),
     )
 
 
@@ -312,23 +313,28 @@ def _uncertain(path: Path, separators: list[str]) -> InputError:
     )
 
 
-# The decimal sign
+# What is in the columns
 
 
-def _recognize_decimal(records: list[list[str]]) -> str:
-    """Return a comma if numbers have one that cannot stand between thousands, and none a point."""
-    cells = [cell.strip() for record in records[1:] or records for cell in record]
-    has_point = any(map(POINT_NUMBER.fullmatch, cells))
-    has_comma = any(
-        COMMA_NUMBER.fullmatch(cell) and not AMBIGUOUS_NUMBER.fullmatch(cell) for cell in cells
+def _is_comma_number(cell: str) -> bool:
+    return bool(COMMA_NUMBER.fullmatch(cell)) and not AMBIGUOUS_NUMBER.fullmatch(cell)
+
+
+def _columns_with(
+    is_it: Callable[[str], object], names: list[str], rows: list[list[str]]
+) -> frozenset[str]:
+    """Return the columns in which there is a certain kind of cell."""
+    return frozenset(
+        name
+        for place, name in enumerate(names)
+        if any(is_it(row[place].strip()) for row in rows if row[place:])
     )
-    return "," if has_comma and not has_point else "."
 
 
 # The header
 
 
-def _looks_like_values(records: list[list[str]], decimal: str) -> bool:
+def _looks_like_values(records: list[list[str]]) -> bool:
     """Whether a first line holds numbers that are no names of columns.
 
     Names may be numbers: whole ones that increase, or others at even distances. A text that comes
@@ -336,25 +342,25 @@ def _looks_like_values(records: list[list[str]], decimal: str) -> bool:
     """
     cells = [cell.strip() for cell in records[0]]
     filled = [cell for cell in cells if cell]
-    numbers = [cell.replace(decimal, ".") for cell in filled if NUMBER.fullmatch(cell)]
+    numbers = [cell.replace(",", ".") for cell in filled if NUMBER.fullmatch(cell)]
     if len(numbers) < 2 or 2 * len(numbers) < len(filled):
         return False
     for place, cell in enumerate(cells):
         below = {row[place].strip() for row in records[1:] if row[place:]}
         if cell and not NUMBER.fullmatch(cell) and cell in below:
             return True
-    gaps = np.diff([float(number.replace(",", ".")) for number in numbers])
+    gaps = np.diff([float(number) for number in numbers])
     if not (np.isfinite(gaps).all() and (gaps > 0).all()):
         return True
     is_whole = all(number.lstrip("+-").isdecimal() for number in numbers)
     return not (is_whole or np.allclose(gaps, gaps.mean(), rtol=1e-3))
 
 
-def _is_archive(path: Path, records: list[list[str]], decimal: str) -> bool:
+def _is_archive(path: Path, records: list[list[str]]) -> bool:
     """Whether a file without a header holds a label and the values of one series in each row."""
     if not ARCHIVE_SUFFIXES & _suffixes(path):
         return False
-    rows = [[cell.strip().replace(decimal, ".") for cell in record] for record in records]
+    rows = [[cell.strip().replace(",", ".") for cell in record] for record in records]
     if not all(not cell or NUMBER.fullmatch(cell) for row in rows for cell in row):
         return False
     first = [float(row[0]) if row[0] else np.nan for row in rows]
@@ -397,11 +403,3 @@ def _has_spaces_behind_separators(sample: _Sample, separator: str) -> bool:
         return False
     cells = [cell for record in sample.records(separator) for cell in record[1:]]
     return any(cells) and all(not cell or cell.startswith(" ") for cell in cells)
-
-
-def _text_columns(names: list[str], rows: list[list[str]]) -> frozenset[str]:
-    return frozenset(
-        name
-        for place, name in enumerate(names)
-        if not any(NUMBER.fullmatch(row[place].strip()) for row in rows if row[place:])
-    )

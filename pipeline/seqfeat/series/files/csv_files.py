@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class CsvTable:
     """
 
     has_dtypes = False
+    holds_lists = False
 
     def __init__(self, path: Path, form: CsvFormat | None = None) -> None:
         self.path = path
@@ -94,16 +95,23 @@ class CsvTable:
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in chunks of at most `n_rows`, or in one if that is None."""
         chosen = self._chosen(columns)
-        as_written = _AsWritten(self, n_rows)
-        first_row = 0
-        for number, chunk in enumerate(self._parse(n_rows, keys, chosen)):
+        cells = _Cells(self, n_rows, self.decimal_of(set(chosen) - set(keys)))
+        for chunk in self._parse(n_rows, keys, chosen, cells.decimal):
             for name in chosen:
                 if name in keys:
                     chunk[name] = self._key(chunk[name])
                 else:
-                    chunk[name] = self._numbers(chunk[name], first_row, as_written, number)
-            first_row += len(chunk)
+                    chunk[name] = cells.numbers(chunk[name])
+            cells.go_on(len(chunk))
             yield chunk
+
+    def decimal_of(self, columns: Iterable[str]) -> str:
+        """Return the decimal sign of columns: a comma where it is certain, and none has a point."""
+        if self.form.decimal != "auto":
+            return self.form.decimal
+        dialect, names = self.dialect, set(columns)
+        has_comma = dialect.separator != "," and not names.isdisjoint(dialect.comma_columns)
+        return "," if has_comma and names.isdisjoint(dialect.point_columns) else "."
 
     def line_of(self, row: int) -> int:
         """Return the line of the file, from 1, in which a row begins."""
@@ -141,7 +149,7 @@ class CsvTable:
         return "\t" if self.dialect.separator == " " else self.dialect.separator
 
     def _parse(
-        self, n_rows: int | None, keys: Sequence[str], columns: list[str]
+        self, n_rows: int | None, keys: Sequence[str], columns: list[str], decimal: str = "."
     ) -> Iterator[pd.DataFrame]:
         """Yield chunks as pandas reads them: keys as text, other columns as what they look like."""
         dialect = self.dialect
@@ -150,7 +158,7 @@ class CsvTable:
             with pd.read_csv(
                 io.BufferedReader(CheckedFile(self._rows()), 2**18),
                 sep=self._separator,
-                decimal=dialect.decimal,
+                decimal=decimal,
                 header=None,
                 names=dialect.names,
                 index_col=False,
@@ -168,8 +176,6 @@ class CsvTable:
         except pd.errors.EmptyDataError:
             return
 
-    # Cells
-
     def _key(self, texts: pd.Series[Any]) -> pd.Series[Any]:
         """Return a key as it is meant, where that is not how it is written."""
         dialect = self.dialect
@@ -178,53 +184,76 @@ class CsvTable:
         if dialect.is_archive and texts.name == self.names[0]:
             # The archive has labels such as 1.0000000e+00.
             return texts.map(lambda text: str(int(float(text))), "ignore")
-        if dialect.decimal == "," and texts.name == self.time:
+        if texts.name == self.time and self.decimal_of([str(texts.name)]) == ",":
             is_number = texts.str.fullmatch(COMMA_NUMBER.pattern).fillna(value=False).astype(bool)
             return texts.where(~is_number, texts.str.replace(",", ".", regex=False))
         return texts
 
-    def _numbers(
-        self, column: pd.Series[Any], first_row: int, as_written: _AsWritten, number: int
-    ) -> pd.Series[Any]:
+
+class _Cells:
+    """The cells of values in one pass over a table: numbers, missing, or an error.
+
+    Parameters
+    ----------
+    table : CsvTable
+    n_rows : int or None
+        The rows of a chunk.
+    decimal : str
+        The decimal sign.
+    """
+
+    def __init__(self, table: CsvTable, n_rows: int | None, decimal: str) -> None:
+        self.table, self.n_rows, self.decimal = table, n_rows, decimal
+        self.missing = {*MISSING, *table.form.na_values}
+        self.first_row = self.number = 0
+        self._texts: dict[str, Iterator[tuple[int, pd.DataFrame]]] = {}
+
+    def go_on(self, n_rows: int) -> None:
+        """Go on to the next chunk, after one of `n_rows`."""
+        self.first_row += n_rows
+        self.number += 1
+
+    def numbers(self, column: pd.Series[Any]) -> pd.Series[Any]:
         """Return a column as numbers, or raise the error for the first cell that is none."""
         if column.dtype.kind == "b":
             return column
-        if column.dtype.kind in "iu":
-            self._check_integers(column, first_row)
-            return column
-        if column.dtype.kind == "f":
-            values = column.to_numpy()
-            # pandas rounds integers in silence if the column has an empty cell or a fraction.
-            if not (np.abs(values) >= LARGEST_INTEGER).any():
-                return column
-            self._convert(as_written.chunk(str(column.name), number), first_row)
-            return column
-        return self._convert(column, first_row)
-
-    def _check_integers(self, column: pd.Series[Any], first_row: int) -> None:
+        if column.dtype.kind not in "iuf":
+            return self._convert(column)
         values = column.to_numpy()
-        if max(-int(values.min()), int(values.max())) > LARGEST_INTEGER:
-            # Here and not later, as this part of the table may be joined to one with fractions.
-            self._convert(column.astype(str), first_row)
+        if column.dtype.kind != "f":
+            is_large = max(-int(values.min()), int(values.max())) > LARGEST_INTEGER
+        else:
+            is_large = bool((np.abs(values) >= LARGEST_INTEGER).any())
+        if is_large:
+            # pandas rounds integers in silence if the column has an empty cell or a fraction, in
+            # this part of the table or in one that it is joined to.
+            self._convert(self._as_written(str(column.name)))
+        return column
 
-    def _convert(self, column: pd.Series[Any], first_row: int) -> pd.Series[Any]:
+    def _as_written(self, name: str) -> pd.Series[Any]:
+        """Return a column of this chunk as text, which is read once more in step with it."""
+        if name not in self._texts:
+            self._texts[name] = enumerate(self.table._parse(self.n_rows, [name], [name]))
+        return next(chunk[name] for place, chunk in self._texts[name] if place == self.number)
+
+    def _convert(self, column: pd.Series[Any]) -> pd.Series[Any]:
         codes, found = pd.factorize(column)
         texts = [str(text) for text in found]
         numbers = [self._as_number(text) for text in texts]
         wrong = [place for place, number in enumerate(numbers) if number is None]
         if wrong:
             row = int(np.argmax(np.isin(codes, wrong)))
-            raise self._no_number(str(column.name), first_row + row, texts[codes[row]])
+            raise self._no_number(str(column.name), self.first_row + row, texts[codes[row]])
         values = np.append(np.array(numbers, dtype=np.float64), np.nan)
         return pd.Series(values[codes], index=column.index, name=column.name)
 
     def _as_number(self, text: str) -> float | None:
         text = text.strip()
-        if text in MISSING or text in self.form.na_values:
+        if text in self.missing:
             return np.nan
         if text.lower() in BOOLEANS:
             return BOOLEANS[text.lower()]
-        if self.dialect.decimal == ",":
+        if self.decimal == ",":
             text = "not a number" if "." in text else text.replace(",", ".")
         if "_" in text or not text.isascii():
             return None
@@ -237,7 +266,7 @@ class CsvTable:
         return number
 
     def _no_number(self, name: str, row: int, text: str) -> InputError:
-        place = f"row {row} (line {self.line_of(row)}), column {name!r}"
+        place = f"row {row} (line {self.table.line_of(row)}), column {name!r}"
         text = text.strip()
         if LONG_INTEGER.fullmatch(text):
             return InputError(
@@ -249,7 +278,7 @@ class CsvTable:
             way_out = "The line repeats the header; delete it."
         else:
             # Not from the cells at hand, so that all parts of a table give the same advice.
-            is_all_text = name in self.dialect.text_columns
+            is_all_text = name in self.table.dialect.text_columns
             way_out = self._way_out(text, is_first=row == 0, is_all_text=is_all_text)
         return InputTypeError(
             f"{place} holds the text {_shorten(text)!r}; series hold real numbers. {way_out}"
@@ -257,17 +286,17 @@ class CsvTable:
 
     def _way_out(self, text: str, *, is_first: bool, is_all_text: bool) -> str:
         is_grouped = GROUPED_NUMBER.fullmatch(text) is not None
-        if self.dialect.decimal == "," and POINT_NUMBER.fullmatch(text):
+        if self.decimal == "," and POINT_NUMBER.fullmatch(text):
             return (
                 "The decimal sign of this file is the comma; write all numbers alike, or pass "
                 "decimal='.' if it is the point."
             )
-        if COMMA_NUMBER.fullmatch(text) and is_grouped and self.dialect.decimal == ".":
+        if COMMA_NUMBER.fullmatch(text) and is_grouped and self.decimal == ".":
             return (
                 "Its comma may be a decimal sign or stand between thousands: pass decimal=',' in "
                 "the first case, and remove it in the second."
             )
-        if COMMA_NUMBER.fullmatch(text) and self.dialect.decimal == ".":
+        if COMMA_NUMBER.fullmatch(text) and self.decimal == ".":
             return "If the comma is the decimal sign, pass decimal=','."
         if is_grouped:
             return "Remove the signs between thousands."
@@ -285,20 +314,6 @@ class CsvTable:
                 "drop the column."
             )
         return "Correct the cell, or leave it empty if the value is missing."
-
-
-class _AsWritten:
-    """Columns of a table as text, read once more, in step with its chunks."""
-
-    def __init__(self, table: CsvTable, n_rows: int | None) -> None:
-        self._table, self._n_rows = table, n_rows
-        self._chunks: dict[str, Iterator[tuple[int, pd.DataFrame]]] = {}
-
-    def chunk(self, name: str, number: int) -> pd.Series[Any]:
-        """Return a column in a chunk whose number is larger than the last one's."""
-        if name not in self._chunks:
-            self._chunks[name] = enumerate(self._table._parse(self._n_rows, [name], [name]))
-        return next(chunk[name] for place, chunk in self._chunks[name] if place == number)
 
 
 def _without_lines(blocks: Iterator[bytes], n_lines: int) -> Iterator[bytes]:
