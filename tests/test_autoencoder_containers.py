@@ -1,4 +1,4 @@
-"""Frames, tables, dicts, iterators and lazy arrays give the results of arrays, and keep their ids."""
+"""Frames, tables, dicts, iterators and lazy arrays give what arrays give, and keep their ids."""
 
 import copy
 

@@ -358,8 +358,7 @@ class LSTMAutoencoder(
         ----------
         X : array-like
             Series, (n_samples, n_timesteps, n_channels); a table, (n_samples, n_timesteps); or a
-            list of n_samples arrays, (n_timesteps_i, n_channels) or (n_timesteps_i,). Other
-            forms are described in `seqfeat.series.as_series`.
+            list of n_samples arrays, (n_timesteps_i, n_channels) or (n_timesteps_i,).
         y : array-like of shape (n_samples,), default=None
             Class labels; ignored unless ``target_weight > 0``.
 
@@ -517,21 +516,7 @@ class LSTMAutoencoder(
         return frame  # type: ignore[no-any-return]
 
     def fit_transform(self, X: Any, y: ArrayLike | None = None, **fit_params: Any) -> Floats:
-        """Train the autoencoder, and embed the same series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series, as in `fit`.
-        y : array-like of shape (n_samples,), default=None
-            Class labels; ignored unless ``target_weight > 0``.
-        **fit_params
-            None are known.
-
-        Returns
-        -------
-        embeddings : ndarray of shape (n_samples, embedding_dim)
-        """
+        """Train the autoencoder, and embed the same series; see `fit` and `transform`."""
         return super().fit_transform(reusable(X), y, **fit_params)  # type: ignore[no-any-return]
 
     @without_float_errors

@@ -219,6 +219,8 @@ class DataSource:
         if layout is None:
             names = [name for name in plan.columns or () if name not in plan.keys]
             shown = f"{len(names):,} timesteps: {format_list(names, head=3, tail=1)}"
+            if plan.table.holds_lists:
+                shown = f"channels: {format_list(names, head=12, tail=2)}"
             if label != reading.label:
                 shown += " (no header, and the labels come first)"
             return _tell(frame, {"series": plan.series_id, "label": label}, shown, names)

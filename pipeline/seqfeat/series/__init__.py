@@ -7,6 +7,7 @@ The modules, in reading order:
 - `numbers`: array-likes and frames as arrays of real numbers
 - `tensors`: PyTorch's tensors as arrays
 - `lazy_array`: arrays of Zarr, h5py and Dask, read a few rows at a time
+- `nested`: tables with one row per series, whose cells hold series
 - `long`: `from_long` and MultiIndex frames, one row per series and timestep
 - `columns`: the columns of a table by name, and which of them are channels
 - `time_grid`: the time points of a long table as timesteps

@@ -87,7 +87,8 @@ def as_list(X: Any) -> list[Any] | None:
     if isinstance(X, np.ndarray):
         is_collection = X.dtype == object and X.ndim == 1 and any(map(_is_one_series, X))
         return list(X) if is_collection else None
-    if is_frame(X) or is_lazy(X) or isinstance(X, (pd.Series, memoryview)):
+    is_one_array = is_frame(X) or is_lazy(X) or hasattr(X, "tocsr")
+    if is_one_array or isinstance(X, (pd.Series, memoryview)):
         return None
     if hasattr(X, "__array__"):
         return _foreign_list(X)

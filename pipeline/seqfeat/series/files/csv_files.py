@@ -61,6 +61,7 @@ class CsvTable:
 
     has_dtypes = False
     holds_lists = False
+    holds_lists = False
 
     def __init__(self, path: Path, form: CsvFormat | None = None) -> None:
         self.path = path

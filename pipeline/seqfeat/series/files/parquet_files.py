@@ -76,6 +76,11 @@ class ParquetTable:
             yield _as_frame(group, keys)
 
     @cached_property
+    def holds_lists(self) -> bool:
+        """Whether there are cells that hold lists."""
+        return any(map(_import_pyarrow().types.is_nested, self._schema.values()))
+
+    @cached_property
     def _parts(self) -> list[_Part]:
         """The files, of which there is at least one."""
         pyarrow = _import_pyarrow()
@@ -131,8 +136,7 @@ class ParquetTable:
     @cached_property
     def _values_per_row(self) -> float:
         """How long the lists of a row are on average; 1 if no column holds any."""
-        pyarrow = _import_pyarrow()
-        if not any(map(pyarrow.types.is_nested, self._schema.values())):
+        if not self.holds_lists:
             return 1.0
         n_values = np.sum([part.n_values() for part in self._parts], axis=0)
         n_rows: int = sum(part.metadata.num_rows for part in self._parts)

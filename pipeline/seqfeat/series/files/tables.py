@@ -30,6 +30,10 @@ class Table(Protocol):
     has_dtypes: bool
     """Whether the file says which of the keys are text and which are numbers."""
 
+    @property
+    def holds_lists(self) -> bool:
+        """Whether there are cells that hold lists."""
+
     def read(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the whole table, by default with all columns."""
 
