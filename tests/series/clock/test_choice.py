@@ -182,6 +182,12 @@ def test_a_missing_time_is_named(times):
         assert "Drop the row" in message
 
 
+def test_nanoseconds_over_centuries_are_not_cut_off():
+    times = ["1600-01-01 00:00:00.000000001", "2024-01-01 00:00:00"]
+    assert "more than 290 years apart" in error_of(steps_of, times)
+    assert steps_of(["1600-01-01 00:00:00.000001000", times[1]]) == [0, 1]
+
+
 def test_rows_are_counted_from_the_beginning_of_the_table():
     times = [*(f"2024-01-{day:02}" for day in range(1, 31)), "2024-01-32"]
     assert error_of(steps_in_parts, times).startswith("row 30 has '2024-01-32'")

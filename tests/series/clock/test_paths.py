@@ -95,8 +95,8 @@ def test_random_time_points_have_the_same_outcome_at_once_and_in_batches(tmp_pat
     options = {**COLUMNS, "step": ["auto", None, "1h", 1][rng.integers(4)], "channels": "v"}
     whole = outcome(lambda: read(tmp_path / "long.csv", **options).X)
     parts = outcome(lambda: joined(tmp_path / "long.csv", **options))
-    if isinstance(parts, str) and "for only" in parts:
-        # How many timesteps are too many depends on the number of rows at hand.
+    if "for only" in str(parts) or "290 years apart" in str(whole):
+        # These depend on the rows at hand.
         return
     if isinstance(whole, str):
         # Gaps are found in a part, whose rows are counted anew, as its error says.

@@ -63,9 +63,13 @@ MONTHS_OF_YEARS = (
     r"(?P<month>\d\d)[-/](?P<year>\d{4})",
     rf"{MONTH_NAME}[- ](?P<year>\d{{4}})",
 )
+UNIT = (
+    r"(?:W|D|days?|h|hr|hours?|m|min|minutes?|s|sec|seconds?|ms|milliseconds?|us|µs|"
+    r"microseconds?|ns|nanoseconds?)"
+)
 UNITS = (
     r"[+-]?P[\d.DTHMSW]+",
-    r"[+-]?(?:\d+(?:\.\d+)? ?[A-Za-zµμ]+,? ?)*(?:[+-]?\d{1,2}:\d\d:\d\d(?:\.\d+)?)?",
+    rf"[+-]?(?:\d+(?:\.\d+)? ?{UNIT},? ?)*(?:[+-]?\d{{1,2}}:\d\d:\d\d(?:\.\d+)?)?",
 )
 
 
@@ -77,6 +81,11 @@ def read_dates(column: TimeColumn, texts: Texts, patterns: tuple[str, ...]) -> C
     if fields["has_week"].any():
         days = np.where(fields["has_week"] > 0, _days_of_weeks(fields), days)
     values, per_second = _with_time_of_day(days - days.min(), fields)
+    if per_second < NANOSECONDS and (fields["fraction"] % 1000).any():
+        raise InputError(
+            f"the time points in {column.name!r} are more than 290 years apart, and 64 bits do not "
+            "hold such a time in nanoseconds. Write them with 6 digits after the second."
+        )
     offsets = offset_seconds(fields) * per_second
     local = None if (offsets == offsets[0]).all() else lambda: values
     unit = _unit(per_second)
