@@ -28,7 +28,7 @@ MANY = 10
 """Distinct series from which on a class is not scarce."""
 N_FEATURES = 256
 """Random features that stand for those of ``embedding_dim=None``, of which there are thousands."""
-N_TRIALS = 4
+N_TRIALS = 2
 """Draws of the features where series are identical."""
 MAX_ROWS = 5000
 """Features of so many series take too long to try."""
@@ -124,12 +124,16 @@ def _try(
 ) -> Exception | None:
     """Fit copies of the steps to random features, and return the error if that fails."""
     _, codes = np.unique(np.array(keys, dtype=object), return_inverse=True)
+    n_distinct = int(codes.max()) + 1
     # With identical rows, rounding decides whether a matrix is singular.
-    n_trials = N_TRIALS if len(set(keys)) < len(keys) else 1
-    for seed in range(n_trials):
-        random = np.random.default_rng(seed).standard_normal((codes.max() + 1, width))
+    n_trials = N_TRIALS if n_distinct < len(keys) else 1
+    for trial in range(n_trials):
+        random = np.random.default_rng(trial).standard_normal((n_distinct, width))
+        if trial:
+            # A few series have as few principal components; the other features are then 0.
+            random[:, max(1, n_distinct - 1) :] = 0.0
         # A network computes in float32, so embeddings are such numbers, also as float64.
-        features = random.astype(np.float32).astype((np.float64, np.float32)[seed % 2])[codes]
+        features = random.astype(np.float32).astype((np.float64, np.float32)[trial % 2])[codes]
         model = clone(Pipeline(list(steps)))
         # Without a seed they would draw from NumPy's global random state.
         parameters = model.get_params()
@@ -152,7 +156,7 @@ def _describe(
     if len(classes) == 1:
         return f"there is only one class, {classes.tolist()[0]!r}", "Add series of another class."
     way_out = "Add series, or pass another classifier=..., such as LogisticRegression()."
-    many = np.repeat(classes, max(2 * MANY, -(-2 * width // len(classes))))
+    many = np.repeat(classes, min(2 * width + MANY, max(MANY, MAX_ROWS // len(classes))))
     if _try(steps, many, [str(row).encode() for row in range(len(many))], width) is not None:
         return f"of {len(classes)} classes, whatever their series", way_out
     if len(set(keys)) == 1:
