@@ -10,6 +10,7 @@ The modules, in reading order:
 - `nested`: tables with one row per series, whose cells hold series
 - `long`: `from_long` and MultiIndex frames, one row per series and timestep
 - `columns`: the columns of a table by name, and which of them are channels
+- `clock`: time points as numbers on a clock, in the forms that tables have
 - `time_grid`: the time points of a long table as timesteps
 - `files`: `read` and `read_batches`, series and labels from files
 - `windows`: long recordings cut into windows

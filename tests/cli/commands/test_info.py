@@ -68,7 +68,7 @@ def test_options_of_the_training_can_be_typed_again(tmp_path, models):
     shutil.copy(models / "m.joblib", tmp_path)
     card = json.loads((models / "m.json").read_text())
     card["reading"] |= {"even_step": "1 days 00:00:00", "time_format": "%d/%m/%Y %H:%M"}
-    (tmp_path / "m.json").write_text(json.dumps(card))
+    write_sealed(tmp_path / "m.json", card)
     out = ok("info", tmp_path / "m.joblib").out
     assert "--time-format '%d/%m/%Y %H:%M'" in out
     assert "--step '1 days 00:00:00'" in out

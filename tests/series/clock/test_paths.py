@@ -8,6 +8,8 @@ import pytest
 
 from seqfeat.exceptions import InputError
 from seqfeat.series import from_long, read, read_batches
+from seqfeat.series.files.streaming import even_step
+from seqfeat.series.time_grid import EvenStep
 from tests.series.clock.columns import FORMS
 from tests.series.inputs import assert_series_equal
 
@@ -103,3 +105,27 @@ def test_random_time_points_have_the_same_outcome_at_once_and_in_batches(tmp_pat
         assert re.sub(ROWS, "", whole) == re.sub(ROWS, "", parts)
     else:
         assert_series_equal(parts, whole)
+
+
+@pytest.mark.parametrize(
+    ("form", "step"),
+    [
+        ("YYYYMMDD", pd.Timedelta("1D")),
+        ("day first", pd.Timedelta("1D")),
+        ("two offsets over a change of clocks", pd.Timedelta("1h")),
+        ("hours, minutes, seconds", pd.Timedelta("1s")),
+        ("YYYYMM", 1),
+        ("text with fractions", pytest.approx(0.1)),
+        ("beyond 2**63", 1),
+    ],
+)
+def test_the_step_for_a_card_is_a_duration_where_there_are_dates(tmp_path, form, step):
+    frame = table(FORMS[form])
+    frame.to_csv(tmp_path / "long.csv", index=False)
+    found = even_step(tmp_path / "long.csv", **COLUMNS)
+    assert found == step
+    as_written = str(found) if isinstance(found, pd.Timedelta) else found
+    options = {**COLUMNS, "step": EvenStep(as_written)}
+    expected = from_long(frame, "id", "t").X
+    assert_series_equal(read(tmp_path / "long.csv", **options).X, expected)
+    assert_series_equal(joined(tmp_path / "long.csv", **options), expected)
