@@ -1,4 +1,5 @@
 import collections
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ import scipy.sparse
 import torch
 
 from seqfeat.exceptions import InputTypeError
-from seqfeat.series.numbers import as_numbers, frame_as_numbers
+from seqfeat.series.numbers import as_numbers, frame_as_numbers, frame_from_library
 from seqfeat.series.series import to_object_array
 from tests.series.inputs import NAN, as_object_array, error_of, random_values
 
@@ -328,3 +329,12 @@ def test_large_floats_are_no_integers(form, large):
 def test_integers_that_float64_holds_are_read_beside_floats():
     values = as_numbers([2**60, 0.5, None, Decimal(2**60)])
     np.testing.assert_array_equal(values, [2.0**60, 0.5, NAN, 2.0**60])
+
+
+@pytest.mark.parametrize("values", [[BEYOND, None], [2**64 - 1, None], [1.5, None], ["001", "NA"]])
+def test_frames_of_polars_need_no_pyarrow(monkeypatch, values):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    frame = pl.DataFrame({"u": values}, schema={"u": pl.UInt64} if values[0] == 2**64 - 1 else None)
+    found = frame_from_library(frame)["u"].tolist()
+    assert [None if pd.isna(one) else one for one in found] == values
+    assert type(found[0]) is type(values[0])

@@ -24,7 +24,9 @@ __all__ = ["from_nested", "is_nested", "unnest"]
 
 def is_nested(frame: pd.DataFrame) -> bool:
     """Return whether cells of a frame hold series."""
-    return any(_holds_lists(frame, place) for place in range(frame.shape[1]))
+    # A wide table may have thousands of columns.
+    places = [place for place, dtype in enumerate(frame.dtypes) if dtype.kind == "O"]
+    return any(_holds_lists(frame.iloc[:, place]) for place in places)
 
 
 def from_nested(frame: pd.DataFrame) -> list[NDArray[Any]]:
@@ -83,11 +85,8 @@ def unnest(
     return pd.DataFrame({name: long[name] for name in frame.columns if name in long})
 
 
-def _holds_lists(frame: pd.DataFrame, place: int) -> bool:
+def _holds_lists(column: pd.Series[Any]) -> bool:
     """Return whether the first cell of a column that is not missing holds several values."""
-    column = frame.iloc[:, place]
-    if column.dtype.kind != "O" or not len(column):
-        return False
     is_missing = column.isna().to_numpy()
     return not is_missing.all() and _is_series(column.iloc[int(np.argmin(is_missing))])
 
@@ -138,17 +137,18 @@ def _join_channels(frame: pd.DataFrame, row: int, cells: Sequence[Any]) -> NDArr
 
 
 def _cell_as_array(frame: pd.DataFrame, row: int, name: Any, cell: Any) -> NDArray[Any]:
-    where = f"series {_series_name(frame, row)}, column {name!r}"
     try:
         # An array of arrays is how pandas shows lists of lists.
         is_array_of_arrays = isinstance(cell, np.ndarray) and cell.dtype == object
         array = as_numbers([*cell] if is_array_of_arrays else cell)
     except (TypeError, ValueError) as error:
         kind = InputTypeError if isinstance(error, TypeError) else InputError
+        where = f"series {_series_name(frame, row)}, column {name!r}"
         raise kind(f"{where}: {error}") from error
     if array.ndim > 2 or 0 in array.shape:
         raise InputError(
-            f"{where} holds an array of shape {array.shape}; each cell must hold the values of one "
+            f"series {_series_name(frame, row)}, column {name!r} holds an array of shape "
+            f"{array.shape}; each cell must hold the values of one "
             "channel, or have shape (n_timesteps, n_channels). Reshape it."
         )
     return array

@@ -229,6 +229,9 @@ def frame_from_library(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFr
         arrow = import_module("pyarrow") if hasattr(frame, "__arrow_c_stream__") else None
     except ImportError:
         arrow = None
+    if arrow is None and hasattr(frame, "iter_columns"):  # Polars, without pyarrow.
+        columns = {one.name: np.array(one.to_list(), dtype=object) for one in frame.iter_columns()}
+        return pd.DataFrame({name: infer_exactly(one) for name, one in columns.items()})
     if arrow is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # It is deprecated, and all that some libraries have.
