@@ -19,7 +19,6 @@ __all__ = [
     "Step",
     "StepScan",
     "check_density",
-    "shortest_gap",
     "steps_by_order",
     "steps_by_time",
 ]
@@ -203,13 +202,6 @@ class StepScan:
         None if no series has two rows at different times.
         """
         return self.step().shortest
-
-
-def shortest_gap(codes: Ints, times: pd.Series[Any], time_format: str | None = None) -> Any:
-    """Return the step that ``"auto"`` finds, a number or a Timedelta, or None."""
-    scan = StepScan("auto", time_format)
-    scan.update(codes, times)
-    return scan.length
 
 
 def check_density(lengths: Ints, n_rows: int, ids: pd.Index[Any]) -> None:
