@@ -61,7 +61,6 @@ class CsvTable:
 
     has_dtypes = False
     holds_lists = False
-    holds_lists = False
 
     def __init__(self, path: Path, form: CsvFormat | None = None) -> None:
         self.path = path
@@ -98,13 +97,10 @@ class CsvTable:
         chosen = self._chosen(columns)
         cells = _Cells(self, n_rows, self.decimal_of(set(chosen) - set(keys)))
         for chunk in self._parse(n_rows, keys, chosen, cells.decimal):
-            for name in chosen:
-                if name in keys:
-                    chunk[name] = self._key(chunk[name])
-                else:
-                    chunk[name] = cells.numbers(chunk[name])
+            read_again = {name: self._key(chunk[name]) for name in chosen if name in keys}
+            read_again |= {name: cells.numbers(chunk[name]) for name in cells.doubtful(chunk, keys)}
             cells.go_on(len(chunk))
-            yield chunk
+            yield chunk.assign(**read_again)
 
     def decimal_of(self, columns: Iterable[str]) -> str:
         """Return the decimal sign of columns: a comma where it is certain, and none has a point."""
@@ -173,7 +169,7 @@ class CsvTable:
                 low_memory=False,
                 encoding="utf-8",
             ) as chunks:
-                yield from (chunk[columns] for chunk in chunks if len(chunk))
+                yield from (_in_order(chunk, columns) for chunk in chunks if len(chunk))
         except pd.errors.EmptyDataError:
             return
 
@@ -214,21 +210,21 @@ class _Cells:
         self.first_row += n_rows
         self.number += 1
 
+    def doubtful(self, chunk: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+        """Return the columns of values with cells that are no numbers, or may have been rounded."""
+        is_number = [dtype.kind in "iufb" for dtype in chunk.dtypes]
+        is_doubtful = np.logical_not(is_number)
+        # pandas rounds integers in silence if the column has an empty cell or a fraction, in this
+        # part of the table or in one that it is joined to.
+        numbers = chunk.loc[:, is_number].to_numpy(np.float64)
+        is_doubtful[is_number] = (np.abs(numbers) >= LARGEST_INTEGER).any(axis=0)
+        return [name for name in chunk.columns[is_doubtful] if name not in keys]
+
     def numbers(self, column: pd.Series[Any]) -> pd.Series[Any]:
         """Return a column as numbers, or raise the error for the first cell that is none."""
-        if column.dtype.kind == "b":
-            return column
         if column.dtype.kind not in "iuf":
             return self._convert(column)
-        values = column.to_numpy()
-        if column.dtype.kind != "f":
-            is_large = max(-int(values.min()), int(values.max())) > LARGEST_INTEGER
-        else:
-            is_large = bool((np.abs(values) >= LARGEST_INTEGER).any())
-        if is_large:
-            # pandas rounds integers in silence if the column has an empty cell or a fraction, in
-            # this part of the table or in one that it is joined to.
-            self._convert(self._as_written(str(column.name)))
+        self._convert(self._as_written(str(column.name)))
         return column
 
     def _as_written(self, name: str) -> pd.Series[Any]:
@@ -333,6 +329,10 @@ def _without_lines(blocks: Iterator[bytes], n_lines: int) -> Iterator[bytes]:
 def _with_tabs(block: bytes) -> bytes:
     """Return lines with a tab for every run of white space, and none at their ends."""
     return re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", block))
+
+
+def _in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    return frame if frame.columns.tolist() == columns else frame[columns]
 
 
 def _shorten(text: str) -> str:
