@@ -194,8 +194,9 @@ class LongLayout:
 
     @property
     def keys(self) -> list[str]:
-        """The columns with ids, times and labels."""
-        return [name for name in (self.series_id, self.time, self.label) if name is not None]
+        """The columns with ids, times and labels, each of them once."""
+        names = (self.series_id, self.time, self.label)
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def flatten(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame with one row per timestep, and series and time as columns."""

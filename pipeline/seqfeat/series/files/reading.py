@@ -265,8 +265,8 @@ def file_format(path: Path) -> str:
 
 
 def key_columns(*names: str | None) -> list[str]:
-    """Return the columns that hold ids, time points and labels."""
-    return [name for name in names if name is not None]
+    """Return the columns that hold ids, time points and labels, each of them once."""
+    return list(dict.fromkeys(name for name in names if name is not None))
 
 
 def check_has_columns(path: Path, form: CsvFormat, **columns: Any) -> None:
