@@ -56,6 +56,7 @@ def test_rows_have_the_fields_of_the_header(text, fields, lines, n_lines):
         ('a,1,2\n"b,c",3,4,"5"\n', "row 1 (line 2) has 4 fields where the header has 3"),
         ("a,1,2\nb,3,4,,5\n", "row 1 (line 2) has 5 fields where the header has 3"),
         ("a,1,2\n,\n", "row 1 (line 2) has 2 fields where the header has 3"),
+        ("a,1,2\nb,3\r,4\n", "row 1 (line 2) has 2 fields where the header has 3"),
     ],
 )
 def test_the_first_row_with_other_fields_is_named(text, words, n_lines):

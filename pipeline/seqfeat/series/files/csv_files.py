@@ -172,6 +172,11 @@ class CsvTable:
                 yield from (_in_order(chunk, columns) for chunk in chunks if len(chunk))
         except pd.errors.EmptyDataError:
             return
+        except pd.errors.ParserError as error:
+            raise InputError(
+                f"{self.path} is not a table of values with separators ({str(error).strip()}). It "
+                "may be damaged; save it again as CSV, in UTF-8."
+            ) from error
 
     def _key(self, texts: pd.Series[Any]) -> pd.Series[Any]:
         """Return a key as it is meant, where that is not how it is written."""

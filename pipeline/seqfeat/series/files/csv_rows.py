@@ -120,7 +120,10 @@ class _Checker:
         return rows, held
 
     def _check_plain(self, block: bytes) -> RowBlock | None:
-        """Count separators at once for all rows; None if quotes make that impossible."""
+        """Count separators at once for all rows; None if quotes make it impossible."""
+        if b"\r" in block and b"\r" in block.replace(b"\r\n", b""):
+            # pandas ends a line at a carriage return, too.
+            return None
         counted = block
         if b'"' in block:
             counted = self._quoted.sub(b"", b"\n" + block)[1:]
