@@ -491,6 +491,7 @@ Record = collections.namedtuple("Record", "X y")
             InputTypeError,
             "pass torch.nn.utils.rnn.unpack_sequence(X)",
         ),
+        (pl.LazyFrame({"u": [1.0]}), InputTypeError, "pass X.collect()"),
         ([(ITEMS[0], 1)], InputTypeError, "series 0 is a pair of an array and a value of type int"),
         (
             torch.utils.data.TensorDataset(torch.tensor(EQUAL), torch.arange(3)),

@@ -130,6 +130,8 @@ def _check_collection(X: Any) -> None:
         problem = f"a named tuple of {', '.join(X._fields)}; pass the field that holds the series"
     elif isinstance(X, Mapping) and hasattr(X, "dims"):
         problem = "a set of labelled arrays; pass one of them, such as X.to_dataarray()"
+    elif hasattr(X, "collect_schema") and hasattr(X, "collect"):
+        problem = "a query that has not run yet; pass X.collect()"
     elif isinstance(X, Set):
         problem = "a set, which has no order; pass a list, or a dict of series by their ids"
     elif isinstance(X, (str, bytes, bytearray, PathLike)) or hasattr(X, "readline"):

@@ -248,7 +248,8 @@ def as_pandas(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
         if not (hasattr(frame, "__dataframe__") or hasattr(frame, "__arrow_c_stream__")):
             raise InputTypeError(
                 f"frame has type {type(frame).__name__}; from_long reads data frames. Arrays and "
-                "lists need no conversion: pass them to the estimator."
+                "lists need no conversion: pass them to the estimator. A lazy frame has to be "
+                "collected: frame.collect()."
             )
         try:
             frame = frame_from_library(frame, keys)
