@@ -235,7 +235,10 @@ def test_windows_of_a_table_are_those_of_its_recordings(library):
 def test_lengths_in_rows_and_in_time_are_the_same():
     frame = table()
     in_rows = windows(frame, 8, 3, by="who", time="t", label="kind")
-    for unit, extents in {"s": ("4s", "1.5s"), "h": (pd.Timedelta("4h"), "1.5h")}.items():
+    for unit, extents in {
+        "s": (np.timedelta64(4, "s"), "1.5s"),
+        "h": (pd.Timedelta("4h"), "1.5h"),
+    }.items():
         dates = frame.assign(t=pd.Timestamp("2024-02-28") + pd.to_timedelta(frame["t"], unit=unit))
         in_time = windows(dates, *extents, by="who", time="t", label="kind")
         np.testing.assert_array_equal(in_time.X, in_rows.X)
@@ -263,6 +266,17 @@ def test_a_frame_indexed_by_recording_and_time_needs_no_names():
         strict=True,
     ):
         assert one is other is None or (one == other).all()
+
+
+def test_an_index_of_a_parquet_file_is_the_time(tmp_path):
+    frame = pd.DataFrame({"x": np.arange(20.0)}, pd.date_range("2024", periods=20, freq="h"))
+    frame.to_parquet(tmp_path / "one.parquet")
+    assert windows(tmp_path / "one.parquet", "5h").X.shape == (4, 5, 1)
+    both = pd.concat({"a": frame, "b": frame}, names=["who", "when"])
+    both.to_parquet(tmp_path / "two.parquet")
+    X, _, groups, _ = windows(tmp_path / "two.parquet", "5h")
+    assert X.shape == (8, 5, 1)
+    assert groups.tolist() == ["a"] * 4 + ["b"] * 4
 
 
 def test_an_index_that_nobody_named_is_no_channel():

@@ -24,6 +24,7 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cli.console import Console, progress_bars
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.outputs import check_suffix
+from seqfeat.cli.sources import count_of
 from seqfeat.pipeline import PipelineParts, make_classifier, pipeline_parts
 from seqfeat.runtime.device import resolve_device
 from seqfeat.saving.card_format import Card
@@ -95,7 +96,7 @@ def size_parameter(estimator: Any) -> str:
 
 def fit(estimator: Any, labelled: LabelledSeries, console: Console) -> tuple[Any, float]:
     """Fit an estimator with a progress bar; return it and the seconds it took."""
-    console.status(f"Training on {len(labelled.X):,} series...")
+    console.status(f"Training on {count_of(labelled.X)}...")
     started = time.perf_counter()
     estimator.set_callbacks(*progress_bars(console)).fit(*labelled).set_callbacks()
     seconds = time.perf_counter() - started

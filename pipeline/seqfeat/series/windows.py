@@ -271,7 +271,10 @@ class Cut:
 def _parse_extent(name: str, extent: Any) -> Any:
     """Return a length or stride as an int, a number of rows, or as a float or Timedelta."""
     parsed: Any = None
-    if isinstance(extent, (int, np.integer)) and not isinstance(extent, bool):
+    # NumPy counts its durations among the integers.
+    if isinstance(extent, np.timedelta64):
+        parsed = pd.Timedelta(extent)
+    elif isinstance(extent, (int, np.integer)) and not isinstance(extent, bool):
         parsed = int(extent)
     elif isinstance(extent, (float, np.floating)):
         parsed = float(extent)

@@ -264,7 +264,9 @@ def _load(path: Path, roles: Roles, label: Any) -> LabelledSeries:
     frame = table.empty(keys)
     columns = [*keys, *channel_columns(frame, channels, list(keys))]
     check_columns(frame, columns)
-    frame = table.read(keys, columns)
+    # An index of a Parquet file may hold the times, or the recordings and the times.
+    is_indexed = table.has_dtypes and time is None
+    frame = table.read(keys, None if is_indexed else columns)
     if not table.has_dtypes:
         frame = frame.assign(**{it: as_names(frame[it]) for it in key_columns(by, name)})
     return LabelledSeries(frame, None)
