@@ -154,7 +154,7 @@ def _check_present(y: Any, ids: pd.Index[Any] | None) -> None:
     raise InputError(
         f"Input y contains NaN: {n_missing} of {len(values)} series {_have(n_missing)} no label, "
         f"the first one being {_series(first, ids)}. Every series needs a label: add it, or drop "
-        "the series from X and y."
+        "the series."
     )
 
 
