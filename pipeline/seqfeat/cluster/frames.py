@@ -16,7 +16,7 @@ from seqfeat.cluster.model_task import ModelTask, compute_features
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import from_long
-from seqfeat.series.columns import check_columns
+from seqfeat.series.columns import channel_columns, check_columns
 from seqfeat.series.time_grid import ScannedStep, Step, StepScan
 
 __all__ = ["LongFormat", "transform_frame"]
@@ -82,12 +82,7 @@ def _resolve_columns(layout: LongFormat, frame: Any) -> tuple[LongFormat, list[s
             f"table has {list(map(str, example.columns))}."
         )
     check_columns(example, list(layout.key_columns))
-    if layout.channels is None:
-        channels = [name for name in example.columns if name not in layout.key_columns]
-    elif isinstance(layout.channels, str):
-        channels = [layout.channels]
-    else:
-        channels = list(layout.channels)
+    channels = channel_columns(example, layout.channels, list(layout.key_columns))
     return replace(layout, channels=channels), channels
 
 
