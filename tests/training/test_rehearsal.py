@@ -172,6 +172,14 @@ def test_a_rehearsal_leaves_no_trace():
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
+def test_failures_of_other_kinds_are_left_to_the_fit():
+    class Strange(LogisticRegression):
+        def fit(self, X, y):
+            raise TypeError("not the fault of the series")
+
+    rehearse(*IDENTICAL, steps(Strange()), 4)
+
+
 def test_invalid_series_are_left_to_the_autoencoder():
     rehearse([["x"]] * 4, np.array(list("abab")), steps(CLASSIFIERS["lda"](0)), 4)
     rehearse(np.zeros((3, 2, 1)), np.array(list("abab")), steps(CLASSIFIERS["lda"](0)), 4)

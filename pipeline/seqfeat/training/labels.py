@@ -64,8 +64,8 @@ def names_of(X: Any) -> pd.Index[Any] | None:
     if isinstance(X, Mapping):
         return pd.Index(list(X))
     if isinstance(X, (pd.Series, pd.DataFrame)):
-        index: pd.Index[Any] = X.index
-        return pd.Index(index.unique(level=0)) if index.nlevels > 1 else index
+        index: pd.Index[Any] = X.index.unique(level=0) if X.index.nlevels > 1 else X.index
+        return index
     return None
 
 

@@ -60,7 +60,7 @@ def rehearse(
         If a step cannot be fitted to so few or such series, or the classifier not predict.
     """
     for _, step in steps:
-        if hasattr(step, "_validate_params"):
+        if hasattr(step, "_parameter_constraints"):
             step._validate_params()
     try:
         n_series, keys = _series_keys(X)
@@ -134,18 +134,23 @@ def _try(
             random[:, max(1, n_distinct - 1) :] = 0.0
         # A network computes in float32, so embeddings are such numbers, also as float64.
         features = random.astype(np.float32).astype((np.float64, np.float32)[trial % 2])[codes]
-        model = clone(Pipeline(list(steps)))
-        # Without a seed they would draw from NumPy's global random state.
-        parameters = model.get_params()
-        seeds = [name for name in parameters if name.endswith("random_state")]
-        model.set_params(**{name: 0 for name in seeds if parameters[name] is None})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                model.fit(features, labels).predict(features[:MANY])
+                _copy(steps).fit(features, labels).predict(features[:MANY])
             except (ValueError, ArithmeticError, IndexError) as error:
                 return error
+            except Exception:
+                return None  # no matter of the series
     return None
+
+
+def _copy(steps: Sequence[tuple[str, Any]]) -> Pipeline:
+    """Return unfitted copies, with a seed, as they would draw from the global random state."""
+    model = clone(Pipeline(list(steps)))
+    parameters = model.get_params()
+    seeds = [name for name in parameters if name.endswith("random_state")]
+    return model.set_params(**{name: 0 for name in seeds if parameters[name] is None})
 
 
 def _describe(
