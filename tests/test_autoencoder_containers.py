@@ -1,4 +1,4 @@
-"""Frames, long tables and lazy arrays give the same results as arrays, and keep their ids."""
+"""Frames, tables, dicts, iterators and lazy arrays give what arrays give, and keep their ids."""
 
 import copy
 
@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from seqfeat import InputError, make_classifier
+from seqfeat import InputError, make_classifier, transform_into
 from seqfeat.series import from_long
 from seqfeat.series import series as series_module
 from seqfeat.series.lazy_array import LazyArray
@@ -204,3 +204,70 @@ def test_a_classifier_accepts_lazy_arrays(tmp_path):
     X, y = many_waves(), np.arange(90) % 3
     model = make_classifier(4, max_iter=1, random_state=0).fit(in_zarr(X, tmp_path), y)
     assert model.predict(in_dask(X, tmp_path)).tolist() == model.predict(X).tolist()
+
+
+# Dicts, iterators, and frames whose channels have names
+
+
+def test_embeddings_carry_the_keys_of_a_dict(names, fitted_on_list):
+    X = dict(zip(reversed(names), ragged_waves(), strict=True))
+    model = copy.deepcopy(fitted_on_list).set_output(transform="pandas")
+    embeddings = model.transform(X)
+    assert embeddings.index.tolist() == names[::-1]
+    np.testing.assert_array_equal(embeddings, fitted_on_list.transform(ragged_waves()))
+    assert model.reconstruct(X).index.tolist() == names[::-1]
+
+
+def test_an_iterator_is_read_once_by_every_method(fitted_on_list, tmp_path):
+    X, y = ragged_waves(), np.arange(12) % 2
+    model = fitted_on_list
+    for name in ("transform", "score_samples", "score"):
+        method = getattr(model, name)
+        np.testing.assert_array_equal(method(iter(X)), method(X))
+    transform_into(model, iter(X), tmp_path / "features.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), model.transform(X))
+    np.testing.assert_array_equal(small().fit_transform(iter(X)), model.transform(X))
+    np.testing.assert_array_equal(small().fit(iter(X)).transform(iter(X)), model.transform(X))
+    stream = small().partial_fit(iter(X)).partial_fit(iter(X))
+    np.testing.assert_array_equal(
+        stream.transform(X), small().partial_fit(X).partial_fit(X).transform(X)
+    )
+    pipeline = make_classifier(4, max_iter=1, random_state=0)
+    expected = pipeline.fit(X, y).predict(X)
+    np.testing.assert_array_equal(pipeline.fit(iter(X), y).predict(iter(X)), expected)
+    assert pipeline.score(iter(X), y) == pipeline.score(X, y)
+
+
+def test_an_iterator_that_a_fit_has_consumed_is_named():
+    X = iter(ragged_waves())
+    model = small().fit(X)
+    with pytest.raises(InputError, match=r"X = list\(X\), and pass that to both"):
+        model.transform(X)
+
+
+def as_frames(columns=("u", "v"), form=pd.DataFrame):
+    frames = [pd.DataFrame(item, columns=["u", "v"])[list(columns)] for item in ragged_waves()]
+    return frames if form is pd.DataFrame else [form(frame) for frame in frames]
+
+
+def as_nested(columns=("u", "v")):
+    return pd.DataFrame(
+        [[frame[name] for name in columns] for frame in as_frames()], columns=columns
+    )
+
+
+@pytest.mark.parametrize("form", [as_frames, as_nested])
+def test_channels_of_frames_are_those_of_the_fit_by_name(form, fitted_on_list):
+    model = small().fit(form())
+    assert model.feature_names_in_.tolist() == ["u", "v"]
+    expected = fitted_on_list.transform(ragged_waves())
+    for X in (form(), form(("v", "u")), as_frames(("v", "u"), pl.from_pandas), ragged_waves()):
+        np.testing.assert_array_equal(model.transform(X), expected)
+    with pytest.raises(InputError, match=r"have the channels \['u', 'x'\].*fitted on \['u', 'v'\]"):
+        model.transform([frame.rename(columns={"v": "x"}) for frame in as_frames()])
+
+
+def test_names_of_channels_are_those_of_a_stream(fitted_on_list):
+    model = small().partial_fit(as_frames()).partial_fit(as_frames(("v", "u")))
+    same = small().partial_fit(ragged_waves()).partial_fit(ragged_waves())
+    np.testing.assert_array_equal(model.transform(as_frames()), same.transform(ragged_waves()))

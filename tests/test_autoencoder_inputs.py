@@ -363,7 +363,7 @@ def test_fault_13_without_scaling_values_that_float32_cannot_hold_are_rejected(m
         (np.full((4, 3), np.datetime64("2020-01-01")), InputTypeError, "datetime64"),
         (pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}), InputTypeError, "column 'b'"),
         (np.ma.masked_equal(np.eye(4), 0), InputTypeError, "masked array"),
-        ({"a": [1.0, 2.0]}, InputTypeError, "dict"),
+        ({"a": ["x", "y"]}, InputTypeError, "series 'a'"),
     ],
 )
 def test_fault_14_what_does_not_hold_real_numbers_is_rejected(fitted, X, kind, says):

@@ -46,7 +46,7 @@ def utterances():
 
 def test_the_steps_are_autoencoder_scaler_and_classifier():
     pipeline = make_classifier()
-    assert type(pipeline) is Pipeline
+    assert isinstance(pipeline, Pipeline)
     assert list(pipeline.named_steps) == ["autoencoder", "scaler", "classifier"]
     assert isinstance(pipeline.named_steps["autoencoder"], LSTMAutoencoder)
     assert isinstance(pipeline.named_steps["scaler"], StandardScaler)

@@ -28,11 +28,12 @@ from seqfeat.inference.decoding import (
 )
 from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
+from seqfeat.inference.fitted_rows import check_not_cut, remember_rows
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.runtime.ranks import current_ranks
-from seqfeat.series.arrays import warn_if_transposed
+from seqfeat.series.arrays import reusable, warn_if_transposed
 from seqfeat.series.conversion import as_series
 from seqfeat.series.series import Series
 from seqfeat.training.fit import run_fit, warn_about
@@ -211,7 +212,8 @@ class LSTMAutoencoder(
     n_features_in_ : int
         Number of columns, if `fit` saw a table; for series with channels, number of channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if `fit` saw a DataFrame whose column names are all strings.
+        Names of the columns, if `fit` saw a DataFrame, or a list of them, whose column names are
+        all strings.
     is_table_ : bool
         Whether `fit` saw a table, (n_samples, n_timesteps).
     n_observed_, mean_, std_, scale_ : ndarray of shape (n_channels_in_,)
@@ -474,6 +476,7 @@ class LSTMAutoencoder(
         for name in [name for name in vars(self) if is_learned(name)]:
             delattr(self, name)
         self.__dict__.update(attributes)
+        remember_rows(self, None if is_stream else X)
         warn_about(result, plan.settings)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -511,11 +514,15 @@ class LSTMAutoencoder(
         return self._with_ids(embeddings, series)
 
     def _with_ids(self, embeddings: Floats, series: Series) -> Floats:
-        """Index pandas output by series, where `X` is a frame with several rows for each."""
-        if series.form != "frame" or output_container(self) != "pandas":
+        """Index pandas output by series; scikit-learn knows the ids of few forms of `X`."""
+        if series.ids is None or output_container(self) != "pandas":
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]
+
+    def fit_transform(self, X: Any, y: ArrayLike | None = None, **fit_params: Any) -> Floats:
+        """Train the autoencoder, and embed the same series; see `fit` and `transform`."""
+        return super().fit_transform(reusable(X), y, **fit_params)  # type: ignore[no-any-return]
 
     @without_float_errors
     def inverse_transform(self, X: ArrayLike, n_timesteps: int | None = None) -> Floats:
@@ -586,6 +593,7 @@ class LSTMAutoencoder(
         -------
         score : float
         """
+        check_not_cut(self, X)
         return self._evaluate(X).r_squared
 
     @without_float_errors
@@ -604,6 +612,7 @@ class LSTMAutoencoder(
         scores : ndarray of shape (n_samples,)
             Over the observed values, in scaled units.
         """
+        check_not_cut(self, X, may_continue=True)
         evaluation = self._evaluate(X)
         return -evaluation.squared_error / evaluation.n_values
 

@@ -18,6 +18,7 @@
     ├── CheckpointWarning            a checkpoint is damaged or cannot be written
     ├── DeviceWarning                the device is not available; the CPU is used instead
     ├── ShortRecordingWarning        a recording is too short for a window
+    ├── IndexColumnWarning           a column that looks like a row number is left out
     ├── WholeTableWarning            a table cannot be read in batches and is read whole
     └── ModelVersionWarning          a model was saved with other versions of its dependencies
 
@@ -34,6 +35,7 @@ __all__ = [
     "DeviceWarning",
     "DistributedError",
     "ExportError",
+    "IndexColumnWarning",
     "InputError",
     "InputTypeError",
     "LayoutWarning",
@@ -97,6 +99,10 @@ class CheckpointWarning(UserWarning):
 
 class DeviceWarning(UserWarning):
     """The device of a fitted estimator is not available; the CPU is used instead."""
+
+
+class IndexColumnWarning(UserWarning):
+    """A column that looks like the index of a table is not taken for values."""
 
 
 class WholeTableWarning(UserWarning):

@@ -4,18 +4,115 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metaestimators import available_if
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import InputError
+from seqfeat.inference.fitted_rows import check_not_cut
+from seqfeat.series.arrays import reusable
+from seqfeat.training.labels import are_multilabel, check_labels_of, class_labels, names_of
+from seqfeat.training.rehearsal import rehearse
 
-__all__ = ["PipelineParts", "make_classifier", "pipeline_parts"]
+__all__ = ["ClassifierPipeline", "PipelineParts", "make_classifier", "pipeline_parts"]
+
+
+def _can_score(pipeline: Any) -> bool:
+    return hasattr(super(ClassifierPipeline, pipeline), "score")
+
+
+class ClassifierPipeline(Pipeline):  # type: ignore[misc]
+    """A `~sklearn.pipeline.Pipeline` that finds out before the training what fails after it.
+
+    `make_classifier` returns one. `fit` first checks that every series has a label, and, where
+    there are few series in a class, or many that are identical, that the classifier can be fitted
+    to features of such series. `score` checks the labels, too. In all else it is its base class.
+    """
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Fit the steps one after the other, after checking what the last one needs.
+
+        Parameters
+        ----------
+        X : array-like
+            Series, as in `LSTMAutoencoder.fit`.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        **params
+            Passed on to the steps, as by `~sklearn.pipeline.Pipeline`.
+
+        Returns
+        -------
+        self : ClassifierPipeline
+
+        Raises
+        ------
+        InputError
+            If a series has no label, if labels name other series, if their types differ, or if
+            the classifier cannot be fitted to series such as these.
+        """
+        X = reusable(X)
+        self._check_before_training(X, y, has_params=bool(params))
+        super().fit(X, y, **params)
+        return self
+
+    @available_if(_can_score)  # type: ignore[untyped-decorator]
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> float:
+        """Return the mean accuracy on series and their labels.
+
+        Parameters
+        ----------
+        X : array-like
+            Series, as in `fit`.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the series.
+        **params
+            Passed on to the steps, as by `~sklearn.pipeline.Pipeline`.
+
+        Returns
+        -------
+        score : float
+
+        Raises
+        ------
+        InputError
+            If a series has no label, or if labels name other series.
+        """
+        X, autoencoder = reusable(X), self._first_autoencoder()
+        if autoencoder is not None and y is not None:
+            check_labels_of(X, y)
+            check_not_cut(autoencoder, X)
+        return float(super().score(X, y, sample_weight, **params))
+
+    def _first_autoencoder(self) -> LSTMAutoencoder | None:
+        """Return the autoencoder if it is what the series go to."""
+        first = self.steps[0][1]
+        return first if isinstance(first, LSTMAutoencoder) else None
+
+    def _check_before_training(self, X: Any, y: Any, *, has_params: bool) -> None:
+        autoencoder = self._first_autoencoder()
+        if autoencoder is None or not is_classifier(self.steps[-1][1]):
+            return
+        if y is None:
+            raise InputError(
+                f"{type(self.steps[-1][1]).__name__} requires y to be passed, but the target y is "
+                "None. Pass the labels."
+            )
+        autoencoder._validate_params()
+        if are_multilabel(y):
+            return
+        labels = class_labels(y, names_of(X))
+        if not has_params:
+            # A step that needs a parameter of `fit` could not be tried without it.
+            rehearse(X, labels, self.steps[1:], autoencoder.embedding_dim)
 
 
 def make_classifier(
@@ -44,9 +141,10 @@ def make_classifier(
 
     Returns
     -------
-    pipeline : `~sklearn.pipeline.Pipeline`
-        With the steps ``"autoencoder"``, ``"scaler"`` and ``"classifier"``; in a search, the
-        parameters are named accordingly, such as ``autoencoder__embedding_dim``.
+    pipeline : ClassifierPipeline
+        A `~sklearn.pipeline.Pipeline` with the steps ``"autoencoder"``, ``"scaler"`` and
+        ``"classifier"``; in a search, the parameters are named accordingly, such as
+        ``autoencoder__embedding_dim``.
 
     See Also
     --------
@@ -65,7 +163,7 @@ def make_classifier(
         classifier = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))
     elif classifier is None:
         classifier = LogisticRegression(C=10, tol=1e-3, max_iter=1000)
-    return Pipeline(
+    return ClassifierPipeline(
         [
             ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),
             ("scaler", StandardScaler()),

@@ -166,3 +166,13 @@ def test_an_error_in_the_values_names_the_series_by_its_id(client, table, model)
     features = cluster.transform(model, partitioned(infinite), **COLUMNS)
     with pytest.raises(InputError, match="series m20 has inf"):
         features.compute()
+
+
+def test_dates_as_text_are_read_alike_in_all_partitions(client, table, model):
+    """Alone, a partition with days up to the 12th could not tell day and month apart."""
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(table["day"], unit="D")
+    dated = table.assign(day=days.dt.strftime("%d/%m/%Y"))
+    early = dated["day"].str[:2].astype(int) <= 6
+    only_early = [dated[early & (dated["meter"] < "m03")], dated[dated["meter"] >= "m03"]]
+    features = cluster.transform(model, frame_of(only_early), **COLUMNS).compute()
+    assert_same(features, in_memory(model, pd.concat(only_early)))

@@ -2,6 +2,8 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 
@@ -61,7 +63,7 @@ def test_collections_of_series_are_distinguished_from_arrays(collect, n_axes):
 
 @pytest.mark.parametrize(
     "X",
-    [[], (), [[1, 2], [3, 4]], [1, 2], np.ones((3, 4)), np.array([1, 2], dtype=object), "ab"],
+    [[], (), [[1, 2], [3, 4]], [1, 2], np.ones((3, 4)), np.array([1, 2], dtype=object)],
 )
 def test_other_inputs_are_not_lists_of_series(X):
     assert as_list(X) is None
@@ -128,11 +130,42 @@ def test_a_series_with_other_channels_is_named(items):
     assert "transpose them" in message
 
 
-def test_frames_with_other_columns_are_not_joined_by_position():
-    first = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0]})
-    message = error_of(from_list, [first, first[["y", "x"]]])
-    assert message.startswith("series 1 has the columns ['y', 'x'], series 0 has ['x', 'y']")
+TABLE = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0]})
+SWAPPED = TABLE[["y", "x"]]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda frame: frame,
+        pl.from_pandas,
+        pa.Table.from_pandas,
+        lambda frame: frame.to_dict("list"),
+        lambda frame: {name: column.to_numpy() for name, column in frame.items()},
+    ],
+)
+def test_channels_of_frames_are_matched_by_name(form):
+    series = from_list([form(TABLE), form(SWAPPED[:1])])
+    assert series.values.tolist()[0] == TABLE.to_numpy().tolist()
+    assert series.values[1, 0].tolist() == [1.0, 3.0]
+    assert series.channel_names == ["x", "y"]
+
+
+@pytest.mark.parametrize("ids", [None, pd.Index(["a", "b"])])
+@pytest.mark.parametrize("columns", [["x", "z"], ["x"], ["x", "x"], ["x", "y", "z"]])
+def test_frames_with_other_columns_are_named(ids, columns):
+    other = pd.DataFrame(np.ones((2, len(columns))), columns=columns)
+    message = error_of(from_list, [TABLE, other], ids)
+    names = (1, 0) if ids is None else ("'b'", "'a'")
+    assert message.startswith(
+        f"series {names[0]} has the columns {columns}, series {names[1]} has ['x', 'y']"
+    )
     assert "frame[channels]" in message
+
+
+def test_frames_among_arrays_have_no_names():
+    assert from_list([TABLE, TABLE.to_numpy()]).channel_names is None
+    assert from_list([pd.DataFrame(np.ones((2, 2)))]).channel_names is None
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,21 @@
 import collections
+import io
+import warnings
+from pathlib import Path
 
+import awkward as ak
+import mne
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import torch
+import xarray as xr
 
 from seqfeat.exceptions import InputError, InputTypeError
-from seqfeat.series import as_series, conversion
+from seqfeat.series import LabelledSeries, as_series, conversion, from_channels_first
 from seqfeat.series import series as series_module
 from seqfeat.series.series import to_object_array
 from tests.series.inputs import (
@@ -48,7 +55,7 @@ def test_a_collection_of_equal_series_is_a_list_too(collect, n_series):
         ([[[1, 1, 1]], [[1, 1, 1]], [[1, 1]]], "series 2 has 2 channels, series 0 has 3"),
         ([[[1], [2]], [[1], [3, 4]]], "series 1: X is not a regular array"),
         (as_object_array([np.ones(3), 1.0]), "series 1 has shape ()"),
-        (as_object_array([1.0, np.ones(3)]), "X holds a value of type ndarray at index (1,)"),
+        (as_object_array([1.0, np.ones(3)]), "series 0 has shape ()"),
     ],
 )
 def test_what_is_ragged_below_the_first_level_or_mixed_is_named(X, says):
@@ -123,7 +130,7 @@ def test_missing_values_of_pandas_are_nan():
 
 
 def test_what_does_not_hold_numbers_is_an_error_of_type():
-    for X in (np.array([["1"]]), [["1", "2"], ["3"]], pd.DataFrame({"a": ["x"]}), {"a": [1.0]}):
+    for X in (np.array([["1"]]), [["1", "2"], ["3"]], pd.DataFrame({"a": ["x"]}), {"a": ["x"]}):
         error_of(as_series, X, error=InputTypeError)
 
 
@@ -361,12 +368,165 @@ def test_ranges_are_series():
         ([scipy.sparse.csr_array(np.eye(3))], "series 0: Sparse data was passed"),
         ([[1.0, 2.0], [[1.0], [2.0, 3.0]]], "series 1"),
         (pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]), "more than one column of X is called"),
-        ([pl.DataFrame({"a": [1], "b": [2]}), pl.DataFrame({"b": [1], "a": [2]})], "same channels"),
+        ([pl.DataFrame({"a": [1], "b": [2]}), pl.DataFrame({"b": [1], "c": [2]})], "same channels"),
     ],
 )
 def test_containers_that_hide_something_are_rejected(X, says):
     with pytest.raises(InputError, match=says):
         as_series(X)
+
+
+# Containers of other libraries, and those that only look like series
+
+ITEMS = unequal_series()
+EQUAL = random_values(3, 4, 2)
+IDS = ["c", "a", "b"]
+
+
+def nested_tensor():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # They are experimental.
+        return torch.nested.nested_tensor([torch.tensor(item) for item in ITEMS])
+
+
+UNEQUAL_FORMS = {
+    "generator": lambda: (item for item in ITEMS),
+    "map": lambda: map(torch.tensor, ITEMS),
+    "dict values": lambda: dict(zip(IDS, ITEMS, strict=True)).values(),
+    "nested tensor": nested_tensor,
+    "parameters": lambda: torch.nn.ParameterList([torch.tensor(item) for item in ITEMS]),
+    "dicts of channels": lambda: [{"u": item[:, 0], "w": item[:, 1]} for item in ITEMS],
+    "Awkward Array": lambda: ak.Array([item.tolist() for item in ITEMS]),
+    "Polars column": lambda: pl.Series([item.tolist() for item in ITEMS]),
+    "Arrow column": lambda: pa.chunked_array([[item.tolist() for item in ITEMS]]),
+    "pandas column": lambda: pd.Series([item.tolist() for item in ITEMS]),
+    "data set": lambda: torch.utils.data.Subset([torch.tensor(item) for item in ITEMS], range(3)),
+}
+
+
+@pytest.mark.parametrize("form", UNEQUAL_FORMS)
+def test_series_are_the_same_in_any_collection(form):
+    assert_holds(as_series(UNEQUAL_FORMS[form]()), ITEMS, "list")
+
+
+def test_the_keys_of_a_dict_are_the_ids():
+    names = [("a", 1), "1", 1]
+    series = as_series(dict(zip(names, ITEMS, strict=True)))
+    assert_holds(series, ITEMS, "list")
+    assert series.ids.tolist() == names
+    by_id = from_channels_first({name: item.T for name, item in zip(IDS, ITEMS, strict=True)})
+    assert by_id.index.tolist() == IDS
+    assert_holds(as_series(by_id), ITEMS, "list")
+
+
+def test_missing_values_of_awkward_arrays_are_nan():
+    series = as_series(ak.Array([[1.0, None, 3.0], [4.0]]), missing="mask")
+    np.testing.assert_array_equal(series.values[0, :, 0], [1, NAN, 3])
+
+
+def data_array(*dims, values=EQUAL):
+    """Return an array whose axes are those named, in the order of series, time and channel."""
+    array = xr.DataArray(values, dims=("id", "time", "channel"), coords={"id": IDS})
+    return array.transpose(*dims)
+
+
+def as_dataset(*dims):
+    array = data_array(*dims)
+    return array.to_dataset(dim="channel").rename({0: "u", 1: "w"})
+
+
+@pytest.mark.parametrize("convert", [data_array, as_dataset])
+@pytest.mark.parametrize(
+    "dims", [("id", "time", "channel"), ("id", "channel", "time"), ("channel", "id", "time")]
+)
+def test_arrays_of_xarray_are_read_by_the_names_of_their_axes(convert, dims):
+    series = as_series(convert(*dims))
+    assert_holds(series, EQUAL, "array")
+    assert series.ids.tolist() == IDS
+
+
+def test_arrays_of_xarray_may_have_other_names():
+    assert_holds(as_series(xr.DataArray(EQUAL)), EQUAL, "array")
+    last = xr.DataArray(EQUAL.transpose(0, 2, 1), dims=("trial", "sensor", "time"))
+    assert_holds(as_series(last), EQUAL, "array")
+    table = as_series(data_array("id", "time", "channel")[:, :, 0])
+    assert_holds(table, EQUAL[:, :, :1], "table")
+    assert table.ids.tolist() == IDS
+
+
+def epochs(values=EQUAL):
+    info = mne.create_info(values.shape[2], 100.0, "eeg")
+    return mne.EpochsArray(values.transpose(0, 2, 1), info, verbose=False)
+
+
+def test_epochs_of_mne_are_series():
+    assert_holds(as_series(epochs()), EQUAL, "array")
+    # How scikit-learn splits them.
+    assert_holds(as_series([epochs()[place] for place in (2, 0)]), EQUAL[[2, 0]], "list")
+
+
+@pytest.mark.parametrize("X", [iter([]), iter(())])
+def test_an_iterator_at_its_end_is_told_from_no_series(X):
+    message = error_of(as_series, X)
+    assert "yields 0 series" in message
+    assert "X = list(X)" in message
+
+
+Record = collections.namedtuple("Record", "X y")
+
+
+@pytest.mark.parametrize(
+    ("X", "kind", "says"),
+    [
+        ({1.0, 2.0}, InputTypeError, "X has type set: it is a set, which has no order"),
+        ({"a": ITEMS[0]}.keys(), InputTypeError, "which has no order"),
+        ("x.csv", InputTypeError, "call X, y = seqfeat.series.read(path)"),
+        (b"x.csv", InputTypeError, "call X, y = seqfeat.series.read(path)"),
+        (Path("x.csv"), InputTypeError, "call X, y = seqfeat.series.read(path)"),
+        (io.StringIO("x"), InputTypeError, "call X, y = seqfeat.series.read(path)"),
+        (LabelledSeries(EQUAL, None), InputTypeError, "pass X.X, and X.y as y"),
+        (Record(EQUAL, [1]), InputTypeError, "a named tuple of X, y; pass the field"),
+        (
+            torch.nn.utils.rnn.pack_sequence([torch.tensor(ITEMS[0])]),
+            InputTypeError,
+            "pass torch.nn.utils.rnn.unpack_sequence(X)",
+        ),
+        (pl.LazyFrame({"u": [1.0]}), InputTypeError, "pass X.collect()"),
+        ([(ITEMS[0], 1)], InputTypeError, "series 0 is a pair of an array and a value of type int"),
+        (
+            torch.utils.data.TensorDataset(torch.tensor(EQUAL), torch.arange(3)),
+            InputTypeError,
+            "X, y = zip(*pairs)",
+        ),
+        ({"data": EQUAL}, InputError, "series 'data' has shape (3, 4, 2)"),
+        ({"a": ITEMS[0], "b": None}, InputError, "series 'b' has shape ()"),
+        (
+            {"a": ITEMS[0], "b": ITEMS[0][:, :1]},
+            InputError,
+            "series 'b' has 1 channels, series 'a'",
+        ),
+        ([{"u": [1.0], "w": [1.0, 2.0]}], InputError, "series 0 is a dict that is no table"),
+        (data_array("time", "id", "channel")[:, 0], InputError, "X.expand_dims('series')"),
+        (data_array("id", "time", "channel")[:, 0], InputError, "X.transpose(...)"),
+        (xr.DataArray(EQUAL, dims=("time", "a", "b")), InputError, "X.transpose(...)"),
+        (
+            xr.Dataset({"u": (("id", "time"), np.eye(2)), "w": (("id",), np.ones(2))}),
+            InputError,
+            "variable 'w' of X has the dimensions ('id',), variable 'u' has ('id', 'time')",
+        ),
+        (epochs().average(), InputTypeError, "mne.make_fixed_length_epochs(X)"),
+        (ak.Array([["a"], ["b", "c"]]), InputTypeError, "series 0: X has dtype <U1"),
+        (ak.Array([[1.0], None]), InputError, "series 1 has shape ()"),
+        (None, InputError, "shape=()"),
+    ],
+)
+def test_what_is_no_collection_of_series_comes_with_a_way_out(X, kind, says):
+    assert says in error_of(as_series, X, error=kind)
+
+
+def test_datasets_with_channels_first_are_not_read_by_variable():
+    says = error_of(from_channels_first, as_dataset("id", "time", "channel"), error=InputTypeError)
+    assert "X.to_dataarray()" in says
 
 
 def test_a_wrong_value_of_missing_may_be_anything():

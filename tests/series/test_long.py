@@ -91,7 +91,35 @@ def test_rows_that_fall_on_one_step_are_averaged():
     times = [0.0, 0.9, 1.2, 4.1]
     frame = pd.DataFrame({"id": "a", "time": times, "v": [1.0, 2.0, 4.0, 8.0]})
     X, _ = from_long(frame, "id", "time", step=1)
-    np.testing.assert_array_equal(X["a"].ravel(), [1, 3, np.nan, np.nan, 8])
+    np.testing.assert_array_equal(X["a"].ravel(), [1.5, 4, np.nan, np.nan, 8])
+
+
+def test_a_mean_is_that_of_what_was_observed():
+    frame = pd.DataFrame(
+        {"id": "a", "time": range(6), "v": [1.0, np.nan, 3.0, 5.0, np.nan, np.nan]}
+    )
+    X, _ = from_long(frame, "id", "time", step=2)
+    np.testing.assert_array_equal(X["a"].ravel(), [1, 4, np.nan])
+
+
+@pytest.mark.parametrize("step", ["1min", "90s", "7min", "1h"])
+def test_a_step_resamples_each_series_as_pandas_does(step):
+    rng = np.random.default_rng(0)
+    seconds = np.concatenate([rng.permutation(6000)[:200] + start for start in (0, 1234, 77)])
+    frame = pd.DataFrame({"id": np.repeat(["a", "b", "c"], 200), "v": rng.normal(size=600)})
+    frame["time"] = pd.Timestamp("2024-03-31 00:00:07") + pd.to_timedelta(seconds, unit="s")
+    frame.loc[::9, "v"] = np.nan
+    X, _ = from_long(frame.sample(frac=1, random_state=0), "id", "time", step=step)
+    for name, rows in frame.groupby("id"):
+        expected = rows.sort_values("time").resample(step, on="time", origin="start")["v"].mean()
+        np.testing.assert_allclose(X[name].ravel(), expected, rtol=1e-12)
+
+
+def test_a_straight_line_stays_straight():
+    frame = pd.DataFrame({"id": "a", "time": np.arange(24), "v": np.arange(24.0)})
+    for step in (2, 3, 4, 6):
+        X, _ = from_long(frame, "id", "time", step=step)
+        np.testing.assert_array_equal(np.diff(X["a"].ravel()), np.full(24 // step - 1, step))
 
 
 def test_without_a_step_irregular_rows_are_timesteps_in_order_of_time():
@@ -227,15 +255,10 @@ def test_series_keep_the_order_of_sktime_whatever_their_names_and_times(convert,
     np.testing.assert_array_equal(converted.lengths, expected.lengths)
 
 
-def test_nested_frames_of_sktime_are_rejected_with_a_conversion_that_works(convert):
+def test_nested_frames_of_sktime_are_read(convert):
     X = np.random.default_rng(0).normal(size=(4, 3, 5))
     nested = convert(X, from_type="numpy3D", to_type="nested_univ")
-    message = error_of(as_series, nested)
-    assert "sktime.datatypes.convert_to(X, 'pd-multiindex')" in message
-    from sktime.datatypes import convert_to
-
-    converted = as_series(convert_to(nested, "pd-multiindex"))
-    np.testing.assert_array_equal(converted.values, X.transpose(0, 2, 1))
+    np.testing.assert_array_equal(as_series(nested).values, X.transpose(0, 2, 1))
 
 
 # Tables of odd kinds (fault 47)
@@ -271,6 +294,18 @@ def test_keys_and_channels_of_a_wrong_type_are_rejected(columns, options, says):
         from_long(odd_table(**columns), "series", "time", **options)
 
 
+@pytest.mark.parametrize("ids", [[1, True], [1, 1.0], [0.0, False], [np.int64(1), np.True_]])
+def test_fault_52_names_that_python_holds_equal_are_not_merged(ids):
+    table = odd_table(series=pd.Series([*ids, "x", "x"], dtype=object))
+    message = error_of(from_long, table, "series", "time")
+    assert f"the series ids {ids[0]!r} (row 0) and {ids[1]!r} (row 1)" in message
+
+
+def test_names_of_several_kinds_are_kept():
+    table = odd_table(series=pd.Series([1, np.int64(1), "1", "1"], dtype=object))
+    assert from_long(table, "series", "time").X.index.tolist() == [1, "1"]
+
+
 def test_single_columns_are_no_tables():
     column = pl.Series([[True], [False]])
     message = error_of(from_long, column, "series", "time", error=InputTypeError)
@@ -282,3 +317,8 @@ def test_steps_beyond_64_bits_are_too_many(step):
     table = odd_table(time=[0.0, 1e-300, 0.0, 1e300])
     with pytest.raises(InputError, match="would have 1099511627777 timesteps"):
         from_long(table, "series", "time", step=step)
+
+
+def test_a_time_format_without_times_is_rejected():
+    message = error(small(), "id", None, "v", time_format="%Y")
+    assert message.startswith("time_format='%Y' says how time points are written, and no column")

@@ -1,16 +1,18 @@
 import collections
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import torch
 
 from seqfeat.exceptions import InputTypeError
-from seqfeat.series.numbers import as_numbers, frame_as_numbers
+from seqfeat.series.numbers import as_numbers, frame_as_numbers, frame_from_library
 from seqfeat.series.series import to_object_array
 from tests.series.inputs import NAN, as_object_array, error_of, random_values
 
@@ -269,8 +271,70 @@ def test_columns_that_do_not_hold_numbers_are_named(column, says):
     assert error_of(frame_as_numbers, frame, error=InputTypeError).startswith(says)
 
 
-def test_nested_frames_are_named_with_the_conversion_by_sktime():
+def test_cells_that_are_series_are_no_numbers():
     nested = pd.DataFrame({"a": [pd.Series([1.0, 2.0])]})
     message = error_of(frame_as_numbers, nested)
     assert message.startswith("column 'a' holds a value of type Series in row 0")
-    assert "sktime.datatypes.convert_to(X, 'pd-multiindex')" in message
+    assert "a table whose cells are all of them series" in message
+
+
+BEYOND = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [BEYOND, 0.5],
+        [[BEYOND, 0.5], [1, 2]],
+        (2**63 + 1, -1),
+        [np.int64(BEYOND), np.float64(0.5)],
+        [BEYOND, None],
+        as_object_array([Decimal(BEYOND), 0.5]),
+        as_object_array([Fraction(BEYOND), 0.5]),
+        pd.Series([BEYOND, None], dtype="Int64"),
+        pd.Series([2**64 - 1, 1], dtype="UInt64"),
+        pd.Series([BEYOND, None], dtype="int64[pyarrow]"),
+        pd.DataFrame({"u": [BEYOND, 1], "v": [0.5, 1.5]}),
+        pd.DataFrame({"u": pd.array([BEYOND, None], "Int64"), "v": [0.5, 1.5]}),
+        pd.DataFrame({"u": pd.array([Decimal(BEYOND)], pd.ArrowDtype(pa.decimal128(20, 0)))}),
+        pl.Series([BEYOND, None]),
+        pl.Series([2**64 - 1, None], dtype=pl.UInt64),
+        pl.DataFrame({"u": [BEYOND, None], "v": [0.5, 1.5]}),
+        pl.DataFrame({"u": [BEYOND, 1], "v": [0.5, 1.5]}),
+        pl.DataFrame({"u": [2**64 - 1, 1]}, schema={"u": pl.UInt64}),
+        pl.DataFrame({"u": [Decimal(BEYOND), None]}),
+        pa.array([BEYOND, None]),
+        pa.table({"u": [BEYOND, None], "v": [0.5, 1.5]}),
+    ],
+)
+def test_fault_63_integers_are_not_rounded_in_any_container(X):
+    assert "float64" in error_of(as_numbers, X)
+
+
+@pytest.mark.parametrize("large", [1e300, 2.0**60, -1e17])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda values: values,
+        lambda values: pd.Series(values),
+        lambda values: pl.Series(values),
+        lambda values: pl.DataFrame({"u": values})["u"],
+        lambda values: pa.array(values),
+    ],
+)
+def test_large_floats_are_no_integers(form, large):
+    np.testing.assert_array_equal(as_numbers(form([large, 0.5, NAN])), [large, 0.5, NAN])
+
+
+def test_integers_that_float64_holds_are_read_beside_floats():
+    values = as_numbers([2**60, 0.5, None, Decimal(2**60)])
+    np.testing.assert_array_equal(values, [2.0**60, 0.5, NAN, 2.0**60])
+
+
+@pytest.mark.parametrize("values", [[BEYOND, None], [2**64 - 1, None], [1.5, None], ["001", "NA"]])
+def test_frames_of_polars_need_no_pyarrow(monkeypatch, values):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    frame = pl.DataFrame({"u": values}, schema={"u": pl.UInt64} if values[0] == 2**64 - 1 else None)
+    found = frame_from_library(frame)["u"].tolist()
+    assert [None if pd.isna(one) else one for one in found] == values
+    assert type(found[0]) is type(values[0])

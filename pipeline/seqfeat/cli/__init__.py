@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     status : int
         0 on success, 1 after an error, which is reported in one line, or 130 after
-        ctrl-C if nothing was saved. It is 1, too, if the results could not be printed
-        because standard output is closed or full; files are written nevertheless.
+        ctrl-C unless it only ended the training early. It is 1, too, if the results
+        could not be printed because standard output is closed or full; files are
+        written nevertheless.
 
     Raises
     ------
@@ -69,7 +70,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 result = command.run(options, console)
             console.finish(result)
     except (KeyboardInterrupt, Aborted):
-        console.log("interrupted; nothing was saved")
+        saved = "nothing was saved" if console.saved_to is None else _tell_where(console)
+        console.log(f"interrupted; {saved}")
         return INTERRUPTED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and error is console.output.error:
@@ -77,8 +79,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         if options.debug:
             console.messages.write_line(traceback.format_exc().rstrip())
         if error is console.output.error:
-            console.log(f"error: standard output: {error.strerror}")
+            message = f"standard output: {error.strerror}"
         else:
-            console.log(f"error: {describe_error(error)}")
+            message = describe_error(error)
+        if console.saved_to is not None:
+            message = f"{message.rstrip('.')}. But {_tell_where(console)}."
+        console.log(f"error: {message}")
         return 1
     return 0
+
+
+def _tell_where(console: Console) -> str:
+    return f"the model is saved in {console.saved_to}"

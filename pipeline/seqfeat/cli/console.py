@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from seqfeat.cli.errors import use_option_names
 from seqfeat.cli.interrupts import InterruptHandler
 from seqfeat.cli.streams import OutputStream
+from seqfeat.exceptions import IndexColumnWarning
 from seqfeat.runtime.visible_text import escape_controls
 
 __all__ = [
@@ -48,6 +49,11 @@ class Console:
         Whether to print only results, warnings and errors.
     interrupts : InterruptHandler, default=None
         Records ctrl-C; None creates one that is not installed.
+
+    Attributes
+    ----------
+    saved_to : str or None
+        The file in which the command has saved a model so far.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Console:
         self.is_json = is_json
         self.is_quiet = is_quiet
         self.interrupts = InterruptHandler() if interrupts is None else interrupts
+        self.saved_to: str | None = None
         self.output, self.messages = OutputStream("stdout"), OutputStream("stderr")
 
     @property
@@ -123,6 +130,9 @@ def show_one_line_warnings(console: Console) -> None:
     for category in DEVELOPER_WARNINGS:
         warnings.simplefilter("ignore", category)
     warnings.filterwarnings("ignore", message=".* does not support callbacks")
+    if not console.is_quiet:
+        # The line on which columns became what says it.
+        warnings.simplefilter("ignore", IndexColumnWarning)
 
 
 def format_table(rows: list[tuple[Any, ...]], header: tuple[str, ...] | None = None) -> str:

@@ -7,6 +7,7 @@ line these are options, ids, and what can be done with a file or a trained model
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,22 @@ __all__ = ["OPTIONS", "UserError", "describe_error", "rewording_errors", "use_op
 
 OPTIONS = {
     "series_id": "--id",
+    "by": "--id",
     "label": "--label",
     "time": "--time",
     "channels": "--channels",
     "step": "--step",
+    "time_format": "--time-format",
+    "separator": "--separator",
+    "decimal": "--decimal",
+    "encoding": "--encoding",
+    "header": "--header",
+    "na_values": "--na-values",
     "missing": "--missing",
+    "length": "--window",
+    "stride": "--stride",
+    "label_from": "--label-from",
+    "gaps": "--gaps",
     "device": "--device",
     "random_state": "--random-state",
     "embedding_dim": "--embedding-dim",
@@ -35,11 +47,67 @@ OPTIONS = {
 }
 """The option that sets a parameter; ``--set`` sets all others."""
 
+SETTINGS = (
+    "bidirectional",
+    "checkpoint_dir",
+    "checkpoint_every",
+    "dropout",
+    "hidden_dim",
+    "input_noise",
+    "learning_rate_init",
+    "masking_ratio",
+    "n_iter_no_change",
+    "n_time_features",
+    "patch_len",
+    "pooling",
+    "reconstruction_fraction",
+    "scale",
+    "tol",
+    "validation_fraction",
+    "verbose",
+    "warm_start",
+    "weight_decay",
+    "window_len",
+    "window_stride",
+)
+"""The parameters of the estimator that ``--set`` sets."""
+
+ADVICE = (
+    ("X.astype(float) to have it rounded", "Save them as floating-point numbers to have them "
+     "rounded, or subtract an offset first."),
+    ("X.astype(float).filled", "Save it with NaN for what is masked, and pass --missing mask."),
+    ("X.astype(float)", "Save the values as real numbers."),
+    ("structured_to_unstructured", "Save the values as an array of real numbers."),
+    ("X.real", "Save real and imaginary parts as separate channels."),
+    ("X[None]", "If the table has one row per series and timestep, name its columns with --id and "
+     "--time; without them, each row is read as one series."),
+    ("X.reshape", "Save an array of shape (n_samples, n_timesteps, n_channels)."),
+    ("X[:, :, None] or on a list", "To have series of any length, train on a long table, with --id "
+     "and --time, or on an array with an axis for the channels."),
+    ("X.to_numpy()", "Rename them."),
+    (".astype(str)", "Write the ids as text."),
+    ("classifier=", "Add series, or choose another --classifier, such as logistic."),
+    ("save it with numpy.savez", "Save the series in it as an array X, and the labels as y, another one."),
+    ("pad unequal series and save them", "Pad unequal series with NaN, or save them as a table."),
+    ("joblib.load opens", "seqfeat opens only what it has saved, with its card."),
+    ("onnxruntime.InferenceSession", "Pass the model from which it was exported."),
+    ("skl2onnx.update_registered_converter", "Train a model with another --classifier."),
+    ("skl2onnx.supported_converters", "A model with --classifier logistic can be exported."),
+)  # fmt: skip
+"""What to say on the command line instead of each sentence that contains an expression of Python.
+
+A library that knew of the command line would depend on what stands above it, so the sentences are
+matched here, and a test finds those that are missing.
+"""
+
 _ASSIGNMENT = re.compile(
     rf"\b({'|'.join(OPTIONS)})=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|\.\.\.|[\w.:+-]*\w)"
 )
 # Without an underscore a name may as well be an ordinary word.
 _BARE_NAME = re.compile(rf"\b({'|'.join(name for name in OPTIONS if '_' in name)})\b")
+_SETTING = re.compile(
+    rf"(?<!--set )\b({'|'.join(SETTINGS)})=('[^']*'|\"[^\"]*\"|\.\.\.|[\w.:+-]*\w)"
+)
 _INVALID_PARAMETER = re.compile(r"The '(\w+)' parameter of LSTMAutoencoder")
 _CHANNELS_FIRST = re.compile(r"(?:seqfeat\.series\.)?from_channels_first\(X\)")
 _QUOTES = re.compile("['\"]")
@@ -78,12 +146,15 @@ def use_option_names(message: str, *, bare: bool = False) -> str:
     >>> use_option_names("Raise max_iter (it is 1), patch_len or embedding_dim.", bare=True)
     'Raise --max-iter (it is 1), patch_len or --embedding-dim.'
     """
+    for mark, advice in ADVICE:
+        message = _replace_sentence(message, mark, advice)
     message = _INVALID_PARAMETER.sub(
         lambda found: OPTIONS.get(found[1], f"--set {found[1]}=..."), message
     )
     message = _CHANNELS_FIRST.sub("--channels-first", message)
     message = message.replace("series_id and time", "--id and --time")
     message = _ASSIGNMENT.sub(_option_with_value, message)
+    message = _SETTING.sub(lambda found: f"--set {found[1]}={_QUOTES.sub('', found[2])}", message)
     message = re.sub(r"\bseries_id\b", "--id", message)
     return _BARE_NAME.sub(lambda found: OPTIONS[found[1]], message) if bare else message
 
@@ -94,8 +165,10 @@ def _option_with_value(found: re.Match[str]) -> str:
         return f"{option} none" if option == "--step" else f"no {option}"
     if value == "True":
         return option
+    if option == "--header" and value == "False":
+        return "--no-header"
     value = re.sub(r"^\[(.*)\]$", lambda inner: re.sub(r",\s+", ",", inner[1]), value)
-    return f"{option} {_QUOTES.sub('', value)}"
+    return f"{option} {shlex.quote(_QUOTES.sub('', value))}"
 
 
 @contextmanager
@@ -131,7 +204,6 @@ def _adapt_advice(message: str, *, has_model: bool) -> str:
     if has_model:
         advice = _REPLACE if _INFINITY.search(message) else _FILL_OR_TRAIN
         message = _replace_sentence(message, "missing='mask'", advice)
-    message = _replace_sentence(message, "X[None]", _NAME_COLUMNS)
     return _CHANNEL_COUNT.sub(rf"\1. {_NAME_CHANNELS}", message)
 
 
@@ -139,10 +211,6 @@ _INFINITY = re.compile(r"\binf(?:inity)?\b")
 _CHANNEL_COUNT = re.compile(r"(is expecting \d+ features as input)\b[^.]*\.$")
 _REPLACE = "Replace it."
 _FILL_OR_TRAIN = "Fill it, or train the model with --missing mask, which reads NaN as missing."
-_NAME_COLUMNS = (
-    "If the table has one row per series and timestep, name its columns with --id and --time; "
-    "without them, each row is read as one series."
-)
 _NAME_CHANNELS = (
     "Select the columns that are channels with --channels, or name the column of labels with "
     "--label."

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -20,7 +21,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     KFold,
+    StratifiedGroupKFold,
     StratifiedKFold,
     cross_val_score,
     train_test_split,
@@ -30,14 +33,17 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.cli.console import Console, format_table
+from seqfeat.cli.console import Console, format_list, format_table
 from seqfeat.cli.errors import UserError
+from seqfeat.cli.sources import count_of, recordings_of
 from seqfeat.inference.fitted import fitted_scaling
 from seqfeat.series import LabelledSeries, as_series
 from seqfeat.series.scaling import channel_scaling, empty_statistics
+from seqfeat.series.windows import Cut
 
 __all__ = [
     "Evaluation",
+    "RecordingFolds",
     "RunningScore",
     "Split",
     "accuracy_interval",
@@ -49,15 +55,18 @@ __all__ = [
 ]
 
 DEFAULT_TEST_SIZE = 0.25
+N_CHOICES = 200
+"""Choices of recordings to hold out, of which the best one is taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Series to train on, and series to test on or None."""
+    """Series to train on, and series to test on or None; a note says how windows were split."""
 
     train: LabelledSeries
     test: LabelledSeries | None
     description: str
+    note: str = ""
 
 
 def split_series(
@@ -68,15 +77,18 @@ def split_series(
 ) -> Split:
     """Split series into a training set and a test set as the options say."""
     if test is not None:
-        return Split(labelled, test, f"{len(test.X):,} series of {test_name}")
+        return Split(labelled, test, f"{count_of(test.X)} of {test_name}")
     if options.cv is not None:
-        make_folds(labelled, options)  # to check their number before the training
-        return Split(labelled, None, f"{options.cv} folds")
+        folds = make_folds(labelled, options)  # to check their number before the training
+        note = folds.describe(labelled.X) if isinstance(folds, RecordingFolds) else ""
+        return Split(labelled, None, f"{options.cv} folds", note)
     fraction = DEFAULT_TEST_SIZE if options.test_size is None else options.test_size
     if not 0 <= fraction < 1:
         raise UserError(f"--test-size {fraction}: must be at least 0 and less than 1.")
     if fraction == 0:
         return Split(labelled, None, "")
+    if recordings_of(labelled.X) is not None:
+        return _split_windows(labelled, fraction, options)
     X, y = labelled
     n_test = int(np.ceil(fraction * len(X)))
     n_classes = 1 if y is None else len(np.unique(np.asarray(y)))
@@ -104,9 +116,168 @@ def _select(labelled: LabelledSeries, rows: NDArray[np.intp]) -> LabelledSeries:
     return LabelledSeries(X, y)
 
 
+def _split_windows(labelled: LabelledSeries, fraction: float, options: argparse.Namespace) -> Split:
+    """Hold out whole recordings, or the last part of a single one."""
+    X, y = labelled
+    codes, names = pd.factorize(_recordings(X))
+    if len(names) == 1:
+        first = len(X) - math.ceil(fraction * len(X))
+        n_left_out = min(first, _n_overlapping(options))
+        rows = np.arange(first - n_left_out), np.arange(first, len(X))
+        held_out = f"the last {len(X) - first:,} of {len(X):,} windows"
+        note = (
+            f"Holding out {held_out}, as there is only one recording; {n_left_out:,} windows that "
+            "overlap them are left out."
+        )
+    else:
+        is_test = _choose_recordings(codes, y, fraction, options.random_state)[codes]
+        rows = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+        tested = names[np.unique(codes[is_test])]
+        held_out = f"{len(tested):,} of {len(names):,} recordings"
+        note = f"Holding out {held_out}: {format_list(tested, head=8)}."
+        held_out = f"{is_test.sum():,} windows of {held_out}, held out"
+    option = f"--test-size {fraction}"
+    if not len(rows[0]):
+        raise UserError(f"{option} leaves no window to train on. Use a smaller one, or 0.")
+    _check_classes(y, rows[0], option)
+    return Split(_select(labelled, rows[0]), _select(labelled, rows[1]), held_out, note)
+
+
+def _choose_recordings(
+    codes: NDArray[Any], y: Any, fraction: float, random_state: int
+) -> NDArray[np.bool_]:
+    """Return which recordings to hold out, of many choices the one with the most classes.
+
+    First of all, every class has to be left for training, then to be tested, and then the
+    fraction of the windows of each class counts.
+    """
+    counts = pd.crosstab(codes, np.zeros(len(codes)) if y is None else np.asarray(y)).to_numpy()
+    n_recordings = len(counts)
+    n_test = min(n_recordings - 1, math.ceil(fraction * n_recordings))
+    random = np.random.default_rng(random_state)
+    choices = [random.permutation(n_recordings) < n_test for _ in range(N_CHOICES)]
+
+    def badness(is_test: NDArray[np.bool_]) -> tuple[float, ...]:
+        trained, tested = counts[~is_test].sum(axis=0), counts[is_test].sum(axis=0)
+        off = np.abs(tested / counts.sum(axis=0) - n_test / n_recordings).sum()
+        return float((trained == 0).sum()), float((tested == 0).sum()), float(off)
+
+    return min(choices, key=badness)
+
+
+def _recordings(X: Any) -> pd.Index[Any]:
+    recordings = recordings_of(X)
+    assert recordings is not None
+    return recordings
+
+
+def _n_overlapping(options: argparse.Namespace) -> int:
+    return Cut(options.window, options.stride).n_overlapping
+
+
+def _check_classes(y: Any, train_rows: NDArray[np.intp], option: str) -> None:
+    """Check that windows of all classes are left to train on."""
+    if y is None:
+        return
+    labels = np.asarray(y)
+    missing = np.setdiff1d(labels, labels[train_rows])
+    if len(missing):
+        raise UserError(
+            f"{option}: no window of the class {missing[0]} would be left to train on, as all are "
+            "in the recordings, or in the part of the only one, that are tested on. Record it more "
+            "often, change the option, or use --test DATA or --test-size 0."
+        )
+
+
+class RecordingFolds:
+    """Folds of windows, each tested on recordings that it is not trained on.
+
+    Windows of a single recording are split in blocks, without those that overlap the
+    block that is tested on. Which windows are whose is seen from the series' ids, so
+    that a search within another one cannot mix them up either.
+
+    Parameters
+    ----------
+    n_splits : int
+        The number of folds; fewer if there are fewer recordings.
+    n_overlapping : int
+        The number of windows that a window shares timesteps with, on either side.
+    random_state : int, default=0
+        The seed of the assignment of recordings to folds.
+    """
+
+    def __init__(self, n_splits: int, n_overlapping: int, random_state: int = 0) -> None:
+        self.n_splits = n_splits
+        self.n_overlapping = n_overlapping
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds."""
+        n_recordings = _recordings(X).nunique() if X is not None else 1
+        return self.n_splits if n_recordings == 1 else min(self.n_splits, n_recordings)
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the rows to train and to test on."""
+        codes, names = pd.factorize(_recordings(X))
+        n_splits = self.get_n_splits(X)
+        if len(names) == 1:
+            for block in np.array_split(np.arange(len(X)), n_splits):
+                first, last = block[0] - self.n_overlapping, block[-1] + self.n_overlapping
+                rows = np.arange(len(X))
+                yield rows[(rows < first) | (rows > last)], block
+            return
+        options = {"n_splits": n_splits, "shuffle": True, "random_state": self.random_state}
+        if y is None:
+            yield from GroupKFold(**options).split(codes, groups=codes)
+            return
+        with warnings.catch_warnings():
+            # A class may have fewer windows than there are folds, but is in all of the training.
+            warnings.simplefilter("ignore", UserWarning)
+            folds = list(StratifiedGroupKFold(**options).split(codes, np.asarray(y), codes))
+        yield from folds
+
+    def check(self, X: Any, y: Any) -> None:
+        """Check that there are folds for these windows, and that each is trained on all classes."""
+        option = f"--cv {self.n_splits}"
+        n_recordings = _recordings(X).nunique()
+        if 1 < n_recordings < self.n_splits:
+            raise UserError(
+                f"{option}: there are only {n_recordings} recordings, and all windows of one are "
+                f"in the same fold. Use --cv {n_recordings} or less."
+            )
+        if len(X) < self.n_splits:
+            raise UserError(f"{option}: there are only {len(X)} windows; use fewer folds.")
+        for train_rows, test_rows in self.split(X, y):
+            if not len(train_rows) or not len(test_rows):
+                raise UserError(
+                    f"{option}: a fold would have {len(train_rows)} windows to train on and "
+                    f"{len(test_rows)} to test on. Use fewer folds."
+                )
+            _check_classes(y, train_rows, option)
+
+    def describe(self, X: Any) -> str:
+        """Say how windows are split."""
+        n_recordings = _recordings(X).nunique()
+        if n_recordings > 1:
+            return (
+                f"Each of {self.n_splits} folds is tested on other recordings than it is trained "
+                f"on, of {n_recordings:,} in all."
+            )
+        return (
+            f"Each of {self.n_splits} folds is tested on one part of the only recording; windows "
+            "that overlap it are left out."
+        )
+
+
 def make_folds(labelled: LabelledSeries, options: argparse.Namespace) -> Any:
     """Return the splitter of a cross-validation with ``--cv`` folds."""
     X, y = labelled
+    if recordings_of(X) is not None:
+        by_recording = RecordingFolds(options.cv, _n_overlapping(options), options.random_state)
+        by_recording.check(X, y)
+        return by_recording
     if len(X) < options.cv:
         raise UserError(f"--cv {options.cv}: there are only {len(X)} series; use fewer folds.")
     shuffle = {"shuffle": True, "random_state": options.random_state}
@@ -189,7 +360,7 @@ def evaluate(
     else:
         return result
     if is_classifier and with_baselines:
-        _add_baselines(result, fitted, split, score, console)
+        _add_baselines(result, fitted, split, score, options, console)
     return result
 
 
@@ -214,7 +385,8 @@ def _add_test_score(
     if isinstance(fitted, LSTMAutoencoder):
         result.metrics["test_r_squared"] = score
     else:
-        result.spreads[name] = f"95% CI {_format_interval(score, test)}"
+        interval = _format_interval(score, test)
+        result.spreads[name] = f"95% CI {interval}" if interval else ""
         result.metrics["test_accuracy"] = score
         result.metrics["test_r_squared"] = float(fitted["autoencoder"].score(test.X))
 
@@ -230,9 +402,17 @@ def _add_fold_scores(
 
 
 def _add_baselines(
-    result: Evaluation, fitted: Any, split: Split, score: Score, console: Console
+    result: Evaluation,
+    fitted: Any,
+    split: Split,
+    score: Score,
+    options: argparse.Namespace,
+    console: Console,
 ) -> None:
-    baselines = classifier_baselines(fitted, *split.train)
+    cv: Any = TUNING_FOLDS
+    if recordings_of(split.train.X) is not None:
+        cv = RecordingFolds(TUNING_FOLDS, _n_overlapping(options))
+    baselines = classifier_baselines(fitted, *split.train, cv=cv)
     n_series = len(split.train.X)
     if n_series > MAX_SERIES_FOR_SVC:
         del baselines[RAW_SVC]
@@ -262,11 +442,14 @@ RAW_SVC = "raw series + RBF SVC"
 C_GRID = {"svc__C": [0.1, 1, 10, 100]}
 """The regularization of the SVC is tuned; left at its default, it would be beaten too easily."""
 MAX_SERIES_FOR_SVC = 5000
+TUNING_FOLDS = 3
 N_COMPONENTS = 64
 """Principal components beside ``--embedding-dim all``."""
 
 
-def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, Any]:
+def classifier_baselines(
+    pipeline: Pipeline, X: Any, y: ArrayLike, *, cv: Any = TUNING_FOLDS
+) -> dict[str, Any]:
     """Return baselines for a pipeline from `seqfeat.make_classifier`.
 
     Parameters
@@ -278,6 +461,8 @@ def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, 
         the longest one.
     y : array-like of shape (n_samples,)
         Their labels.
+    cv : int or splitter, default=3
+        The folds with which the SVC is tuned.
 
     Returns
     -------
@@ -307,8 +492,8 @@ def classifier_baselines(pipeline: Pipeline, X: Any, y: ArrayLike) -> dict[str, 
     pca = PCA(min(n_wanted, n_columns, max(1, len(series) // 2)), random_state=0)
     svc = _on_table(as_table, SVC())
     # Three folds in each half of the series.
-    if np.unique(np.asarray(y), return_counts=True)[1].min() >= 6:
-        svc = GridSearchCV(svc, C_GRID, cv=3)
+    if np.unique(np.asarray(y), return_counts=True)[1].min() >= 2 * TUNING_FOLDS:
+        svc = GridSearchCV(svc, C_GRID, cv=cv)
     same = clone(pipeline["classifier"])
     untrained = clone(pipeline).set_params(autoencoder__max_iter=0, autoencoder__target_weight=0)
     return {
@@ -337,6 +522,9 @@ def pad_to_table(X: Any, n_timesteps: int, missing: str = "error") -> NDArray[np
 
 
 def _format_interval(accuracy: float, test: LabelledSeries) -> str:
+    """Return the confidence interval; that of windows, which depend on each other, is unknown."""
+    if recordings_of(test.X) is not None:
+        return ""
     low, high = accuracy_interval(round(accuracy * len(test.X)), len(test.X))
     return f"{low:.3f} to {high:.3f}"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +24,11 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cli.console import Console, progress_bars
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.outputs import check_suffix
+from seqfeat.cli.sources import count_of
 from seqfeat.pipeline import PipelineParts, make_classifier, pipeline_parts
 from seqfeat.runtime.device import resolve_device
 from seqfeat.saving.card_format import Card
-from seqfeat.saving.persistence import load, load_card
+from seqfeat.saving.persistence import load, load_card, save
 from seqfeat.series import LabelledSeries
 from seqfeat.training.sklearn_compat import watched
 
@@ -36,6 +39,7 @@ __all__ = [
     "fit",
     "make_estimator",
     "open_model",
+    "save_model",
     "size_parameter",
 ]
 
@@ -93,7 +97,7 @@ def size_parameter(estimator: Any) -> str:
 
 def fit(estimator: Any, labelled: LabelledSeries, console: Console) -> tuple[Any, float]:
     """Fit an estimator with a progress bar; return it and the seconds it took."""
-    console.status(f"Training on {len(labelled.X):,} series...")
+    console.status(f"Training on {count_of(labelled.X)}...")
     started = time.perf_counter()
     with watched(estimator, progress_bars(console)):
         estimator.fit(*labelled)
@@ -101,6 +105,34 @@ def fit(estimator: Any, labelled: LabelledSeries, console: Console) -> tuple[Any
     n_epochs = pipeline_parts(estimator).autoencoder.n_iter_
     console.status(f"Trained {n_epochs} epoch{'' if n_epochs == 1 else 's'} in {seconds:.1f} s.")
     return estimator, seconds
+
+
+def save_model(estimator: Any, path: str, console: Console, **card: Any) -> int:
+    """Save a trained model and return the size of its file; from now on, errors say where it is.
+
+    If it cannot be saved there, because the disk is full or the folder gone, it is saved in the
+    current or the temporary folder before the error is raised: a training may have taken days.
+    """
+    try:
+        save(estimator, path, **card)
+    except Exception:
+        if console.saved_to is None:
+            console.saved_to = _save_elsewhere(estimator, Path(path).name, card)
+        raise
+    console.saved_to = path
+    return Path(path).stat().st_size
+
+
+def _save_elsewhere(estimator: Any, name: str, card: dict[str, Any]) -> str | None:
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        place = None
+        try:
+            place = Path(tempfile.mkdtemp(prefix="seqfeat-", dir=folder))
+            return str(save(estimator, place / name, **card))
+        except Exception:
+            if place is not None:
+                shutil.rmtree(place, ignore_errors=True)
+    return None
 
 
 @dataclass(frozen=True)

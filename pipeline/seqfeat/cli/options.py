@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+from contextlib import suppress
 from typing import Any
 
 from seqfeat.runtime.visible_text import escape_controls
@@ -20,10 +21,13 @@ __all__ = [
     "add_safe_csv",
     "add_training",
     "comma_separated",
+    "extent",
     "n_folds",
     "n_processes",
     "parameter",
     "positive_integers",
+    "separator",
+    "some_names",
     "step",
 ]
 
@@ -59,8 +63,8 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
         "data",
         metavar="DATA",
         type=FileName,
-        help="a .csv, .parquet, .npy, .npz or .ts file, a folder of Parquet files, or the built-in "
-        "data set demo:japanese-vowels",
+        help="a .csv, .tsv, .txt, .parquet, .npy, .npz or .ts file, a folder of Parquet files, or "
+        "the built-in data set demo:japanese-vowels",
     )
     default = "\nOptions that are not given default to those used in training." if has_model else ""
     all_others, auto = ("", "") if has_model else (" (default: all others)", " (default: auto)")
@@ -75,8 +79,8 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
     group.add_argument(
         "--channels",
         metavar="COLUMN,...",
-        type=comma_separated,
-        action="extend",
+        type=some_names,
+        action="append",
         help=f"columns with the values of a long table{all_others}",
     )
     group.add_argument(
@@ -90,6 +94,77 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
         "--channels-first",
         action="store_true",
         help="arrays have shape (series, channels, timesteps), as in aeon and sktime",
+    )
+    add_text_format(group)
+    add_windows(parser, has_model=has_model)
+
+
+def add_text_format(group: argparse._ArgumentGroup) -> None:
+    """Add how time points and CSV files are written, which is recognized where it is certain."""
+    group.add_argument(
+        "--time-format",
+        metavar="FORMAT",
+        help="how times are written, such as %%d/%%m/%%Y (default: recognized)",
+    )
+    group.add_argument(
+        "--separator",
+        metavar="CHARACTER",
+        type=separator,
+        help="what separates the fields of a .csv, .tsv or .txt file: comma, semicolon, tab, pipe, "
+        "space, or another character (default: recognized)",
+    )
+    group.add_argument("--decimal", metavar="SIGN", help="decimal sign of such a file: . or ,")
+    group.add_argument(
+        "--encoding", metavar="NAME", help="encoding of such a file, such as latin-1 or utf-16"
+    )
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether its first line holds the names of the columns; without names they are called "
+        "0, 1, 2, ...",
+    )
+    group.add_argument(
+        "--na-values",
+        metavar="TEXT,...",
+        type=comma_separated,
+        action="extend",
+        help="further texts that stand for missing values in such a file, such as '?'",
+    )
+
+
+def add_windows(parser: argparse.ArgumentParser, *, has_model: bool) -> None:
+    """Add how to cut long recordings into windows."""
+    group = parser.add_argument_group(
+        "windows of long recordings",
+        "With --window, DATA holds recordings with one row per timestep; --id is the column that\n"
+        "names the recording of each row (default: DATA is one). Each window becomes a series.\n"
+        "Windows of one recording are never on both sides of a split.",
+    )
+    group.add_argument(
+        "--window",
+        metavar="LENGTH",
+        type=extent,
+        help="length of a window: a number of rows, a duration such as 2.56s, or 2.56 where the "
+        f"times are numbers{'; none if DATA is not to be cut' if has_model else ''}",
+    )
+    group.add_argument(
+        "--stride",
+        metavar="LENGTH",
+        type=extent,
+        help="from the beginning of a window to that of the next (default: the length)",
+    )
+    group.add_argument(
+        "--label-from",
+        choices=("majority", "last"),
+        help="label of a window: the most frequent one, or that of its last row "
+        "(default: majority)",
+    )
+    group.add_argument(
+        "--gaps",
+        choices=("split", "mask"),
+        help="make no window across missing rows, or mask these as missing values, together with "
+        "--missing mask (default: split)",
     )
 
 
@@ -212,6 +287,17 @@ def comma_separated(text: str) -> list[str]:
     return names
 
 
+def some_names(text: str) -> str:
+    """Check that a list of names is not empty; a name may contain commas."""
+    comma_separated(text)
+    return text
+
+
+def separator(text: str) -> str:
+    """Parse a separator; a tab is hard to type."""
+    return text.replace("\\t", "\t")
+
+
 def feature_counts(text: str) -> list[int] | list[None]:
     """Parse positive integers, or "all", which is None for `LSTMAutoencoder`."""
     return [None] if text == "all" else positive_integers(text)
@@ -254,6 +340,14 @@ def step(text: str) -> str | float | None:
         return float(text)
     except ValueError:
         return text
+
+
+def extent(text: str) -> int | float | str:
+    """Parse the length of a window: a number of rows, a number with a point, or a duration."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text.lower() if text.lower() == "none" else text
 
 
 def parameter(text: str) -> tuple[str, Any]:

@@ -30,6 +30,7 @@ __all__ = [
     "check_picture",
     "check_suffix",
     "format_size",
+    "ids_by_name",
     "open_writer",
 ]
 
@@ -122,6 +123,13 @@ def _open_csv(new: Path, path: Path, safe_csv: bool) -> Iterator[Writer]:
         yield CSVWriter(file, is_safe=safe_csv)
 
 
+def ids_by_name(ids: pd.Index[Any]) -> dict[str, list[Any]]:
+    """Return the ids of series for JSON; those of windows are the recordings and the starts."""
+    if ids.nlevels == 1:
+        return {"ids": ids.tolist()}
+    return {str(name): ids.get_level_values(level).tolist() for level, name in enumerate(ids.names)}
+
+
 class CSVWriter:
     """Writes rows as CSV with the ids in the first column."""
 
@@ -132,12 +140,29 @@ class CSVWriter:
     def write(self, frame: pd.DataFrame) -> None:
         """Append rows, and before the first ones the header."""
         quoting: Any = csv.QUOTE_MINIMAL
+        # The ids of windows are two columns; a column of the model may have the name of one.
+        table = frame.reset_index(allow_duplicates=True)
+        if frame.index.nlevels > 1:
+            table = _with_even_dates(table, frame.index.nlevels)
         if self._is_safe:
             # Quoted, as a spreadsheet may take semicolons and tabs for the end of a cell.
-            frame, quoting = _with_text_cells(frame), csv.QUOTE_NONNUMERIC
+            table, quoting = _with_text_cells(table), csv.QUOTE_NONNUMERIC
         header = not self._has_header
-        frame.to_csv(self._file, header=header, lineterminator="\n", quoting=quoting)
+        table.to_csv(self._file, header=header, index=False, lineterminator="\n", quoting=quoting)
         self._has_header = True
+
+
+def _with_even_dates(table: pd.DataFrame, n_columns: int) -> pd.DataFrame:
+    """Return a table whose first columns hold dates as texts of one form, in all its parts.
+
+    pandas writes a fraction of a second only if some date of a part has one.
+    """
+    for position in range(n_columns):
+        column = table.iloc[:, position]
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            texts = [date.isoformat(sep=" ", timespec="microseconds") for date in column]
+            table.isetitem(position, texts)
+    return table
 
 
 def _with_text_cells(frame: pd.DataFrame) -> pd.DataFrame:
@@ -150,9 +175,6 @@ def _with_text_cells(frame: pd.DataFrame) -> pd.DataFrame:
     for position, dtype in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
             safe.isetitem(position, [_as_text(value) for value in safe.iloc[:, position]])
-    if not pd.api.types.is_numeric_dtype(safe.index.dtype):
-        safe.index = safe.index.map(_as_text)
-    safe.index.name = _as_text(frame.index.name)
     safe.columns = [_as_text(name) for name in frame.columns]
     return safe
 

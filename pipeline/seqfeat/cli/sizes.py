@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 
 from seqfeat.cli.console import Console, format_table, progress_bars
 from seqfeat.cli.errors import UserError
-from seqfeat.cli.evaluation import make_folds
+from seqfeat.cli.evaluation import RecordingFolds, make_folds
 from seqfeat.cli.models import size_parameter
 from seqfeat.cli.outputs import format_size
 from seqfeat.cluster import searching
@@ -46,6 +46,8 @@ def search_sizes(
     """Run a search over the embedding sizes and return it; the best size is not refitted."""
     search = _make_search(estimator, labelled, options)
     progress = watched(search, progress_bars(console, max_propagation_depth=0))
+    if isinstance(search.cv, RecordingFolds):
+        console.status(search.cv.describe(labelled.X))
     on_cluster = _on_cluster(options.cluster, labelled)
     with warnings.catch_warnings(), on_cluster, console.interrupts.aborting(), progress:
         # Its score shows that a size is too small.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,15 +15,42 @@ import pandas as pd
 
 from seqfeat.cli.console import Console, count_series, format_list
 from seqfeat.cli.errors import UserError
-from seqfeat.exceptions import InputError
-from seqfeat.series import LabelledSeries, from_channels_first, read, read_batches
-from seqfeat.series.files.reading import file_format
+from seqfeat.exceptions import IndexColumnWarning, InputError
+from seqfeat.runtime.visible_text import escape_controls
+from seqfeat.series import LabelledSeries, Windows, from_channels_first, read, read_batches
+from seqfeat.series.columns import index_columns, match_name
+from seqfeat.series.files.csv_files import CsvFormat
+from seqfeat.series.files.reading import TablePlan, file_format, plan_table
+from seqfeat.series.files.recordings import (
+    Recordings,
+    Roles,
+    read_recording_parts,
+    read_recordings,
+    recordings_step,
+)
 from seqfeat.series.files.streaming import even_step, split_batches
 from seqfeat.series.files.tables import TABLES, open_table
+from seqfeat.series.series import to_pandas_series
 from seqfeat.series.time_grid import EvenStep
+from seqfeat.series.windows import Cut
 
-__all__ = ["DEMO", "DataSource", "ReadOptions", "SeriesBatch", "open_source", "series_ids"]
+__all__ = [
+    "DEMO",
+    "DataSource",
+    "ReadOptions",
+    "SeriesBatch",
+    "count_of",
+    "open_source",
+    "recordings_of",
+    "series_ids",
+]
 
+RECORDING, START = "recording", "start"
+"""The levels of the ids of windows, and the columns that they become in outputs."""
+WINDOW_OPTIONS = ("window", "stride", "label_from", "gaps")
+
+TEXT_OPTIONS = ("time_format", "separator", "decimal", "encoding", "header", "na_values")
+"""How the cells of a table are written; options and parameters have the same names."""
 DEMO = "demo:"
 DEMOS = ("demo:japanese-vowels", "demo:japanese-vowels:train", "demo:japanese-vowels:test")
 
@@ -39,8 +67,18 @@ class ReadOptions:
     time: str | None = None
     channels: list[str] | None = None
     step: Any = "auto"
+    time_format: str | None = None
+    separator: str = "auto"
+    decimal: str = "auto"
+    encoding: str = "auto"
+    header: bool | str = "auto"
+    na_values: Sequence[str] = ()
     channels_first: bool = False
     even_step: Any = None
+    window: Any = None
+    stride: Any = None
+    label_from: str = "majority"
+    gaps: str = "split"
 
     @classmethod
     def combine(
@@ -48,6 +86,30 @@ class ReadOptions:
     ) -> ReadOptions:
         """Take what the command line gives, then what the training used, then the defaults."""
         values = {**asdict(cls()), **(trained or {})}
+        if options.window is not None:
+            # The stride of the training belongs to the window of the training.
+            values["stride"] = None
+        values |= cls._given(options)
+        if values["window"] == "none":
+            values |= {"window": None, "stride": None}
+        if values["stride"] is not None and values["window"] is None:
+            raise UserError(f"--stride {values['stride']} needs --window, the length of a window.")
+        if options.step is not None:
+            values["even_step"] = None
+        return cls(**{name: values[name] for name in asdict(cls())})
+
+    @classmethod
+    def for_arrays(cls, options: argparse.Namespace, reading: ReadOptions) -> ReadOptions:
+        """Take only what the command line gives, as a file of arrays has no columns.
+
+        `read` rejects columns for such a file, but those of the training do not count.
+        """
+        kept = ("step", "channels_first", *WINDOW_OPTIONS)
+        return cls(**{**cls._given(options), **{name: getattr(reading, name) for name in kept}})
+
+    @classmethod
+    def _given(cls, options: argparse.Namespace) -> dict[str, Any]:
+        """Return what the command line gives, by the names of the parameters of `read`."""
         given = {
             "label": options.label,
             "series_id": options.id,
@@ -55,11 +117,16 @@ class ReadOptions:
             "channels": options.channels,
             "step": options.step,
             "channels_first": options.channels_first or None,
+            **{name: getattr(options, name) for name in (*TEXT_OPTIONS, *WINDOW_OPTIONS)},
         }
-        values |= {name: value for name, value in given.items() if value is not None}
-        if options.step is not None:
-            values["even_step"] = None
-        return cls(**{name: values[name] for name in asdict(cls())})
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def form(self) -> CsvFormat:
+        """How a CSV file is written."""
+        return CsvFormat(
+            self.separator, self.decimal, self.encoding, self.header, tuple(self.na_values)
+        )
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -69,8 +136,28 @@ class ReadOptions:
             "series_id": self.series_id,
             "time": self.time,
             "channels": self.channels,
-            "step": EvenStep(self.even_step) if self.has_even_step else self.step,
+            "step": self.known_step,
+            **{name: getattr(self, name) for name in TEXT_OPTIONS},
         }
+
+    @property
+    def known_step(self) -> Any:
+        """The step, and if that is "auto" the one that was found in the training data."""
+        return EvenStep(self.even_step) if self.has_even_step else self.step
+
+    @property
+    def cut(self) -> Cut | None:
+        """How to cut recordings into windows; None if each series is one."""
+        if self.window is None:
+            return None
+        return Cut(self.window, self.stride, self.label_from, self.gaps)
+
+    @property
+    def roles(self) -> Roles:
+        """The roles of the columns of recordings."""
+        return Roles(
+            self.series_id, self.time, self.channels, self.known_step, self.time_format, self.form
+        )
 
     @property
     def keys(self) -> list[str]:
@@ -90,8 +177,14 @@ class DataSource:
     name: str
     reading: ReadOptions
 
-    def read(self) -> LabelledSeries:
-        """Read all series."""
+    def read(self, console: Console | None = None) -> LabelledSeries:
+        """Read all series, after saying on the console which columns became what."""
+        self._tell_columns(console)
+        cut = self.reading.cut
+        if cut is not None:
+            with self._hint_at_step():
+                (found,) = cut.windows([self._recordings()])
+                return _as_series(found)
         if self.name.startswith(DEMO):
             return _load_demo(self.name)
         with self._hint_at_step():
@@ -99,7 +192,59 @@ class DataSource:
 
     def batches(self, console: Console) -> Iterator[SeriesBatch]:
         """Yield the series in batches, and show their number on a terminal."""
+        self._tell_columns(console)
         yield from count_series(self._batches(), console)
+
+    def _tell_columns(self, console: Console | None) -> None:
+        if console is None or self.name.startswith(DEMO) or not _is_table(self.name):
+            return
+        console.status(self.describe_columns())
+
+    @property
+    def noun(self) -> str:
+        """What the series are called in messages."""
+        return "series" if self.reading.cut is None else "windows"
+
+    def describe_columns(self) -> str:
+        """Say which columns of a table became what."""
+        reading = self.reading
+        frame = open_table(Path(self.name), reading.form).empty(reading.keys)
+        if reading.cut is not None:
+            by, time, label = reading.series_id, reading.time, reading.label
+            roles = {"recording": by, "time": time, "label": label}
+            names = reading.channels or _other_columns(frame, reading.keys)
+            return _tell(frame, roles, f"channels: {format_list(names, head=12, tail=2)}", names)
+        plan = self._plan()
+        layout, label = plan.layout, plan.label
+        if layout is None:
+            names = [name for name in plan.columns or () if name not in plan.keys]
+            shown = f"{len(names):,} timesteps: {format_list(names, head=3, tail=1)}"
+            if plan.table.holds_lists:
+                shown = f"channels: {format_list(names, head=12, tail=2)}"
+            if label != reading.label:
+                shown += " (no header, and the labels come first)"
+            return _tell(frame, {"series": plan.series_id, "label": label}, shown, names)
+        roles = {"series": layout.series_id, "time": layout.time, "label": label}
+        names = list(layout.channels or ())
+        shown = f"channels: {format_list(names, head=12, tail=2)}"
+        return _tell(layout.flatten(frame), roles, shown, names)
+
+    def _plan(self) -> TablePlan:
+        """Return what is read from the table."""
+        reading = self.reading
+        with warnings.catch_warnings():
+            # Reading the table warns of it.
+            warnings.simplefilter("ignore", IndexColumnWarning)
+            return plan_table(
+                Path(self.name),
+                reading.label,
+                reading.series_id,
+                reading.time,
+                reading.channels,
+                reading.step,
+                reading.time_format,
+                reading.form,
+            )
 
     def _batches(self) -> Iterator[SeriesBatch]:
         n_read = 0
@@ -109,6 +254,12 @@ class DataSource:
             n_read += len(batch)
 
     def _parts(self) -> Iterator[LabelledSeries]:
+        cut = self.reading.cut
+        if cut is not None:
+            with self._hint_at_step():
+                for found in cut.windows(self._recording_parts()):
+                    yield from split_batches(_as_series(found))
+            return
         if self.name.startswith(DEMO):
             yield from split_batches(_load_demo(self.name))
             return
@@ -116,29 +267,59 @@ class DataSource:
             for part in read_batches(self.name, **self.reading.keywords):
                 yield self._channels_last(part)
 
+    def _recordings(self) -> Recordings:
+        """Read all recordings."""
+        if self.name.startswith(DEMO):
+            X, y = _load_demo(self.name)
+            return read_recordings(list(X), self.reading.roles, list(y))
+        return read_recordings(self.name, self.reading.roles, self.reading.label)
+
+    def _recording_parts(self) -> Iterator[Recordings]:
+        """Read a recording at a time where the file allows it."""
+        if self.name.startswith(DEMO) or not _is_table(self.name):
+            yield self._recordings()
+        else:
+            yield from read_recording_parts(self.name, self.reading.roles, self.reading.label)
+
     @property
     def is_wide(self) -> bool:
         """Whether this is a table with one row per series."""
-        if self.name.startswith(DEMO) or not _is_table(self.name):
+        if self.reading.cut is not None or self.name.startswith(DEMO) or not _is_table(self.name):
             return False
-        return not _is_long(self.reading, open_table(Path(self.name)).empty(self.reading.keys))
+        return self._plan().layout is None
 
     def card_entry(self) -> dict[str, Any] | None:
         """Describe for the model's card how the training data was read."""
         reading = self.reading
-        if self.name.startswith(DEMO) or not _is_table(self.name):
-            return {"channels_first": True} if reading.channels_first else None
-        frame = open_table(Path(self.name)).empty(reading.keys)
-        if _is_long(reading, frame):
-            others = [reading.series_id, reading.time, reading.label]
-            names = [str(name) for name in frame.columns if name not in others]
-            reading = replace(reading, channels=reading.channels or names)
-            if reading.step == "auto":
-                step = even_step(self.name, series_id=reading.series_id, time=reading.time)
-                step = str(step) if isinstance(step, pd.Timedelta) else step
-                reading = replace(reading, even_step=step)
         fields = asdict(reading)
-        return {name: fields[name] for name in fields if name != "channels_first"}
+        windows = {name: fields[name] for name in WINDOW_OPTIONS if reading.window is not None}
+        if self.name.startswith(DEMO) or not _is_table(self.name):
+            return {"channels_first": True} if reading.channels_first else windows or None
+        if windows:
+            frame = open_table(Path(self.name), reading.form).empty(reading.keys)
+            reading = replace(
+                reading, channels=reading.channels or _other_columns(frame, reading.keys)
+            )
+            if reading.step == "auto":
+                step = recordings_step(self.name, reading.roles)
+                reading = replace(reading, even_step=_as_text(step))
+        else:
+            layout = self._plan().layout
+            if layout is not None:
+                reading = replace(reading, channels=list(layout.channels or ()))
+                if reading.step == "auto":
+                    step = even_step(
+                        self.name,
+                        series_id=reading.series_id,
+                        time=reading.time,
+                        channels=reading.channels,
+                        time_format=reading.time_format,
+                        form=reading.form,
+                    )
+                    reading = replace(reading, even_step=_as_text(step))
+        fields = asdict(reading)
+        others = ("channels_first", *WINDOW_OPTIONS)
+        return {name: fields[name] for name in fields if name not in others} | windows
 
     def _channels_last(self, labelled: LabelledSeries) -> LabelledSeries:
         if not self.reading.channels_first:
@@ -177,10 +358,39 @@ class SeriesBatch:
 
 
 def series_ids(X: Any, start: int = 0) -> pd.Index[Any]:
-    """Return the ids of series; series without ids are numbered from `start`."""
+    """Return the ids of series, or recordings and starts; others are numbered from `start`."""
+    if recordings_of(X) is not None:
+        windows: pd.Index[Any] = X.index
+        return windows
     if isinstance(X, (pd.DataFrame, pd.Series)):
         return X.index.rename(X.index.name or "series")
     return pd.RangeIndex(start, start + len(X), name="series")
+
+
+def _as_series(windows: Windows) -> LabelledSeries:
+    """Return windows as series, whose ids are the recording and the start."""
+    X, y, groups, starts = windows
+    index = pd.MultiIndex.from_arrays([groups, starts], names=[RECORDING, START])
+    labels = None if y is None else pd.Series(y, index=index)
+    return LabelledSeries(to_pandas_series(list(X), index), labels)
+
+
+def recordings_of(X: Any) -> pd.Index[Any] | None:
+    """Return the recording of each window, or None if the series are not windows."""
+    index = getattr(X, "index", None)
+    if not isinstance(index, pd.MultiIndex) or list(index.names) != [RECORDING, START]:
+        return None
+    return index.get_level_values(RECORDING)
+
+
+def count_of(X: Any) -> str:
+    """Return the number of series, or of windows and recordings, with the noun."""
+    recordings = recordings_of(X)
+    if recordings is None:
+        return f"{len(X):,} series"
+    n_recordings = recordings.nunique()
+    plural = "" if n_recordings == 1 else "s"
+    return f"{len(X):,} windows of {n_recordings:,} recording{plural}"
 
 
 def open_source(
@@ -204,23 +414,20 @@ def open_source(
         The split that ``demo:japanese-vowels`` stands for.
     """
     reading = ReadOptions.combine(options, trained)
+    if reading.cut is not None and reading.channels_first:
+        raise UserError(
+            "--channels-first does not go with --window; save recordings as (timesteps, channels)."
+        )
     if name.startswith(DEMO):
         if name not in DEMOS:
             raise UserError(f"unknown data set {name}; available: {', '.join(DEMOS)}.")
-        return DataSource(name if name.count(":") == 2 else f"{name}:{demo_split}", ReadOptions())
+        windows = ReadOptions(**{option: getattr(reading, option) for option in WINDOW_OPTIONS})
+        return DataSource(name if name.count(":") == 2 else f"{name}:{demo_split}", windows)
     file_format(Path(name))
     if _is_table(name):
         reading = _check_columns(Path(name), reading, options)
     else:
-        # `read` rejects columns for a file without any; those of the training do not count.
-        reading = replace(
-            reading,
-            label=options.label,
-            series_id=options.id,
-            time=options.time,
-            channels=options.channels,
-            even_step=None,
-        )
+        reading = ReadOptions.for_arrays(options, reading)
     return DataSource(name, reading)
 
 
@@ -228,17 +435,47 @@ def _is_table(name: str) -> bool:
     return file_format(Path(name)) in TABLES
 
 
-def _is_long(reading: ReadOptions, frame: pd.DataFrame) -> bool:
-    is_indexed = frame.index.nlevels == 2
-    return is_indexed or reading.time is not None or reading.channels is not None
+def _as_text(step: Any) -> Any:
+    """Return a step as a card holds it."""
+    return str(step) if isinstance(step, pd.Timedelta) else step
+
+
+def _other_columns(frame: pd.DataFrame, keys: list[str]) -> list[str]:
+    """Return the columns that are channels if none are named."""
+    left_out = index_columns(frame, keys)
+    return [name for name in frame.columns if name not in keys and name not in left_out]
+
+
+def _tell(frame: pd.DataFrame, roles: dict[str, str | None], values: str, taken: list[str]) -> str:
+    """Say which columns have which role, which hold the values, and which are left out."""
+    named = {role: name for role, name in roles.items() if name is not None}
+    parts = [", ".join(f"{escape_controls(name)} -> {role}" for role, name in named.items())]
+    parts.append(values)
+    left_out = index_columns(frame, [*named.values(), *taken])
+    if left_out:
+        parts.append(f"left out: {format_list(left_out, head=4)}")
+    return f"Columns: {'; '.join(filter(None, parts))}."
 
 
 def _check_columns(path: Path, reading: ReadOptions, options: argparse.Namespace) -> ReadOptions:
-    """Check that the columns exist, except for labels, which only the training needs."""
-    frame = open_table(path).empty(reading.keys)
+    """Find the columns, except for labels, which only the training needs."""
+    frame = open_table(path, reading.form).empty(reading.keys)
     existing = [str(name) for name in (*frame.columns, *frame.index.names)]
+    channels = reading.channels
+    if options.channels is not None:
+        channels = [name for text in options.channels for name in split_names(text, existing)]
+    reading = replace(
+        reading,
+        label=match_name(reading.label, existing),
+        series_id=match_name(reading.series_id, existing),
+        time=match_name(reading.time, existing),
+        channels=channels,
+    )
     if reading.label not in existing and options.label is None:
         reading = replace(reading, label=None)
+    if reading.cut is not None and reading.series_id not in existing and options.id is None:
+        # Without a column of recordings, the file is one.
+        reading = replace(reading, series_id=None)
     columns = [
         ("--label", reading.label),
         ("--id", reading.series_id),
@@ -250,6 +487,29 @@ def _check_columns(path: Path, reading: ReadOptions, options: argparse.Namespace
             is_given = getattr(options, option.removeprefix("--")) is not None
             raise UserError(_describe_missing(path, option, column, frame, is_given=is_given))
     return reading
+
+
+def split_names(text: str, existing: list[str]) -> list[str]:
+    """Split a list at its commas, apart from those in the names of columns.
+
+    Examples
+    --------
+    >>> from seqfeat.cli.sources import split_names
+    >>> split_names('u, Temp, °C', ["u", "Temp, °C"]), split_names('"a,b",c', ["a,b", "c"])
+    (['u', 'Temp, °C'], ['a,b', 'c'])
+    """
+    parts, names, start = text.split(","), [], 0
+    while start < len(parts):
+        for stop in range(len(parts), start, -1):
+            name = ",".join(parts[start:stop]).strip()
+            if len(name) > 1 and name[0] == name[-1] == '"':
+                name = name[1:-1].replace('""', '"')
+            if stop == start + 1 or match_name(name, existing) in existing:
+                break
+        if name:
+            names.append(match_name(name, existing))
+        start = stop
+    return names
 
 
 def _describe_missing(

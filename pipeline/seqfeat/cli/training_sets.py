@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.cli.console import Console, format_list
 from seqfeat.cli.errors import UserError, rewording_errors
-from seqfeat.cli.sources import DataSource, series_ids
+from seqfeat.cli.sources import DataSource, count_of, recordings_of, series_ids
 from seqfeat.inference.fitted import validate_series
 from seqfeat.series import LabelledSeries, as_series
 from seqfeat.training.learned_attributes import input_attributes
@@ -42,10 +42,10 @@ def read_training_set(
         An autoencoder that knows the form of the series and nothing else, to check a
         test set with.
     """
-    labelled = source.read()
+    labelled = _drop_unlabelled_windows(source.read(console), console)
     ids = series_ids(labelled.X)
     if len(ids) < 2:
-        raise UserError(f"{source.name} has {len(ids)} series; training needs at least 2.")
+        raise UserError(f"{source.name} has {count_of(labelled.X)}; training needs at least 2.")
     if labelled.y is not None:
         label = source.reading.label
         _check_labels(labelled.y, ids, f"--label {label}" if label else f"labels of {source.name}")
@@ -54,13 +54,27 @@ def read_training_set(
         series = as_series(labelled.X, missing=autoencoder.missing)
     template = clone(autoencoder)
     vars(template).update(input_attributes(labelled.X, series))
-    what = f"{len(ids):,} series{' (one per row)' if source.is_wide else ''}"
+    what = f"{count_of(labelled.X)}{' (one per row)' if source.is_wide else ''}"
     if labelled.y is None:
         console.status(f"Read {what} without labels from {source.name}; learning features only.")
     else:
         n_classes = len(set(labelled.y))
         console.status(f"Read {what} of {n_classes} classes from {source.name}.")
     return labelled, template
+
+
+def _drop_unlabelled_windows(labelled: LabelledSeries, console: Console | None) -> LabelledSeries:
+    """Return series without those windows that have no label, and say how many these are."""
+    X, y = labelled
+    if y is None or recordings_of(X) is None:
+        return labelled
+    is_missing = pd.isna(y).to_numpy()
+    if not is_missing.any() or is_missing.all():
+        return labelled
+    if console is not None:
+        console.status(f"Left out {is_missing.sum():,} of {len(X):,} windows, which have no label.")
+    # Integers beside None are objects, and integers again without it.
+    return LabelledSeries(X[~is_missing], y[~is_missing].infer_objects())
 
 
 def _check_labels(y: Any, ids: pd.Index[Any], name: str) -> None:
@@ -92,7 +106,7 @@ def read_test_set(
     source: DataSource, labelled: LabelledSeries, template: LSTMAutoencoder
 ) -> LabelledSeries:
     """Read series to test on, and check that they match the training set and its template."""
-    X, y = source.read()
+    X, y = _drop_unlabelled_windows(source.read(), None)
     ids = series_ids(X)
     try:
         with rewording_errors(ids, has_model=False):

@@ -16,8 +16,8 @@ from seqfeat.cluster.model_task import ModelTask, compute_features
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import from_long
-from seqfeat.series.columns import check_columns
-from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
+from seqfeat.series.columns import channel_columns, check_columns
+from seqfeat.series.time_grid import ScannedStep, Step, StepScan
 
 __all__ = ["LongFormat", "transform_frame"]
 
@@ -36,11 +36,6 @@ class LongFormat:
         """The columns of series ids and, if there is one, of times."""
         return [name for name in (self.series_id, self.time) if name is not None]
 
-    @property
-    def infers_step(self) -> bool:
-        """Whether the step has to be inferred from the time column."""
-        return self.time is not None and isinstance(self.step, str) and self.step == "auto"
-
     def read(self, frame: pd.DataFrame) -> pd.Series[Any]:
         """Return the series in a pandas DataFrame, indexed by their ids."""
         assert self.series_id is not None
@@ -58,7 +53,7 @@ def transform_frame(model: ModelTask, frame: Any, layout: LongFormat) -> Any:
     transform = delayed(_transform_partition, pure=True)
     # Selecting columns anew makes Dask read each partition twice, once for the step and once for
     # the values. Sharing one read would keep all partitions in memory until the step is known.
-    step = _infer_step(_select(frame, layout.key_columns), layout) if layout.infers_step else None
+    step = _scan_step(_select(frame, layout.key_columns), layout) if layout.time else None
     partitions = _select(frame, [*layout.key_columns, *channels]).to_delayed()
     features = [transform(part, model.task, layout, step, meta) for part in partitions]
     is_partitioned_by_id = frame.index.name == layout.series_id and frame.known_divisions
@@ -87,12 +82,7 @@ def _resolve_columns(layout: LongFormat, frame: Any) -> tuple[LongFormat, list[s
             f"table has {list(map(str, example.columns))}."
         )
     check_columns(example, list(layout.key_columns))
-    if layout.channels is None:
-        channels = [name for name in example.columns if name not in layout.key_columns]
-    elif isinstance(layout.channels, str):
-        channels = [layout.channels]
-    else:
-        channels = list(layout.channels)
+    channels = channel_columns(example, layout.channels, list(layout.key_columns))
     return replace(layout, channels=channels), channels
 
 
@@ -112,7 +102,11 @@ def _select(frame: Any, names: list[str]) -> Any:
 
 def _empty_features(model: Any, frame: Any, layout: LongFormat) -> pd.DataFrame:
     """Return a feature table without rows, after checking that the table fits the model."""
-    X = layout.read(_example_row(frame))
+    example = _example_row(frame)
+    if layout.time is not None and pd.api.types.is_string_dtype(example[layout.time].dtype):
+        # A made-up text is no time point.
+        layout = replace(layout, time=None)
+    X = layout.read(example)
     length = pipeline_parts(model).autoencoder.n_timesteps_in_
     zeros = np.zeros((length, X.iloc[0].shape[1]), dtype=X.iloc[0].dtype)
     X.iloc[0] = zeros
@@ -127,7 +121,7 @@ def _transform_partition(
     if len(frame) == 0:
         return meta
     if step is not None:
-        layout = replace(layout, step=EvenStep(step))
+        layout = replace(layout, step=step)
     X = layout.read(frame)
     with _errors_by_id(X.index):
         features = compute_features(model, X)
@@ -144,25 +138,33 @@ def _errors_by_id(ids: pd.Index[Any]) -> Iterator[None]:
         raise type(error)(message) from error
 
 
-# The step, which has to be the same in all partitions
+# The step and the reading of time points, which have to be the same in all partitions
 
 
-def _infer_step(keys: Any, layout: LongFormat) -> Any:
-    """Return a task that computes the shortest gap between two rows of a series."""
+def _scan_step(keys: Any, layout: LongFormat) -> Any:
+    """Return a task that scans the time points of all partitions."""
     delayed = import_dask("dask").delayed
-    gaps = [delayed(_shortest_gap_of_partition, pure=True)(p, layout) for p in keys.to_delayed()]
-    return delayed(_shortest, pure=True)(gaps)
+    scans = [delayed(_scan_partition, pure=True)(p, layout) for p in keys.to_delayed()]
+    return delayed(_merge_scans, pure=True)(scans)
 
 
-def _shortest_gap_of_partition(frame: pd.DataFrame, layout: LongFormat) -> Any:
+def _scan_partition(frame: pd.DataFrame, layout: LongFormat) -> StepScan:
+    scan = StepScan(layout.step)
+    if len(frame) == 0:
+        return scan
     if frame.index.name is not None:
         frame = frame.reset_index()
     ids = frame[layout.series_id]
-    return shortest_gap(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
+    scan.update(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
+    return scan
 
 
-def _shortest(gaps: list[Any]) -> Any:
-    return min((gap for gap in gaps if gap is not None), default=None)
+def _merge_scans(scans: list[StepScan]) -> ScannedStep | None:
+    """Return the step of the whole table, or None if it has no rows."""
+    first, *rest = scans
+    for scan in rest:
+        first.merge(scan)
+    return first.step() if first.n_rows else None
 
 
 # Series with rows in several partitions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -68,11 +69,12 @@ def validate_series(estimator: Any, X: Any) -> Series:
     Raises
     ------
     InputError
-        If the number of channels differs, or if only one of the two inputs is a table.
+        If the number of channels differs, or their names do, or if only one of the two inputs is
+        a table.
     ValueError
         If the columns of a table or frame differ in number or in name, in scikit-learn's words.
     """
-    series = as_series(X, missing=estimator.missing)
+    series = _in_order_of_fit(estimator, as_series(X, missing=estimator.missing))
     if not estimator.is_table_:
         if series.form == "frame":
             validate_data(estimator, X, reset=False, skip_check_array=True)
@@ -87,6 +89,20 @@ def validate_series(estimator: Any, X: Any) -> Series:
             "timesteps of one channel. For series of any length, fit on X[:, :, None] or on a list."
         )
     return series
+
+
+def _in_order_of_fit(estimator: Any, series: Series) -> Series:
+    """Return series with the channels of `fit`, by name, if single series are frames in both."""
+    names, expected = series.channel_names, list(getattr(estimator, "feature_names_in_", []))
+    if names is None or not expected or estimator.is_table_ or names == expected:
+        return series
+    if set(names) != set(expected):
+        raise InputError(
+            f"the series of X have the channels {names}, but LSTMAutoencoder was fitted on "
+            f"{expected}. Select those from each frame, or rename its columns."
+        )
+    places = [names.index(name) for name in expected]
+    return replace(series, values=series.values[:, :, places], channel_names=expected)
 
 
 def _describe_mismatch(estimator: Any, series: Series) -> str:

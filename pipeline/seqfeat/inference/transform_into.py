@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.atomic_files import replacing
+from seqfeat.series.arrays import as_list, is_mne, mne_as_array
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.numbers import as_numbers
 from seqfeat.series.tensors import is_tensor
@@ -114,11 +114,18 @@ def _sliceable(X: Any) -> Any:
     is_array = all(hasattr(X, name) for name in ("__array__", "__len__", "__getitem__"))
     has_rows = isinstance(X, (list, tuple)) or hasattr(X, "iloc") or is_array
     has_rows &= not is_tensor(X)
-    is_sequence = isinstance(X, Sequence) and not isinstance(X, (str, bytes, memoryview))
-    series = X if has_rows else list(X) if is_sequence else as_numbers(X)
+    series = X if has_rows else _as_rows(X)
     if not getattr(series, "shape", (1,)) or len(series) == 0:
         raise InputError("X holds 0 series; pass an array of shape (n_samples, n_timesteps, ...).")
     return series
+
+
+def _as_rows(X: Any) -> Any:
+    """Return a collection of series as a list, and an array as one of NumPy."""
+    if is_mne(X):
+        return mne_as_array(X)
+    items = as_list(X)
+    return as_numbers(X) if items is None else items
 
 
 def _part(series: Any, rows: slice) -> Any:

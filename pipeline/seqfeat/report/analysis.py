@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -18,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 from seqfeat.display.drawing import channel_names_or_default, series_ids_or_default
 from seqfeat.display.embedding import project_pca
 from seqfeat.display.model_outputs import evaluate_series
-from seqfeat.exceptions import InputError
 from seqfeat.pipeline import PipelineParts, pipeline_parts
 from seqfeat.report.classification import ClassificationScores, score_predictions
 from seqfeat.report.drawn_series import DrawnSeries, draw_series, sample_rows, size_limits
@@ -159,12 +157,6 @@ def _check_labels(y: Any, series: Series) -> NDArray[Any] | None:
     if y is None:
         return None
     check_labels(y, series)
-    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object).ravel()))
-    if len(missing):
-        raise InputError(
-            f"y has no label for {len(missing)} series, the first of them series {missing[0]}; "
-            "drop these series, or pass y=None."
-        )
     labels = np.asarray(column_or_1d(y))
     check_classification_targets(labels)
     return labels

@@ -228,6 +228,18 @@ INNER_FIELDS = {
         "channels": NAMES,
         "step": STEP,
         "even_step": STEP,
+        "window": STEP,
+        "stride": STEP,
+        "label_from": TEXT.or_null(),
+        "gaps": TEXT.or_null(),
+        "time_format": TEXT.or_null(),
+        "separator": TEXT.or_null(),
+        "decimal": TEXT.or_null(),
+        "encoding": TEXT.or_null(),
+        "header": Field(
+            lambda value: isinstance(value, bool) or value == "auto", "true, false, 'auto'"
+        ).or_null(),
+        "na_values": NAMES,
         "channels_first": Field(lambda value: isinstance(value, bool), "true, false").or_null(),
     },
 }

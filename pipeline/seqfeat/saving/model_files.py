@@ -18,7 +18,7 @@ PICKLES = (
 )
 COMPRESSED = (
     (b"\x1f\x8b", b"x\x01", b"x^", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ"),
-    "compressed data, such as joblib writes with compress=...",
+    "compressed data, such as joblib can write",
 )
 CONTENTS = (
     PICKLES,

@@ -28,7 +28,10 @@ __all__ = ["check_can_save", "load", "load_card", "save"]
 FORMATS = {".joblib": "joblib", ".skops": "skops"}
 VERSION_SENSITIVE = ("scikit-learn", "numpy")
 """Libraries whose saved objects may not load with another minor version."""
-TRUSTED_TYPES = {"seqfeat.autoencoder.LSTMAutoencoder"}
+TRUSTED_TYPES = {
+    "seqfeat.autoencoder.LSTMAutoencoder",
+    "seqfeat.pipeline.ClassifierPipeline",
+}
 """Types that skops does not trust by default, but we do."""
 
 _lock = ForkSafeLock()

@@ -7,10 +7,13 @@ The modules, in reading order:
 - `numbers`: array-likes and frames as arrays of real numbers
 - `tensors`: PyTorch's tensors as arrays
 - `lazy_array`: arrays of Zarr, h5py and Dask, read a few rows at a time
+- `nested`: tables with one row per series, whose cells hold series
 - `long`: `from_long` and MultiIndex frames, one row per series and timestep
 - `columns`: the columns of a table by name, and which of them are channels
+- `clock`: time points as numbers on a clock, in the forms that tables have
 - `time_grid`: the time points of a long table as timesteps
 - `files`: `read` and `read_batches`, series and labels from files
+- `windows`: long recordings cut into windows
 - `series`: the canonical form
 - `scaling`: masked standardisation, channel by channel
 """
@@ -21,14 +24,17 @@ from seqfeat.series.files.reading import read
 from seqfeat.series.files.streaming import read_batches
 from seqfeat.series.long import LabelledSeries, from_long
 from seqfeat.series.series import Series
+from seqfeat.series.windows import Windows, windows
 
 __all__ = [
     "LabelledSeries",
     "Series",
+    "Windows",
     "as_series",
     "from_channels_first",
     "from_long",
     "read",
     "read_batches",
     "warn_if_transposed",
+    "windows",
 ]

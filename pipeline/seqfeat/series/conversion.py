@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqfeat.exceptions import InputError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.float_errors import without_float_errors
-from seqfeat.series.arrays import as_list, from_array, from_list
+from seqfeat.series.arrays import as_list, from_array, from_list, ids_of, is_mne, mne_as_array
 from seqfeat.series.lazy_array import LazyArray, is_lazy
-from seqfeat.series.long import from_multi_index
-from seqfeat.series.numbers import as_numbers, frame_as_numbers
+from seqfeat.series.long import LabelledSeries, from_multi_index
+from seqfeat.series.nested import from_nested, is_nested
+from seqfeat.series.numbers import as_numbers, frame_as_numbers, frame_from_library, is_frame
 from seqfeat.series.series import Series
 
 __all__ = ["as_series"]
@@ -34,9 +35,12 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     ----------
     X : array-like
         One of: an array of shape (N, T, C); an array or table of shape (N, T),
-        with one channel; a list, tuple, object array or pandas Series of N arrays
-        of shape (T_i, C) or (T_i,); a DataFrame with a MultiIndex (series, time)
-        and one column per channel. Real numbers of any dtype. Arrays may be
+        with one channel; a list, tuple, iterator, object array or pandas Series of
+        N arrays, tensors or frames of shape (T_i, C) or (T_i,), where the columns
+        of frames are matched by name; a dict of them by id; a DataFrame with one
+        row per series whose cells hold series; a DataFrame with a MultiIndex
+        (series, time) and one column per channel. Also a DataArray or Dataset of
+        xarray, and the Epochs of MNE. Real numbers of any dtype. Arrays may be
         memory-mapped, or belong to Zarr, h5py or Dask: those are read a few rows at
         a time. The input is never written to.
     missing : {"error", "mask"}, default="error"
@@ -67,19 +71,82 @@ def as_series(X: Any, *, missing: str = "error") -> Series:
     """
     if not isinstance(missing, str) or missing not in ("error", "mask"):
         raise InputError(f"missing={missing!r}; pass 'error' or 'mask'.")
+    return _check_values(_recognize(X), missing)
+
+
+def _recognize(X: Any) -> Series:
+    """Return any accepted input as `Series`, without a look at its values."""
     if isinstance(X, np.ndarray) and X.dtype != object:
-        series = from_array(as_numbers(X))
-    elif isinstance(X, pd.DataFrame):
-        _check_names(X)
-        is_long = isinstance(X.index, pd.MultiIndex)
-        series = from_multi_index(X) if is_long else from_array(frame_as_numbers(X), ids=X.index)
-    elif is_lazy(X):
-        series = from_array(LazyArray(X))
-    elif (arrays := as_list(X)) is not None:
-        series = from_list(arrays, ids=X.index if isinstance(X, pd.Series) else None)
-    else:
-        series = from_array(as_numbers(X))
-    return _check_values(series, missing)
+        return from_array(as_numbers(X))
+    if is_lazy(X):
+        return from_array(LazyArray(X))
+    if is_frame(X):
+        return _from_frame(X)
+    if hasattr(X, "dims") and hasattr(X, "coords"):
+        return from_array(*_from_xarray(X))
+    if is_mne(X):
+        return from_array(mne_as_array(X))
+    if isinstance(X, LabelledSeries):
+        raise InputTypeError("X holds series and their labels; pass X.X, and X.y as y.")
+    if (items := as_list(X)) is not None:
+        return from_list(items, ids=ids_of(X)) if items else from_array(np.empty(0))
+    return from_array(as_numbers(X))
+
+
+def _from_frame(X: Any) -> Series:
+    frame = X if isinstance(X, pd.DataFrame) else frame_from_library(X)
+    _check_names(frame)
+    if isinstance(frame.index, pd.MultiIndex):
+        return from_multi_index(frame)
+    ids = frame.index if frame is X else None
+    if is_nested(frame):
+        names = list(frame.columns)
+        arrays = from_nested(frame)
+        have_names = len(names) == arrays[0].shape[1] and all(isinstance(one, str) for one in names)
+        return replace(from_list(arrays, ids), channel_names=names if have_names else None)
+    return from_array(frame_as_numbers(frame), ids)
+
+
+# Labelled arrays of other libraries, without importing them
+
+TIME_NAMES = {"time", "times", "t", "timestep", "timesteps", "step", "timepoint", "timepoints"}
+CHANNEL_NAMES = {"channel", "channels", "feature", "features", "variable", "variables"}
+
+
+def _from_xarray(X: Any) -> tuple[NDArray[Any], pd.Index[Any] | None]:
+    """Return a DataArray or a Dataset of xarray with channels last, and the ids of its series."""
+    if hasattr(X, "data_vars"):
+        _check_same_dims(X)
+        X = X.to_dataarray(dim="channel").transpose(..., "channel")
+    names = [str(name).lower() for name in X.dims]
+    roles = [
+        "time" if name in TIME_NAMES else "channel" if name in CHANNEL_NAMES else ""
+        for name in names
+    ]
+    if sorted(roles) == ["", "channel", "time"] or roles == ["", "", "time"]:
+        order = [roles.index("", 0), roles.index("time"), 3 - roles.index("time") - roles.index("")]
+        X = X.transpose(*(X.dims[place] for place in order))
+    elif "time" in roles[:1] or "channel" in roles[:2]:
+        raise InputError(
+            f"X has the dimensions {tuple(X.dims)}; seqfeat reads (series, time, channel), or "
+            "(series, time) for one channel. Reorder them with X.transpose(...); for one series, "
+            "add a dimension with X.expand_dims('series')."
+        )
+    index = X.indexes.get(X.dims[0]) if X.dims else None
+    return as_numbers(X.to_numpy()), None if isinstance(index, pd.MultiIndex) else index
+
+
+def _check_same_dims(X: Any) -> None:
+    """Check that no variable of a Dataset would be repeated along dimensions that it lacks."""
+    dims = {name: tuple(variable.dims) for name, variable in X.items()}
+    first = next(iter(dims), None)
+    for name, own in dims.items():
+        if own != dims[first]:
+            raise InputError(
+                f"variable {name!r} of X has the dimensions {own}, variable {first!r} has "
+                f"{dims[first]}; each variable is read as a channel of shape (series, time). "
+                "Select those that are channels: X[[...]]."
+            )
 
 
 def _check_names(frame: pd.DataFrame) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.arrays import pad
 from seqfeat.series.columns import channel_columns, check_columns, show_columns
-from seqfeat.series.numbers import frame_as_numbers
+from seqfeat.series.nested import unnest
+from seqfeat.series.numbers import frame_as_numbers, frame_from_library
 from seqfeat.series.series import FrameRows, Series, to_pandas_series
 from seqfeat.series.time_grid import Step, check_density, steps_by_order, steps_by_time
 
@@ -64,12 +67,16 @@ def from_long(
     frame : DataFrame
         A pandas DataFrame, or one of another library, such as Polars, that
         supports the dataframe interchange protocol or Arrow. Rows may be in any
-        order. Named index levels count as columns.
+        order. Named index levels count as columns. There may be one row per series
+        instead, whose cells hold lists: of time points in the column `time`, and of
+        values in the channels.
     series_id : str
         The column that identifies the series of each row.
     time : str or None
         The column that orders the rows of a series: numbers, dates, durations or
-        periods. None keeps the rows in the order of the table.
+        periods, also as text or objects. Whole numbers that can all be dates, such
+        as 20240229 or 202402, are dates. Dates with different offsets are compared
+        in UTC. None keeps the rows in the order of the table.
     channels : str or list of str, default=None
         The columns that hold the values. None uses all columns without another
         role.
@@ -78,11 +85,20 @@ def from_long(
     step : "auto", float, str, Timedelta or None, default="auto"
         The time from one timestep to the next. ``"auto"`` is the shortest gap
         between two rows, provided that all gaps are whole multiples of it; time
-        points without a row become missing values. A number, or a duration such
-        as ``"15min"``, moves each row to the nearest point of a regular grid that
-        starts at the first time point of its series, and averages rows that fall
-        on the same point. None uses the rows themselves as timesteps, ordered by
-        time, whatever the time between them.
+        points without a row become missing values. If there is a row for each day
+        on the local clock, days of 23 and 25 hours are one step, too. A number, or
+        a duration such as ``"15min"`` if the time points are dates or durations,
+        resamples: bins of this width begin at the first time point of each series,
+        a time point at the border of two bins belongs to the later one, and a
+        timestep is the mean of what was observed in its bin, NaN if nothing was.
+        None uses the rows themselves as timesteps, ordered by time, whatever the
+        time between them.
+    time_format : str, default=None
+        How text and whole numbers in the time column are to be read as dates, in the
+        codes of `~datetime.datetime.strptime`, such as ``"%d/%m/%Y %H:%M"``. None
+        reads numbers, ISO 8601, dates such as 29.02.2024, 29 Feb 2024 or 2/29/2024
+        where that is certain, and durations such as 00:01:30 or 1.5s; all rows must
+        have the same form.
 
     Returns
     -------
@@ -96,11 +112,12 @@ def from_long(
     Raises
     ------
     InputError
-        If a column is missing, an id or time point is NaN, a time point occurs
-        twice in a series, the labels of a series differ, or ``step="auto"`` finds
-        no regular step.
+        If a column is missing, an id or time point is NaN, a time point is no date
+        that exists or occurs twice in a series, day and month cannot be told apart,
+        the labels of a series differ, or ``step="auto"`` finds no regular step.
     InputTypeError
-        If a channel does not hold numbers.
+        If a channel does not hold numbers, or a time point cannot be read as the
+        others are.
 
     Notes
     -----
@@ -123,11 +140,12 @@ def from_long(
     >>> y.to_dict()
     {'b': 'well', 'a': 'ill'}
     """
-    frame = as_pandas(frame)
+    frame = unnest(as_pandas(frame, [series_id, time, label]), series_id, time, channels, label)
     channels = channel_columns(frame, channels, [series_id, time, label])
     check_columns(frame, [series_id, time, label, *channels])
     codes, ids = series_codes(frame[series_id])
     if time is None:
+        _check_no_format(time_format)
         steps = steps_by_order(codes)
     else:
         steps = steps_by_time(codes, frame[time], ids, step, time_format)
@@ -176,12 +194,15 @@ class LongLayout:
 
     @property
     def keys(self) -> list[str]:
-        """The columns with ids, times and labels."""
-        return [name for name in (self.series_id, self.time, self.label) if name is not None]
+        """The columns with ids, times and labels, each of them once."""
+        names = (self.series_id, self.time, self.label)
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def flatten(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the frame with series and time as columns, not as its index."""
-        return frame.rename_axis([SERIES, TIME]).reset_index() if self.is_indexed else frame
+        """Return the frame with one row per timestep, and series and time as columns."""
+        if self.is_indexed:
+            return frame.rename_axis([SERIES, TIME]).reset_index()
+        return unnest(frame, self.series_id, self.time, self.channels, self.label)
 
     def convert(self, frame: pd.DataFrame) -> LabelledSeries:
         """Return the series of a flat frame."""
@@ -218,16 +239,20 @@ def long_layout(
     return LongLayout(series_id, time, channels, label, step, time_format)
 
 
-def as_pandas(frame: Any) -> pd.DataFrame:
-    """Return any data frame as a pandas DataFrame, with its named index levels as columns."""
+def as_pandas(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
+    """Return any data frame as a pandas DataFrame, with its named index levels as columns.
+
+    Integers among the keys, which hold ids, time points and labels, remain integers.
+    """
     if not isinstance(frame, pd.DataFrame):
         if not (hasattr(frame, "__dataframe__") or hasattr(frame, "__arrow_c_stream__")):
             raise InputTypeError(
                 f"frame has type {type(frame).__name__}; from_long reads data frames. Arrays and "
-                "lists need no conversion: pass them to the estimator."
+                "lists need no conversion: pass them to the estimator. A lazy frame has to be "
+                "collected: frame.collect()."
             )
         try:
-            frame = pd.api.interchange.from_dataframe(frame)
+            frame = frame_from_library(frame, keys)
         except Exception as error:
             # A single column has the same protocol as a table, and libraries raise anything.
             raise InputTypeError(
@@ -268,6 +293,14 @@ def channel_values(frame: pd.DataFrame, channels: list[str]) -> NDArray[Any]:
         ) from error
 
 
+def _check_no_format(time_format: str | None) -> None:
+    if time_format is not None:
+        raise InputError(
+            f"time_format={time_format!r} says how time points are written, and no column holds "
+            "any. Name it with time=..., or leave the format out."
+        )
+
+
 # From rows to series
 
 
@@ -282,6 +315,7 @@ def series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
             f"the series ids in {series_ids.name!r} cannot be compared ({error}). Convert them to "
             "text or numbers, for example with .astype(str)."
         ) from error
+    _check_distinct(series_ids, codes)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         raise InputError(
@@ -289,6 +323,26 @@ def series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
             "row, or fill in its id."
         )
     return codes.astype(np.int64), pd.Index(ids, name=series_ids.name)
+
+
+def _check_distinct(series_ids: pd.Series[Any], codes: Ints) -> None:
+    """Check that no ids of different kinds were taken for one: 1, 1.0 and True are equal."""
+    if not pd.api.types.infer_dtype(series_ids).startswith("mixed"):
+        return
+    kinds = [Integral if _is_integer(one) else type(one) for one in series_ids]
+    first_rows = dict(zip(codes[::-1], range(len(codes) - 1, -1, -1), strict=True))
+    for row, code in enumerate(codes):
+        first = first_rows[code]
+        if code >= 0 and kinds[row] != kinds[first]:
+            raise InputError(
+                f"the series ids {series_ids.iloc[first]!r} (row {first}) and "
+                f"{series_ids.iloc[row]!r} (row {row}) in {series_ids.name!r} are equal, although "
+                "they are different names. Convert the ids to text, with .astype(str)."
+            )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def split_by_series(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from importlib import import_module
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +19,14 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.tensors import is_tensor, tensor_as_array
 
-__all__ = ["as_numbers", "frame_as_numbers"]
+__all__ = [
+    "as_numbers",
+    "frame_as_numbers",
+    "frame_from_arrow",
+    "frame_from_library",
+    "infer_exactly",
+    "is_frame",
+]
 
 LARGEST_INTEGER = 2**53
 """float64 holds every integer up to this one, and of those beyond only some."""
@@ -31,7 +44,12 @@ def as_numbers(X: Any) -> NDArray[Any]:
     InputTypeError
         If `X` is sparse or masked, or does not hold numbers.
     """
+    if is_frame(X):
+        return frame_as_numbers(X if isinstance(X, pd.DataFrame) else frame_from_library(X))
     array = _as_array(X)
+    if array.dtype == np.float64 and not _holds_floats(X) and _is_beyond(array):
+        # NumPy rounds integers beside floats or missing values, and those on both sides of 2**63.
+        array = np.asarray(_as_objects(X), dtype=object)
     if array.dtype == object:
         return _convert_objects(array)
     if array.dtype.kind == "c":
@@ -84,24 +102,52 @@ def _as_array(X: Any) -> NDArray[Any]:
         ) from error
 
 
+def _holds_floats(X: Any) -> bool:
+    """Return whether `X` holds nothing but floats, by its own dtype."""
+    return is_tensor(X) or getattr(getattr(X, "dtype", None), "kind", "O") == "f"
+
+
+def _as_objects(X: Any) -> Any:
+    """Return elements as Python's objects, where libraries convert them to floats otherwise."""
+    for name in ("to_pylist", "to_list"):
+        if hasattr(X, name):
+            return getattr(X, name)()
+    return X
+
+
 def _check_integers(array: NDArray[Any]) -> None:
     """Check that float64, in which series are scaled, holds integers exactly."""
-    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
+    if array.dtype.kind not in "iu" or not _is_any_rounded(array):
         return
+    position = int(np.argmax(_is_rounded(array)))
+    element = f"the integer {array.reshape(-1)[position]}"
+    raise InputError(
+        f"{_holds(array, position, None, element)}, which float64 does not hold exactly. "
+        "Subtract an offset from the series, or pass X.astype(float) to have it rounded."
+    )
+
+
+def _is_beyond(array: NDArray[np.float64]) -> bool:
+    """Return whether floats may stand for other integers; 2**53 also stands for the next one."""
+    return bool((np.abs(array) >= LARGEST_INTEGER).any())
+
+
+def _is_any_rounded(array: NDArray[Any]) -> bool:
+    """Return whether float64 does not hold all of some integers."""
+    if array.dtype.itemsize < 8 or not array.size:
+        return False
     if max(-int(array.min()), int(array.max())) <= LARGEST_INTEGER:
-        return
+        return False
+    return bool(_is_rounded(array).any())
+
+
+def _is_rounded(array: NDArray[Any]) -> NDArray[np.bool_]:
     # float64 holds those that are a power of two times an integer of at most 53 bits.
     with np.errstate(all="ignore"):
         magnitude = np.abs(array).astype(np.uint64)
         lowest_bit = np.maximum(magnitude & (~magnitude + np.uint64(1)), np.uint64(1))
-    is_rounded = magnitude // lowest_bit > LARGEST_INTEGER
-    if is_rounded.any():
-        position = int(np.argmax(is_rounded))
-        element = f"the integer {array.reshape(-1)[position]}"
-        raise InputError(
-            f"{_holds(array, position, None, element)}, which float64 does not hold exactly. "
-            "Subtract an offset from the series, or pass X.astype(float) to have it rounded."
-        )
+    is_rounded: NDArray[np.bool_] = magnitude // lowest_bit > LARGEST_INTEGER
+    return is_rounded
 
 
 def _as_doubles(array: NDArray[Any]) -> NDArray[np.float64]:
@@ -139,7 +185,8 @@ def frame_as_numbers(frame: pd.DataFrame) -> NDArray[Any]:
     has_extension = any(map(pd.api.types.is_extension_array_dtype, dtypes))
     # A frame of one dtype is not copied.
     if len(dtypes) == 1 and getattr(dtypes.pop(), "kind", "O") in "fiubc" and not has_extension:
-        return as_numbers(frame.to_numpy())
+        with suppress(InputError):  # It is raised below, with the name of the column.
+            return as_numbers(frame.to_numpy())
     columns = [_column_as_numbers(name, column) for name, column in frame.items()]
     if not columns:
         return np.empty(frame.shape, dtype=np.float64)
@@ -147,8 +194,8 @@ def frame_as_numbers(frame: pd.DataFrame) -> NDArray[Any]:
 
 
 def _column_as_numbers(name: Any, column: pd.Series[Any]) -> NDArray[Any]:
-    if column.dtype == object:
-        return _convert_objects(column.to_numpy()[:, None], [name])[:, 0]
+    if column.dtype.kind == "O":  # Those of decimals, too.
+        return _convert_objects(column.to_numpy(object)[:, None], [name])[:, 0]
     try:
         if isinstance(column.dtype, np.dtype):
             return as_numbers(column.to_numpy())
@@ -160,6 +207,71 @@ def _column_as_numbers(name: Any, column: pd.Series[Any]) -> NDArray[Any]:
     except (TypeError, ValueError) as error:
         kind = InputTypeError if isinstance(error, TypeError) else InputError
         raise kind(f"column {name!r}: {error}") from error
+
+
+def infer_exactly(elements: NDArray[np.object_]) -> pd.Series[Any]:
+    """Return elements as a column of the dtype that they share, if it holds their integers."""
+    column = pd.Series(elements, dtype=object)
+    inferred = column.infer_objects()
+    is_rounded = inferred.dtype == np.float64 and _is_beyond(inferred.to_numpy())
+    return column if is_rounded else inferred
+
+
+def is_frame(X: Any) -> bool:
+    """Return whether `X` is a data frame of any library that shares its columns with others."""
+    has_protocol = hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__")
+    return isinstance(X, pd.DataFrame) or (has_protocol and hasattr(X, "columns"))
+
+
+def frame_from_library(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
+    """Return a data frame of another library as one of pandas, as `frame_from_arrow` does."""
+    try:
+        arrow = import_module("pyarrow") if hasattr(frame, "__arrow_c_stream__") else None
+    except ImportError:
+        arrow = None
+    if arrow is None and hasattr(frame, "iter_columns"):  # Polars, without pyarrow.
+        columns = {one.name: np.array(one.to_list(), dtype=object) for one in frame.iter_columns()}
+        return pd.DataFrame({name: infer_exactly(one) for name, one in columns.items()})
+    if arrow is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # It is deprecated, and all that some libraries have.
+            table: pd.DataFrame = pd.api.interchange.from_dataframe(frame)
+        return table
+    return frame_from_arrow(arrow.table(frame), keys)
+
+
+def frame_from_arrow(table: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:
+    """Return a table of Arrow as a frame, in which integers stay exact where others are missing.
+
+    pandas would make them float64, which does not hold all of them. In the columns that hold ids,
+    time points and labels, every integer remains one.
+    """
+    frame: pd.DataFrame = table.to_pandas()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        place = int(frame.columns.get_indexer_for(pd.Index([name]))[0])
+        leaves = _leaves(column)
+        if place < 0 or leaves.type.id not in _integer_types() or not leaves.null_count:
+            continue
+        is_key = leaves is column and name in keys
+        if is_key or _is_any_rounded(leaves.drop_null().to_numpy()):
+            values = pd.Series(column.to_pylist(), index=frame.index, dtype=object)
+            frame.isetitem(place, values.where(values.notna(), np.nan).array)
+    return frame
+
+
+def _leaves(column: Any) -> Any:
+    """Return the elements of a column of lists, or the column itself."""
+    arrow = import_module("pyarrow.compute")
+    while column.type.num_fields == 1 and hasattr(column.type, "value_type"):
+        column = arrow.list_flatten(column)
+    return column
+
+
+@cache
+def _integer_types() -> set[int]:
+    arrow = import_module("pyarrow")
+    kinds = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+    return {getattr(arrow, kind)().id for kind in kinds}
 
 
 # Objects
@@ -201,8 +313,10 @@ def _as_float(value: Any) -> float:
         is_too_large = isinstance(value, np.floating) and np.isinf(number) and np.isfinite(value)
     if is_too_large:
         raise OverflowError("it is too large for float64")
-    if isinstance(value, Integral) and int(number) != int(value):
-        raise OverflowError("float64 does not hold it exactly")
+    if abs(number) >= LARGEST_INTEGER and isinstance(value, (Integral, Decimal, Fraction)):
+        is_whole = value == int(value)
+        if is_whole and int(value) != int(number):
+            raise OverflowError("float64 does not hold it exactly")
     return number
 
 
@@ -228,8 +342,7 @@ def _not_a_number(
     if isinstance(value, (pd.Series, np.ndarray, list, tuple)):
         return InputError(
             f"{found(element)}, which is not a number. Pass a list with one (n_timesteps, "
-            "n_channels) array per series; convert sktime's nested frames with "
-            "sktime.datatypes.convert_to(X, 'pd-multiindex')."
+            "n_channels) array per series, or a table whose cells are all of them series."
         )
     if isinstance(error, OverflowError):
         return InputError(

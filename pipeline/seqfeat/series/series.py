@@ -52,6 +52,8 @@ class Series:
         The names of the series, if the input has any.
     frame_rows : FrameRows or None
         For a frame, the position of each of its rows in `values`.
+    channel_names : list of str, or None
+        The names of the channels, if the single series of a list are frames.
     """
 
     values: NDArray[Any] | LazyArray
@@ -60,6 +62,7 @@ class Series:
     form: Form = "array"
     ids: pd.Index[Any] | None = None
     frame_rows: FrameRows | None = None
+    channel_names: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.values)

@@ -1,7 +1,10 @@
-"""Class labels as indices, checked in scikit-learn's own words."""
+"""Labels: one for each series, checked before anything is trained, and classes as indices."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -11,38 +14,76 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
-from seqfeat.exceptions import InputError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.series import Series
 from seqfeat.series.tensors import is_tensor, tensor_as_array
 
-__all__ = ["check_labels", "class_labels", "encode_labels"]
+__all__ = [
+    "are_multilabel",
+    "check_labels",
+    "check_labels_of",
+    "class_labels",
+    "encode_labels",
+    "names_of",
+]
 
 
 def check_labels(y: Any, series: Series) -> None:
-    """Check that labels match the series, even if they are not used.
+    """Check that every series has a label of its own, even if the labels are not used.
 
-    A classifier after the autoencoder would notice a mismatch only after training. And labels
-    whose index names the same series in another order, such as the result of a groupby, which
-    sorts, would silently be matched by position.
-    """
-    y = _as_labels(y)
-    check_consistent_length(series, y)
-    if series.form != "frame" or not isinstance(y, pd.Series) or series.ids is None:
-        return
-    if not y.index.equals(series.ids) and set(y.index) == set(series.ids):
-        raise InputError(
-            f"y names the same series as X, but in another order: X begins with "
-            f"{series.ids[0]}, y with {y.index[0]}. Sort X.sort_index() and y.sort_index()."
-        )
-
-
-def class_labels(y: Any, X: Any) -> NDArray[Any]:
-    """Return the labels of `X` as an array, and check that they are classes.
+    A classifier after the autoencoder would notice only after the training. And labels whose
+    index names the series in another order, such as the result of a groupby, which sorts, would
+    silently be matched by position.
 
     Raises
     ------
+    InputError
+        If a label is missing, or if the labels belong to the rows of a frame or to other series.
     ValueError
-        If `y` is missing, is continuous, differs from `X` in length, or contains NaN.
+        If there are more labels than series, or fewer.
+    """
+    rows = series.frame_rows
+    if rows is not None:
+        _check_not_by_row(y, len(series), len(rows.codes))
+    if not isinstance(y, dict):
+        check_consistent_length(series, _as_labels(y))
+    _check_match(y, series.ids, is_frame=rows is not None)
+
+
+def check_labels_of(X: Any, y: Any) -> None:
+    """Check labels in the same way against series that are yet to be converted."""
+    ids = names_of(X)
+    is_frame = isinstance(X, pd.DataFrame) and X.index.nlevels > 1
+    if is_frame and ids is not None:
+        _check_not_by_row(y, len(ids), len(X))
+    _check_match(y, ids, is_frame=is_frame)
+
+
+def names_of(X: Any) -> pd.Index[Any] | None:
+    """Return the names of series that are yet to be converted, if they have any."""
+    if isinstance(X, Mapping):
+        return pd.Index(list(X))
+    if isinstance(X, (pd.Series, pd.DataFrame)):
+        index: pd.Index[Any] = X.index.unique(level=0) if X.index.nlevels > 1 else X.index
+        return index
+    return None
+
+
+def class_labels(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[Any]:
+    """Return labels as an array, and check that they are classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    ids : Index of length n_samples, optional
+        The names of the series, for errors.
+
+    Raises
+    ------
+    InputError
+        If labels are missing, or of several types.
+    ValueError
+        If they are continuous, or not one for each series.
     """
     if y is None:
         raise InputError(
@@ -50,21 +91,18 @@ def class_labels(y: Any, X: Any) -> NDArray[Any]:
             "None. Pass the labels, or set target_weight=0."
         )
     y = _as_labels(y)
-    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
-        raise InputError(
-            "y is a masked array, but every series needs a label. Drop the series without one, "
-            "X[~y.mask] and y[~y.mask]."
-        )
-    # As objects, because NumPy would convert a NaN among strings to a string.
-    if pd.isna(np.asarray(y, dtype=object)).any():
-        raise InputError(
-            "Input y contains NaN: every series needs a label. Drop those without one."
-        )
+    _check_present(y, ids)
+    _check_one_type(y, ids)
     labels: NDArray[Any] = column_or_1d(y, warn=True)
-    check_consistent_length(X, labels)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     return labels
+
+
+def are_multilabel(y: Any) -> bool:
+    """Return whether `y` holds several labels for each series, which some classifiers take."""
+    shape = np.asarray(_as_labels(y), dtype=object).shape
+    return len(shape) > 1 and shape[1] > 1
 
 
 def _as_labels(y: Any) -> Any:
@@ -72,6 +110,128 @@ def _as_labels(y: Any) -> Any:
     if is_tensor(y):
         return tensor_as_array(y, "y")
     return y.astype(object) if isinstance(y, np.ndarray) and y.dtype.kind == "T" else y
+
+
+# Every series has one label
+
+
+def _check_match(y: Any, ids: pd.Index[Any] | None, *, is_frame: bool) -> None:
+    if isinstance(y, Mapping):
+        raise InputTypeError(
+            "y is a dict; pass the labels in the order of the series of X, [y[name] for name in "
+            "names]."
+        )
+    if isinstance(y, (pd.Series, pd.DataFrame)) and ids is not None and len(y) == len(ids):
+        _check_names(y.index, ids, is_frame=is_frame)
+    _check_present(_as_labels(y), ids)
+
+
+def _check_not_by_row(y: Any, n_series: int, n_rows: int) -> None:
+    """Raise if a frame comes with a label for each of its rows, as it does in a splitter."""
+    if hasattr(y, "__len__") and len(y) == n_rows != n_series:
+        raise InputError(
+            f"y has {n_rows} labels, one for each row of X, but a label belongs to a series, and X "
+            f"has {n_series} series. Pass one label for each, or let X, y = "
+            "seqfeat.series.from_long(...) read both from the table, one entry per series; "
+            "scikit-learn's splitters cut those by series, but a frame by rows."
+        )
+
+
+def _check_present(y: Any, ids: pd.Index[Any] | None) -> None:
+    """Raise if a label is missing, whatever stands for it: None, NaN, NaT, NA or a mask."""
+    # As objects, because NumPy would convert a NaN among strings to a string.
+    values = np.asarray(y, dtype=object)
+    is_missing = np.asarray(pd.isna(values))
+    if isinstance(y, np.ma.MaskedArray):
+        is_missing |= np.ma.getmaskarray(y)  # type: ignore[no-untyped-call]
+    elif isinstance(y, (list, tuple)):
+        is_masked = np.array([it is np.ma.masked for it in values.ravel()], dtype=bool)
+        is_missing |= is_masked.reshape(values.shape)
+    if not is_missing.any():
+        return
+    first = int(np.argwhere(is_missing)[0][0])
+    n_missing = int(is_missing.reshape(len(values), -1).any(axis=1).sum())
+    raise InputError(
+        f"Input y contains NaN: {n_missing} of {len(values)} series {_have(n_missing)} no label, "
+        f"the first one being {_series(first, ids)}. Every series needs a label: add it, or drop "
+        "the series."
+    )
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+def _series(position: int, ids: pd.Index[Any] | None) -> str:
+    return f"series {position if ids is None or position >= len(ids) else ids[position]}"
+
+
+# Labels that carry the names of their series
+
+
+def _check_names(labelled: pd.Index[Any], ids: pd.Index[Any], *, is_frame: bool) -> None:
+    """Raise if the index of labels names the series in another order, or names others."""
+    if labelled.equals(ids):
+        return
+    if set(labelled) == set(ids):
+        problem = "names the same series as X, but in another order"
+    elif _are_names(labelled, ids):
+        problem = "names other series than X"
+    else:
+        return
+    position = next((i for i in range(len(ids)) if labelled[i] != ids[i]), 0)
+    names = "X.index.unique(level=0)" if is_frame else "X.index"
+    raise InputError(
+        f"y {problem}: entry {position} of X is {ids[position]}, of y {labelled[position]}. Pass "
+        f"y.loc[{names}], or y.to_numpy() if the labels are in the order of X whatever they are "
+        "called."
+    )
+
+
+def _are_names(labelled: pd.Index[Any], ids: pd.Index[Any]) -> bool:
+    """Return whether two indexes can be compared: both of names, or both of row numbers.
+
+    A split turns the numbering of labels without names into a list of row numbers.
+    """
+    if isinstance(labelled, pd.RangeIndex) or isinstance(ids, pd.RangeIndex):
+        return False
+    return _are_row_numbers(labelled) == _are_row_numbers(ids)
+
+
+def _are_row_numbers(index: pd.Index[Any]) -> bool:
+    return index.name is None and pd.api.types.is_integer_dtype(index.dtype)
+
+
+# Classes
+
+
+def _check_one_type(y: Any, ids: pd.Index[Any] | None) -> None:
+    """Raise if labels are of types that cannot be told apart, or not be sorted: True, 1 and "1"."""
+    if hasattr(y, "dtype") and y.dtype != object and not isinstance(y.dtype, pd.CategoricalDtype):
+        return
+    values = np.asarray(y, dtype=object).ravel()
+    found: dict[str, int] = {}
+    for type_ in set(map(type, values)):
+        kind = _kind(type_)
+        first = next(i for i, value in enumerate(values) if type(value) is type_)
+        found[kind] = min(first, found.get(kind, first))
+    if len(found) > 1:
+        (one, i), (other, j) = sorted(found.items(), key=lambda item: item[1])[:2]
+        raise InputError(
+            f"y mixes labels of the types {one} and {other}: {values[i]!r} is that of "
+            f"{_series(i, ids)}, {values[j]!r} that of {_series(j, ids)}. Convert them to one "
+            "type, for example [str(label) for label in y]."
+        )
+
+
+def _kind(type_: type) -> str:
+    """Return what a type of labels can be compared with."""
+    if issubclass(type_, (bool, np.bool_)):
+        return "bool"
+    for kind, base in (("number", Number), ("str", str), ("datetime", datetime)):
+        if issubclass(type_, base):
+            return kind
+    return type_.__name__
 
 
 def encode_labels(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
@@ -32,7 +33,7 @@ def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> 
     """
     if series.form == "table":
         n_timesteps = int(series.values.shape[1])
-    attributes = {
+    attributes: dict[str, Any] = {
         "n_channels_in_": series.n_channels,
         "n_timesteps_in_": series.n_timesteps if n_timesteps is None else n_timesteps,
         "n_features_in_": series.n_channels,
@@ -43,6 +44,8 @@ def input_attributes(X: Any, series: Series, n_timesteps: int | None = None) -> 
         recorder = BaseEstimator()
         validate_data(recorder, X, skip_check_array=True)
         attributes.update(vars(recorder))
+    elif series.channel_names is not None:
+        attributes["feature_names_in_"] = np.asarray(series.channel_names, dtype=object)
     return attributes
 
 

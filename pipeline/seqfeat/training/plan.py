@@ -156,7 +156,7 @@ def share_facts(
         series = own["series"] = convert()
         if y is not None:
             check_labels(y, series)
-        labels = own["labels"] = class_labels(y, series) if uses_labels else None
+        labels = own["labels"] = class_labels(y, series.ids) if uses_labels else None
         if labels is not None and known is not None:
             encode_labels(labels, known)
         lengths, is_scaled = series.lengths, parameters.scale == "channel"

@@ -71,3 +71,13 @@ def write_sealed(path, card):
     rest = json.dumps({**card, DIGEST: None}, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(rest.encode()).hexdigest()
     path.write_text(json.dumps({**card, DIGEST: digest}))
+
+
+def test_options_of_the_training_can_be_typed_again(tmp_path, models):
+    shutil.copy(models / "m.joblib", tmp_path)
+    card = json.loads((models / "m.json").read_text())
+    card["reading"] |= {"even_step": "1 days 00:00:00", "time_format": "%d/%m/%Y %H:%M"}
+    write_sealed(tmp_path / "m.json", card)
+    out = ok("info", tmp_path / "m.joblib").out
+    assert "--time-format '%d/%m/%Y %H:%M'" in out
+    assert "--step '1 days 00:00:00'" in out

@@ -39,7 +39,7 @@ def test_a_table_is_read_whole_in_chunks_and_without_rows(tmp_path, frame, name)
 
 def test_keys_of_a_csv_are_text_as_written(tmp_path, frame):
     table = open_table(save(frame, tmp_path / "t.csv"))
-    chunk = next(table.chunks(7, ["id"]))
+    chunk = next(table.chunks(7, ["id", "name"]))
     assert chunk["id"].tolist() == ["0", "0", "0", "1", "1", "1", "2"]
 
 
@@ -56,7 +56,7 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, frame, name):
 
 def test_row_groups_are_put_together_up_to_the_size_of_a_chunk(tmp_path, frame):
     table = open_table(save(frame, tmp_path / "t.parquet"))
-    assert [len(chunk) for chunk in table.chunks(7)] == [6, 6, 6, 2]
+    assert [len(chunk) for chunk in table.chunks(7, [])] == [7, 7, 6]
 
 
 def test_categories_become_plain_columns_in_chunks(tmp_path, frame):
@@ -71,25 +71,21 @@ def test_categories_become_plain_columns_in_chunks(tmp_path, frame):
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
-    [("a.CSV", ".csv"), ("a.csv.xz", ".csv"), ("a.b.npy", ".npy"), ("a.tar.gz", ".gz"), ("a", "")],
+    [
+        ("a.CSV", ".csv"),
+        ("a.csv.xz", ".csv"),
+        ("a.TSV", ".tsv"),
+        ("a.txt.zst", ".txt"),
+        ("a.b.npy", ".npy"),
+        ("a.tar.gz", ".gz"),
+        ("a", ""),
+    ],
 )
 def test_the_suffix_is_that_of_the_format_not_of_the_compression(tmp_path, name, suffix):
     assert format_suffix(tmp_path / name) == suffix
 
 
 # What is not a table
-
-
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n\0\0\xff", b'a,b\n"1,2\n3,4,5,6\n'])
-def test_a_file_that_is_not_csv_is_named(tmp_path, content):
-    (tmp_path / "x.csv").write_bytes(content)
-    table = open_table(tmp_path / "x.csv")
-    expected = f"{tmp_path / 'x.csv'} is not a table of comma-separated values ("
-    assert error_of(lambda: table.read([])).startswith(expected)
-    assert error_of(lambda: list(table.chunks(7, []))).startswith(expected)
-    # The second line is not read for the names of the columns.
-    if not content.startswith(b"a"):
-        assert error_of(lambda: table.empty([])).startswith(expected)
 
 
 @pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04" + bytes(40), "half"])
@@ -126,7 +122,7 @@ def test_a_first_line_of_values_is_not_lost_as_column_names(tmp_path):
     ):
         message = error_of(read)
         assert message.startswith(f"the first line of {tmp_path / 'bare.csv'} is 3.0")
-        assert "Insert a line with the column names" in message
+        assert "header=False" in message
     pd.DataFrame(np.zeros((2, 3))).to_csv(tmp_path / "numbered.csv", index=False)
     assert open_table(tmp_path / "numbered.csv").read([]).shape == (2, 3)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seqfeat.datasets import load_japanese_vowels
+from seqfeat.series import read, read_batches
 from seqfeat.series.files.ts_files import read_ts
 from tests.series.inputs import error_of
 
@@ -47,6 +49,16 @@ def test_real_files_are_as_aeon_reads_them(name):
     # aeon lowers the letters of classes; targets are numbers for both.
     ours = y if header["targetlabel"] else [label.lower() for label in y]
     assert list(ours) == list(y_aeon)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_series_of_unequal_lengths_are_our_own_japanese_vowels(split):
+    folder = Path(pytest.importorskip("aeon.datasets").__file__).parent / "data"
+    X, y = read(folder / "JapaneseVowels" / f"JapaneseVowels_{split.upper()}.ts")
+    ours, labels = load_japanese_vowels(split=split, return_X_y=True)
+    assert y.tolist() == labels.tolist()
+    for stored, values in zip(X, ours, strict=True):
+        np.testing.assert_array_equal(stored, values)
 
 
 # Labels
@@ -146,8 +158,10 @@ def test_channels_are_joined_by_time(tmp_path):
 
 def test_irregular_times_need_a_step(tmp_path):
     path = write(tmp_path, f"{TIMED}(0,1),(1,2),(2.5,3):a\n")
-    assert str(path) in error_of(read_ts, path)
-    assert values_of(read_ts(path, step=None).X) == [[[1], [2], [3]]]
+    assert str(path) in error_of(read, path)
+    assert values_of(read(path, step=None).X) == [[[1], [2], [3]]]
+    [(X, _)] = read_batches(path, step=None)
+    assert values_of(X) == [[[1], [2], [3]]]
 
 
 # Errors
@@ -190,6 +204,7 @@ def test_irregular_times_need_a_step(tmp_path):
             "line 5 has 4 parts separated by ':', and must have 2 channels and a label",
         ),
         ("@targetLabel true\n@univariate true\n@data\n1,2:high\n", "line 4 has 'high' where a num"),
+        (TIMED + ":a\n", "line 5: channel 0 is ''; with @timestamps true it must be"),
         (TIMED + "1,2:a\n", "line 5: channel 0 is '1,2'; with @timestamps true it must be"),
         (TIMED + "(0,1),(0,2):a\n", "line 5: channel 0 has the time 0 twice"),
         (TIMED + "(0,1),(2007-13-01,2):a\n", "line 5: its times cannot be read"),
@@ -213,3 +228,29 @@ def test_reading_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_ts(write(tmp_path, UNIVARIATE + "1,nan:Walk\n"))
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(300))
+def test_what_is_written_is_read(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    n_series, n_channels = rng.integers(1, 6, 2)
+    is_equal, has_labels = rng.integers(0, 2, 2).astype(bool)
+    names = list(rng.permutation(NAMES)[: rng.integers(1, len(NAMES))])
+    lengths = np.full(n_series, 3) if is_equal else rng.integers(1, 9, n_series)
+    series = [rng.choice([0, -1.5, 1e-300, 3e7, NAN], (n, n_channels)) for n in lengths]
+    labels = rng.choice(names, n_series)
+    header = [f"@dimensions {n_channels}", f"@equalLength {bool(is_equal)}"]
+    header.append(f"@classLabel {bool(has_labels)} " + " ".join(names if has_labels else []))
+    rows = [
+        ":".join(
+            ",".join("?" if value != value else repr(float(value)) for value in channel)
+            for channel in one.T
+        )
+        + (f":{label}" if has_labels else "")
+        for one, label in zip(series, labels, strict=True)
+    ]
+    X, y = read_ts(write(tmp_path, "\n".join([*rng.permutation(header), "@data", *rows])))
+    for found, one in zip(X, series, strict=True):
+        np.testing.assert_array_equal(found, one)
+    assert (y is None) if not has_labels else (y.tolist() == labels.tolist())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqfeat.cli.console import Console, format_table
 from seqfeat.cli.errors import UserError, rewording_errors
 from seqfeat.cli.models import open_model
-from seqfeat.cli.outputs import TABLE_SUFFIXES, check_output, open_writer
+from seqfeat.cli.outputs import TABLE_SUFFIXES, check_output, ids_by_name, open_writer
 from seqfeat.cli.sources import open_source
 
 __all__ = ["run"]
@@ -45,26 +45,29 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             if writer is not None:
                 writer.write(frame)
     errors = np.concatenate(error_batches)
-    _print_result(top, errors, console)
+    _print_result(top, errors, source.noun, console)
     if options.output is not None:
-        console.print(f"Wrote the errors of all {len(errors):,} series to {options.output}.")
+        console.print(f"Wrote the errors of all {len(errors):,} {source.noun} to {options.output}.")
     return {
         "command": "anomalies",
         "n_series": len(errors),
         "median_error": float(np.median(errors)),
-        "ids": top.index.tolist(),
+        **ids_by_name(top.index),
         "errors": top["error"].tolist(),
         **({} if options.output is None else {"output": options.output}),
     }
 
 
-def _print_result(top: pd.DataFrame, errors: NDArray[np.float64], console: Console) -> None:
+def _print_result(
+    top: pd.DataFrame, errors: NDArray[np.float64], noun: str, console: Console
+) -> None:
     median = float(np.median(errors))
+    ids = top.index.to_frame(index=False)
     rows = [
-        (str(name), f"{error:.4g}", f"{error / median:.1f}x" if median else "-")
-        for name, error in top["error"].items()
+        (*map(str, names), f"{error:.4g}", f"{error / median:.1f}x" if median else "-")
+        for names, error in zip(ids.itertuples(index=False), top["error"], strict=True)
     ]
     console.print(
-        f"Largest reconstruction errors of {len(errors):,} series (median error: {median:.4g}):"
+        f"Largest reconstruction errors of {len(errors):,} {noun} (median error: {median:.4g}):"
     )
-    console.print(format_table(rows, (str(top.index.name), "error", "vs. median")))
+    console.print(format_table(rows, (*map(str, ids.columns), "error", "vs. median")))

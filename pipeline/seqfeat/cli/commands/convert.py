@@ -29,9 +29,9 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 frame = _as_long_table(batch)
             writer.write(frame)
             n_series, n_rows = n_series + len(batch), n_rows + len(frame)
-            columns = [str(frame.index.name), *map(str, frame.columns)]
+            columns = [*map(str, frame.index.names), *map(str, frame.columns)]
     console.print(
-        f"Wrote {n_series:,} series in {n_rows:,} rows to {options.output} "
+        f"Wrote {n_series:,} {source.noun} in {n_rows:,} rows to {options.output} "
         f"(columns: {format_list(columns, head=4, tail=2)})."
     )
     return {

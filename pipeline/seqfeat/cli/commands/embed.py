@@ -32,7 +32,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             n_series += len(batch)
     seconds = time.perf_counter() - started
     console.print(
-        f"Wrote {len(names)} features of {n_series:,} series to {options.output} ({seconds:.1f} s)."
+        f"Wrote {len(names)} features of {n_series:,} {source.noun} to {options.output} "
+        f"({seconds:.1f} s)."
     )
     return {
         "command": "embed",

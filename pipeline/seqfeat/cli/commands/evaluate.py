@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -33,20 +34,30 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         with rewording_errors(batch.ids):
             score.add(model.parts.series(batch.X))
             if model.is_classifier:
-                labels.append(_labels(batch, source))
-                predictions.append(model.estimator.predict(batch.X))
+                batch_labels, has_label = _labels(batch, source)
+                labels.append(batch_labels)
+                predictions.append(model.estimator.predict(batch.X)[has_label])
     result: dict[str, Any] = {"command": "evaluate", "n_series": score.n_series}
     if model.is_classifier:
+        if not sum(map(len, labels)):
+            raise UserError(f"{source.name}: none of its windows has a label.")
         result |= _compare(model, np.concatenate(labels), np.concatenate(predictions))
+        if source.reading.cut is not None:
+            # Windows of one recording depend on each other, so that it would be too narrow.
+            result["accuracy_interval"] = None
     result["r_squared"] = score.r_squared
-    _print_result(result, model, console)
+    _print_result(result, model, source.noun, console)
     return result
 
 
-def _labels(batch: SeriesBatch, source: DataSource) -> NDArray[Any]:
+def _labels(batch: SeriesBatch, source: DataSource) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the labels, and which series have one; only windows may have none."""
     if batch.y is None:
         raise UserError(f"{source.name} has no labels to compare with; pass --label COLUMN.")
-    return check_all_labelled(batch.y, batch.ids)
+    has_label = np.ones(len(batch), dtype=bool)
+    if source.reading.cut is not None:
+        has_label = pd.notna(batch.y).to_numpy()
+    return check_all_labelled(batch.y[has_label], batch.ids[has_label]), has_label
 
 
 def _compare(model: Model, labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, Any]:
@@ -75,15 +86,18 @@ def _compare(model: Model, labels: NDArray[Any], predictions: NDArray[Any]) -> d
     }
 
 
-def _print_result(result: dict[str, Any], model: Model, console: Console) -> None:
-    n_series = f"{result['n_series']:,} series"
+def _print_result(result: dict[str, Any], model: Model, noun: str, console: Console) -> None:
+    n_series = f"{result['n_series']:,} {noun}"
     r_squared = f"R squared of the reconstruction: {result['r_squared']:.3f}"
     if "accuracy" not in result:
         console.print(f"{r_squared} on {n_series} (the mean scores 0)")
         return
-    low, high = result["accuracy_interval"]
+    interval = ""
+    if result["accuracy_interval"] is not None:
+        low, high = result["accuracy_interval"]
+        interval = f" (95% CI {low:.3f} to {high:.3f})"
     console.print(
-        f"Accuracy {result['accuracy']:.3f} on {n_series} (95% CI {low:.3f} to {high:.3f}), "
+        f"Accuracy {result['accuracy']:.3f} on {n_series}{interval}, "
         f"balanced accuracy {result['balanced_accuracy']:.3f}, macro F1 {result['macro_f1']:.3f}"
     )
     recorded = (model.card.get("metrics") or {}).get("test_accuracy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from shlex import quote
 from typing import Any
 
 from seqfeat.cli.console import Console, format_list
@@ -80,15 +81,18 @@ def _describe_input(expected: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _as_options(reading: dict[str, Any]) -> str:
     """Return how the training data was read, as options of the command line."""
-    names = ("label", "series_id", "time", "channels", "step")
+    names = ["label", "series_id", "time", "time_format", "channels", "step"]
+    names += ["separator", "decimal", "encoding", "na_values"]
     values = {name: reading.get(name) for name in names}
     if reading.get("even_step") is not None:
         values["step"] = reading["even_step"]
     options = [
-        f"{OPTIONS[name]} {','.join(value) if isinstance(value, list) else value}"
+        f"{OPTIONS[name]} {quote(','.join(value) if isinstance(value, list) else str(value))}"
         for name, value in values.items()
-        if value is not None and value != "auto"
+        if value not in (None, "auto", [])
     ]
+    if isinstance(reading.get("header"), bool):
+        options.append("--header" if reading["header"] else "--no-header")
     return " ".join([*options, *(["--channels-first"] if reading.get("channels_first") else [])])
 
 

@@ -11,7 +11,14 @@ import pandas as pd
 from seqfeat.cli.console import Console
 from seqfeat.cli.errors import UserError, rewording_errors
 from seqfeat.cli.models import Model, open_model
-from seqfeat.cli.outputs import TABLE_SUFFIXES, CSVWriter, Writer, check_output, open_writer
+from seqfeat.cli.outputs import (
+    TABLE_SUFFIXES,
+    CSVWriter,
+    Writer,
+    check_output,
+    ids_by_name,
+    open_writer,
+)
 from seqfeat.cli.sources import DataSource, SeriesBatch, open_source
 
 __all__ = ["run"]
@@ -29,7 +36,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     if options.output is not None:
         with open_writer(options.output, safe_csv=options.safe_csv) as writer:
             n_series = _write(model, source, writer, options, console)
-        console.print(f"Wrote the predictions for {n_series:,} series to {options.output}.")
+        console.print(f"Wrote the predictions for {n_series:,} {source.noun} to {options.output}.")
         return {"command": "predict", "n_series": n_series, "output": options.output}
     if not console.is_json:
         n_series = _write(
@@ -38,18 +45,18 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         return {"command": "predict", "n_series": n_series}
     collected = _Collector()
     n_series = _write(model, source, collected, options, console)
-    return {"command": "predict", "n_series": n_series, "ids": collected.ids, **collected.columns}
+    return {"command": "predict", "n_series": n_series, **collected.columns}
 
 
 class _Collector:
     """Collects predictions for JSON."""
 
     def __init__(self) -> None:
-        self.ids: list[Any] = []
         self.columns: dict[str, list[Any]] = {}
 
     def write(self, frame: pd.DataFrame) -> None:
-        self.ids += frame.index.tolist()
+        for level, ids in ids_by_name(frame.index).items():
+            self.columns.setdefault(level, []).extend(ids)
         for name in frame:
             key = "predictions" if name == "prediction" else str(name)
             self.columns.setdefault(key, []).extend(frame[name].tolist())

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_extra("bokeh", "a report", "report")
     model = open_model(options)
     source = open_source(options.data, options, trained=model.reading)
-    X, y = source.read()
+    X, y = source.read(console)
     if y is not None and model.is_classifier:
         y = like_classes(np.asarray(y), np.asarray(model.estimator.classes_))
     notes = model.card.get("notes")
@@ -89,7 +89,9 @@ def write_report(
 
 
 def _with_prefix(ids: pd.Index[Any]) -> pd.Index[Any]:
-    """Prefix ids that are numbers with the name of their column."""
+    """Prefix ids that are numbers with the name of their column, and join those of windows."""
+    if ids.nlevels > 1:
+        return pd.Index([f"{recording} at {start}" for recording, start in ids])
     return ids.map(lambda it: f"{ids.name} {it}") if pd.api.types.is_numeric_dtype(ids) else ids
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from seqfeat.cli.console import Console
-from seqfeat.cli.models import MODEL_SUFFIXES, fit, make_estimator, size_parameter
+from seqfeat.cli.models import MODEL_SUFFIXES, fit, make_estimator, save_model, size_parameter
 from seqfeat.cli.outputs import check_output, check_picture, format_size
 from seqfeat.cli.sizes import best_size, check_dask, search_sizes, size_rows, size_table
 from seqfeat.cli.sources import open_source
 from seqfeat.cli.training_sets import read_training_set
-from seqfeat.saving.persistence import check_can_save, save
+from seqfeat.saving.persistence import check_can_save
+from seqfeat.series import LabelledSeries
 
 __all__ = ["run"]
 
@@ -30,6 +31,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     # Wrong parameters are found before the data is read.
     autoencoder = make_estimator(options, with_labels=True)["autoencoder"]
     source = open_source(options.data, options, demo_split="train")
+    # Before the search, after which the file may be gone.
+    reading = source.card_entry()
     labelled, _ = read_training_set(source, autoencoder, console)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
     n_sizes = len(options.embedding_dim)
@@ -42,15 +45,28 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     best = best_size(rows)
     quantity = "Accuracy" if labelled.y is not None else "R squared of the reconstruction"
     console.print(f"{quantity}, mean and std of {options.cv} folds:\n{size_table(rows, best)}")
+    result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
+    if options.output is not None:
+        chosen = next(row for row in rows if row["embedding_dim"] == best)
+        estimator.set_params(**{size_parameter(estimator): best})
+        card = {"notes": options.notes or _describe(options, source.name), "reading": reading}
+        result |= _train(estimator, labelled, chosen, card, options, console)
     if options.plot is not None:
         _plot(search, rows, options.plot)
         console.print(f"Wrote {options.plot}.")
-    result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
-    if options.output is None:
-        return result
-    estimator.set_params(**{size_parameter(estimator): best})
+    return result
+
+
+def _train(
+    estimator: Any,
+    labelled: LabelledSeries,
+    chosen: dict[str, Any],
+    card: dict[str, Any],
+    options: argparse.Namespace,
+    console: Console,
+) -> dict[str, Any]:
+    """Train the best estimator on all series, and save it with its scores."""
     fitted, seconds = fit(estimator, labelled, console)
-    chosen = next(row for row in rows if row["embedding_dim"] == best)
     metric = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
     metrics = {
         metric: chosen["score"],
@@ -58,18 +74,22 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "cv_folds": options.cv,
         "fit_seconds": round(seconds, 2),
     }
-    sizes = ", ".join(map(str, options.embedding_dim))
-    notes = options.notes or f"best of the embedding sizes {sizes}, trained on {source.name}"
-    save(fitted, options.output, metrics=metrics, notes=notes, reading=source.card_entry())
-    n_bytes = Path(options.output).stat().st_size
+    n_bytes = save_model(fitted, options.output, console, metrics=metrics, **card)
     interrupted = ", training interrupted" if console.interrupts.received else ""
-    console.print(f"Saved {options.output} ({best} features, {format_size(n_bytes)}{interrupted}).")
+    console.print(
+        f"Saved {options.output} ({chosen['embedding_dim']} features, "
+        f"{format_size(n_bytes)}{interrupted})."
+    )
     return {
-        **result,
         "interrupted": console.interrupts.received,
         "output": options.output,
         "bytes": n_bytes,
     }
+
+
+def _describe(options: argparse.Namespace, name: str) -> str:
+    sizes = ", ".join(map(str, options.embedding_dim))
+    return f"best of the embedding sizes {sizes}, trained on {name}"
 
 
 def _plot(search: Any, rows: list[dict[str, Any]], path: str) -> None:

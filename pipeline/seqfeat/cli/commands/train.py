@@ -12,13 +12,13 @@ from seqfeat.cli.commands.report import write_report
 from seqfeat.cli.console import Console
 from seqfeat.cli.evaluation import Evaluation, Split, evaluate, split_series
 from seqfeat.cli.interrupts import Aborted
-from seqfeat.cli.models import MODEL_SUFFIXES, fit, make_estimator, size_parameter
+from seqfeat.cli.models import MODEL_SUFFIXES, fit, make_estimator, save_model, size_parameter
 from seqfeat.cli.outputs import check_extra, check_output, check_picture, format_size
 from seqfeat.cli.sizes import best_size, search_sizes, size_rows, size_table
-from seqfeat.cli.sources import DEMO, DataSource, open_source
+from seqfeat.cli.sources import DEMO, DataSource, count_of, open_source
 from seqfeat.cli.training_sets import read_test_set, read_training_set
 from seqfeat.pipeline import pipeline_parts
-from seqfeat.saving.persistence import check_can_save, save
+from seqfeat.saving.persistence import check_can_save
 
 __all__ = ["run"]
 
@@ -29,24 +29,33 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     # Wrong parameters are found before the data is read.
     autoencoder = make_estimator(options, with_labels=True)["autoencoder"]
     source, test_source = _open_sources(options)
+    # All that is needed of the files is read before the training, after which they may be gone.
+    reading = source.card_entry()
     labelled, template = read_training_set(source, autoencoder, console)
     test = None if test_source is None else read_test_set(test_source, labelled, template)
     split = split_series(labelled, test, test_source.name if test_source else "", options)
+    if split.note:
+        console.status(split.note)
     estimator = make_estimator(options, with_labels=labelled.y is not None)
     result: dict[str, Any] = {"command": "train", "output": options.output}
     if len(options.embedding_dim) > 1:
         result["sizes"] = _choose_size(estimator, split, options, console)
     evaluated, seconds = fit(estimator, split.train, console)
+    card: dict[str, Any] = {
+        "metrics": {"fit_seconds": round(seconds, 2)},
+        "notes": options.notes or f"trained on {source.name}",
+        "reading": reading,
+    }
+    # Saved now, and again with the scores: whatever fails from here on, the model is not lost.
+    save_model(evaluated, options.output, console, **card)
     evaluation = _evaluate(evaluated, split, options, console)
     final = evaluated
     holds_out = split.test is not None and test is None
     if options.refit and holds_out and not console.interrupts.received:
         final, seconds = fit(clone(estimator), labelled, console)
-    metrics = {**evaluation.metrics, "fit_seconds": round(seconds, 2)}
-    notes = options.notes or f"trained on {source.name}"
-    reading = source.card_entry()
-    save(final, options.output, metrics=metrics, notes=notes, reading=reading)
-    _print_result(evaluation, options, console)
+    metrics = card["metrics"] = {**evaluation.metrics, "fit_seconds": round(seconds, 2)}
+    n_bytes = save_model(final, options.output, console, **card)
+    _print_result(evaluation, n_bytes, options, console)
     if options.picture is not None:
         _draw(evaluated, split, options.picture)
         console.print(f"Wrote {options.picture}.")
@@ -62,7 +71,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "embedding_dim": pipeline_parts(final).autoencoder.embedding_dim_,
         "scores": evaluation.scores,
         "metrics": metrics,
-        "bytes": Path(options.output).stat().st_size,
+        "bytes": n_bytes,
     }
 
 
@@ -124,13 +133,15 @@ def _evaluate(
     return Evaluation()
 
 
-def _print_result(evaluation: Evaluation, options: argparse.Namespace, console: Console) -> None:
+def _print_result(
+    evaluation: Evaluation, n_bytes: int, options: argparse.Namespace, console: Console
+) -> None:
     if evaluation.scores:
         console.print(f"{evaluation.title}\n{evaluation.table()}")
     if "test_accuracy" in evaluation.metrics:
         r_squared = evaluation.metrics["test_r_squared"]
         console.print(f"R squared of the reconstruction: {r_squared:.3f} (the mean scores 0)")
-    size = format_size(Path(options.output).stat().st_size)
+    size = format_size(n_bytes)
     interrupted = ", training interrupted" if console.interrupts.received else ""
     card = Path(options.output).with_suffix(".json")
     console.print(f"Saved {options.output} ({size}{interrupted}) and its card {card}.")
@@ -144,7 +155,7 @@ def _draw(fitted: Any, split: Split, path: str) -> None:
     display = EmbeddingDisplay.from_estimator(autoencoder, X, y)
     unsupervised = "" if autoencoder.target_weight else ", learned without labels"
     colour = "" if y is None else "; colour: label"
-    display.ax_.set_title(f"Embeddings of {len(X):,} series{unsupervised}{colour}")
+    display.ax_.set_title(f"Embeddings of {count_of(X)}{unsupervised}{colour}")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     display.figure_.savefig(path, dpi=130)
 
@@ -182,7 +193,7 @@ def _tell_story(
     split: Split, source: DataSource, options: argparse.Namespace, *, is_refitted: bool
 ) -> str:
     """Say what the model was trained and evaluated on."""
-    story = f"Trained on {len(split.train.X):,} series of {source.name}."
+    story = f"Trained on {count_of(split.train.X)} of {source.name}."
     if split.test is not None:
         story += f" This report is on {split.description}."
     if is_refitted:

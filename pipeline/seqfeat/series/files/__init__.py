@@ -7,6 +7,7 @@ The modules, in reading order:
 - `csv_files`, `parquet_files`: the two formats of tables
 - `array_files`, `ts_files`: formats that hold series themselves
 - `streaming`: `read_batches`, the same in batches
+- `recordings`: one row per timestep, from files, frames and arrays
 - `read_into`: a table larger than memory as an array on disk
 """
 

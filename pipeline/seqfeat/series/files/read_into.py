@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,12 @@ def read_into(
     time: str | None = None,
     channels: str | list[str] | None = None,
     step: Step = "auto",
+    time_format: str | None = None,
+    separator: str = "auto",
+    decimal: str = "auto",
+    encoding: str = "auto",
+    header: bool | str = "auto",
+    na_values: Sequence[str] = (),
     batch_bytes: int | None = None,
 ) -> LabelledSeries:
     r"""Convert a table to an array on disk, batch by batch.
@@ -50,7 +56,9 @@ def read_into(
     target : str or Path
         The ``.npy`` file to write. It appears only when it is complete, and takes
         8 bytes per value, or 4 if the table has float32.
-    label, series_id, time, channels, step, batch_bytes
+    label, series_id, time, channels, step, time_format, batch_bytes
+        As in `read_batches`.
+    separator, decimal, encoding, header, na_values
         As in `read_batches`.
 
     Returns
@@ -106,31 +114,37 @@ def read_into(
         time=time,
         channels=channels,
         step=step,
+        time_format=time_format,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+        header=header,
+        na_values=na_values,
         batch_bytes=batch_bytes,
     )
-    header, y = _array_header(batches)
+    form, y = _array_form(batches)
     with replacing(target) as new:
-        array = new_file(new, mode="w+", dtype=header.dtype, shape=header.shape)
+        array = new_file(new, mode="w+", dtype=form.dtype, shape=form.shape)
         start = 0
         for X, _ in batches():
             values = _padded_values(X)
             rows = array[start : start + len(values)]
             rows[:, : values.shape[1]] = values
-            if values.shape[1] < header.shape[1]:
+            if values.shape[1] < form.shape[1]:
                 rows[:, values.shape[1] :] = np.nan
             start += len(values)
         array.flush()
     return LabelledSeries(read(target).X, y)
 
 
-class _Header(NamedTuple):
+class _ArrayForm(NamedTuple):
     """The shape and dtype of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
 
-def _array_header(batches: Callable[[], Iterator[LabelledSeries]]) -> tuple[_Header, Any]:
+def _array_form(batches: Callable[[], Iterator[LabelledSeries]]) -> tuple[_ArrayForm, Any]:
     """Return the shape and dtype of an array that holds all batches, and the labels of all."""
     shapes, dtypes, labels = set(), set(), []
     n_series = 0
@@ -145,7 +159,7 @@ def _array_header(batches: Callable[[], Iterator[LabelledSeries]]) -> tuple[_Hea
     if len(shapes) > 1 and dtype.kind != "f":
         dtype = np.dtype(np.float64)
     channel_axis = next(iter(shapes))[1:]
-    return _Header((n_series, n_timesteps, *channel_axis), dtype), _concatenate(labels)
+    return _ArrayForm((n_series, n_timesteps, *channel_axis), dtype), _concatenate(labels)
 
 
 def _concatenate(labels: list[Any]) -> Any:

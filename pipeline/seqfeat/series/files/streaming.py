@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,14 +13,24 @@ import pandas as pd
 
 from seqfeat.exceptions import InputError, WholeTableWarning
 from seqfeat.runtime.user_warnings import warn_user
-from seqfeat.series.columns import check_columns
+from seqfeat.series.files.csv_files import CsvFormat
 from seqfeat.series.files.names import NameScan
-from seqfeat.series.files.reading import file_format, from_wide, key_columns, read
-from seqfeat.series.files.tables import TABLES, Table, open_table
-from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout, long_layout
-from seqfeat.series.time_grid import EvenStep, Step, shortest_gap
+from seqfeat.series.files.reading import (
+    TablePlan,
+    check_has_columns,
+    check_has_rows,
+    file_format,
+    from_wide,
+    key_columns,
+    plan_table,
+    read,
+    repeated_ids_first,
+)
+from seqfeat.series.files.tables import TABLES, Table
+from seqfeat.series.long import NO_ROWS, LabelledSeries, LongLayout
+from seqfeat.series.time_grid import Step, StepScan
 
-__all__ = ["even_step", "read_batches", "split_batches"]
+__all__ = ["even_step", "read_batches", "split_batches", "whole_series"]
 
 BATCH_BYTES = 8 * 2**20
 """Approximate size of the values in a batch; processing them takes several times as much."""
@@ -34,6 +44,12 @@ def read_batches(
     time: str | None = None,
     channels: str | list[str] | None = None,
     step: Step = "auto",
+    time_format: str | None = None,
+    separator: str = "auto",
+    decimal: str = "auto",
+    encoding: str = "auto",
+    header: bool | str = "auto",
+    na_values: Sequence[str] = (),
     batch_bytes: int | None = None,
 ) -> Iterator[LabelledSeries]:
     r"""Read series from a file in batches.
@@ -45,9 +61,11 @@ def read_batches(
     ----------
     path : str or Path
         The file, in any format that `read` accepts.
-    label, series_id, time, channels, step
+    label, series_id, time, channels, step, time_format
         As in `read`. ``step="auto"`` is the shortest gap of the whole table, whose
         time points are read before the first batch.
+    separator, decimal, encoding, header, na_values
+        As in `read`.
     batch_bytes : int, default=None
         Approximate size of the values in a batch, at 8 bytes per value; None is
         8 MiB. A longer series makes a batch of its own.
@@ -87,31 +105,37 @@ def read_batches(
     """
     path = Path(path)
     size = BATCH_BYTES if batch_bytes is None else batch_bytes
+    form = CsvFormat(separator, decimal, encoding, header, na_values)
     if file_format(path) not in TABLES:
-        whole = read(path, label=label, series_id=series_id, time=time, channels=channels)
-        return split_batches(whole, size)
-    table = open_table(path)
-    frame = table.empty(key_columns(series_id, time, label))
-    n_rows = max(1, size // (8 * max(1, frame.shape[1])))
-    layout = long_layout(frame, series_id, time, channels, label, step)
-    if layout is None:
-        return _wide_batches(table, frame, label, series_id, n_rows)
-    _check_layout(layout, frame)
-    return _long_batches(table, layout, n_rows)
+        check_has_columns(
+            path, form, label=label, series_id=series_id, time=time, channels=channels
+        )
+        return split_batches(read(path, step=step), size)
+    plan = plan_table(path, label, series_id, time, channels, step, time_format, form)
+    n_columns = plan.table.empty(plan.keys).shape[1] if plan.columns is None else len(plan.columns)
+    n_rows = max(1, size // (8 * max(1, n_columns)))
+    if plan.layout is None:
+        return _wide_batches(plan, n_rows)
+    return _long_batches(plan, plan.layout, n_rows)
 
 
-def even_step(path: str | Path, *, series_id: str | None = None, time: str | None = None) -> Any:
+def even_step(
+    path: str | Path,
+    *,
+    series_id: str | None = None,
+    time: str | None = None,
+    channels: str | list[str] | None = None,
+    time_format: str | None = None,
+    form: CsvFormat | None = None,
+) -> Any:
     """Return the step, a number or a Timedelta, that ``"auto"`` finds in a long table, or None.
 
     Reads only the ids and the time points, in chunks.
     """
-    table = open_table(Path(path))
-    frame = table.empty(key_columns(series_id, time))
-    layout = long_layout(frame, series_id, time, None, None, "auto")
-    if layout is None or layout.time is None:
+    plan = plan_table(Path(path), None, series_id, time, channels, "auto", time_format, form)
+    if plan.layout is None or plan.layout.time is None:
         return None
-    _check_layout(layout, frame)
-    return _scan(table, layout, BATCH_BYTES // 4).shortest_gap
+    return _scan(plan, plan.layout, BATCH_BYTES // 4).steps.length
 
 
 def split_batches(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator[LabelledSeries]:
@@ -130,24 +154,24 @@ def split_batches(labelled: LabelledSeries, size: int = BATCH_BYTES) -> Iterator
 # Wide tables
 
 
-def _wide_batches(
-    table: Table, empty: pd.DataFrame, label: str | None, series_id: str | None, n_rows: int
-) -> Iterator[LabelledSeries]:
-    check_columns(empty, [label, series_id])
-    keys = key_columns(label, series_id)
-    names = _scan_names(table, keys, n_rows)
+def _wide_batches(plan: TablePlan, n_rows: int) -> Iterator[LabelledSeries]:
+    names = _scan_names(plan.table, plan.text_names, n_rows)
     seen: set[Any] = set()
     n_read = 0
-    for frame in _named_chunks(table, keys, n_rows, None, names):
+    chunks = _named_chunks(plan.table, plan.keys, n_rows, plan.columns, names)
+    while True:
+        with repeated_ids_first(plan):
+            frame = next(chunks, None)
+        if frame is None:
+            break
         if isinstance(frame.index, pd.RangeIndex):
             frame.index = pd.RangeIndex(n_read, n_read + len(frame))
         with _errors_after(n_read):
-            if series_id is not None:
-                _check_unseen(frame[series_id], seen)
-            yield from_wide(frame, label, series_id)
+            if plan.series_id is not None:
+                _check_unseen(frame[plan.series_id], seen)
+            yield from_wide(frame, plan.label, plan.series_id)
         n_read += len(frame)
-    if n_read == 0:
-        raise InputError(f"{table.path} has no rows; at least 1 series is required.")
+    check_has_rows(plan, n_read)
 
 
 def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
@@ -166,31 +190,39 @@ def _check_unseen(ids: pd.Series[Any], seen: set[Any]) -> None:
 # Long tables
 
 
-def _check_layout(layout: LongLayout, frame: pd.DataFrame) -> None:
-    """Check that a table has the columns of its layout, before anything is read."""
-    if not layout.is_indexed:
-        channels = [layout.channels] if isinstance(layout.channels, str) else layout.channels
-        check_columns(frame, [layout.series_id, layout.time, layout.label, *(channels or [])])
+def _long_batches(plan: TablePlan, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
+    n_read = 0
+    for frame, layout_of_part in whole_series(plan, layout, n_rows):
+        with _errors_after(n_read):
+            yield layout_of_part.convert(frame)
+        n_read += len(frame)
 
 
-def _long_batches(table: Table, layout: LongLayout, n_rows: int) -> Iterator[LabelledSeries]:
-    keys = _scan(table, layout, n_rows)
+def whole_series(
+    plan: TablePlan, layout: LongLayout, n_rows: int | None = None
+) -> Iterator[tuple[pd.DataFrame, LongLayout]]:
+    """Yield a long table in parts that hold whole series, each with how it is read.
+
+    Each is read as it is in the whole table, which is a single part if the rows of some
+    series are not together. Parts have about `n_rows`, by default those of a batch.
+    """
+    table = plan.table
+    if n_rows is None:
+        n_rows = max(1, BATCH_BYTES // (8 * max(1, len(plan.columns or []))))
+    keys = _scan(plan, layout, n_rows)
     if keys.scattered_id is not None:
         warn_user(
             f"the rows of series {keys.scattered_id} are not together in {table.path.name}, so the "
             "whole table is read into memory. Sort it by series to read it in batches.",
             WholeTableWarning,
         )
-        frame = layout.flatten(table.read(layout.keys))
-        yield layout.convert(_with_names(frame, keys.names))
+        frame = layout.flatten(table.read(plan.keys, plan.columns))
+        yield _with_names(frame, keys.names), layout
         return
-    if layout.step == "auto" and keys.shortest_gap is not None:
-        layout = replace(layout, step=EvenStep(keys.shortest_gap))
-    n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, None, keys.names), layout):
-        with _errors_after(n_read):
-            yield layout.convert(frame)
-        n_read += len(frame)
+    if layout.time is not None:
+        layout = replace(layout, step=keys.steps.step())
+    chunks = _flat_chunks(table, layout, n_rows, plan.columns, keys.names)
+    yield from ((frame, layout) for frame in _regroup(chunks, layout))
 
 
 @dataclass
@@ -200,17 +232,17 @@ class _KeyScan:
     Attributes
     ----------
     names : dict
-        How the ids, time points and labels are read, for a file without dtypes.
-    shortest_gap : number, Timedelta or None
-        The step that ``"auto"`` stands for.
+        How the ids and labels are read, for a file without dtypes.
+    steps : StepScan
+        The step, and how the time points are read.
     scattered_id : object or None
         A series whose rows are not contiguous.
     seen : set
         The ids so far.
     """
 
-    names: dict[str, NameScan] = field(default_factory=dict)
-    shortest_gap: Any = None
+    names: dict[str, NameScan]
+    steps: StepScan
     scattered_id: Any = None
     seen: set[Any] = field(default_factory=set)
 
@@ -224,24 +256,24 @@ class _KeyScan:
         self.seen.update(runs)
         if layout.time is None:
             return
-        gap = shortest_gap(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
-        if gap is not None:
-            self.shortest_gap = gap if self.shortest_gap is None else min(self.shortest_gap, gap)
+        self.steps.update(pd.factorize(ids)[0].astype(np.int64), frame[layout.time])
 
 
-def _scan(table: Table, layout: LongLayout, n_rows: int) -> _KeyScan:
+def _scan(plan: TablePlan, layout: LongLayout, n_rows: int) -> _KeyScan:
     """Read the ids, time points and labels of a long table in chunks."""
-    scan = _KeyScan(_scan_names(table, layout.keys, n_rows))
+    steps = StepScan(layout.step, layout.time_format)
+    scan = _KeyScan(_scan_names(plan.table, plan.text_names, n_rows), steps)
     n_read = 0
-    for frame in _regroup(_flat_chunks(table, layout, n_rows, layout.keys, scan.names), layout):
+    for frame in _regroup(
+        _flat_chunks(plan.table, layout, n_rows, layout.keys, scan.names), layout
+    ):
         is_missing = frame[layout.series_id].isna().to_numpy()
         if is_missing.any():
             raise InputError(
                 f"row {n_read + int(np.argmax(is_missing))} has no series id ({layout.series_id} "
                 "is missing). Drop the row, or fill in its id."
             )
-        with _errors_after(n_read):
-            scan.update(frame, layout)
+        scan.update(frame, layout)
         n_read += len(frame)
         if scan.scattered_id is not None:
             break
@@ -257,10 +289,10 @@ def _flat_chunks(
     columns: list[str] | None,
     names: dict[str, NameScan],
 ) -> Iterator[pd.DataFrame]:
-    """Yield a long table in chunks, with series and time as columns."""
+    """Yield a long table in chunks, with one row per timestep, and series and time as columns."""
     if layout.is_indexed:
         return map(layout.flatten, table.chunks(n_rows, key_columns(layout.label)))
-    return _named_chunks(table, layout.keys, n_rows, columns, names)
+    return map(layout.flatten, _named_chunks(table, layout.keys, n_rows, columns, names))
 
 
 def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.DataFrame]:
@@ -283,17 +315,17 @@ def _regroup(chunks: Iterable[pd.DataFrame], layout: LongLayout) -> Iterator[pd.
 # Both kinds of tables
 
 
-def _scan_names(table: Table, keys: list[str], n_rows: int) -> dict[str, NameScan]:
-    """Return how the keys of a file without dtypes are read, from all of their texts.
+def _scan_names(table: Table, names: list[str], n_rows: int) -> dict[str, NameScan]:
+    """Return how columns of ids and labels that are text are read, from all of their texts.
 
     Otherwise an id could be 1 in one chunk and "1" in another.
     """
-    names = {} if table.has_dtypes else {name: NameScan() for name in keys}
-    if names:
-        for chunk in table.chunks(n_rows, keys, keys):
-            for name, scan in names.items():
+    scans = {name: NameScan() for name in names}
+    if scans:
+        for chunk in table.chunks(n_rows, names, names):
+            for name, scan in scans.items():
                 scan.update(chunk[name])
-    return names
+    return scans
 
 
 def _named_chunks(

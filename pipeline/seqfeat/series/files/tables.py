@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
-from seqfeat.series.files.csv_files import CsvTable
+from seqfeat.series.files.csv_files import CsvFormat, CsvTable
 from seqfeat.series.files.parquet_files import ParquetTable
 
 __all__ = ["TABLES", "Table", "format_suffix", "open_table"]
 
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+TABLES = (*TEXT_SUFFIXES, ".parquet")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
@@ -28,6 +30,10 @@ class Table(Protocol):
     has_dtypes: bool
     """Whether the file says which of the keys are text and which are numbers."""
 
+    @property
+    def holds_lists(self) -> bool:
+        """Whether there are cells that hold lists."""
+
     def read(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the whole table, by default with all columns."""
 
@@ -39,14 +45,18 @@ class Table(Protocol):
         n_rows: int,
         keys: Sequence[str],
         columns: Sequence[str] | None = None,
-        dtypes: dict[str, Any] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in chunks of at most `n_rows`, by default with all columns."""
 
 
-def open_table(path: Path) -> Table:
-    """Return the table in a file, in the format that its suffix stands for."""
-    return TABLES[format_suffix(path)](path)
+def open_table(path: Path, form: CsvFormat | None = None) -> Table:
+    """Return the table in a file, in the format that its suffix stands for.
+
+    `form` says how a CSV file is written.
+    """
+    if format_suffix(path) in TEXT_SUFFIXES:
+        return CsvTable(path, form)
+    return ParquetTable(path)
 
 
 def format_suffix(path: Path) -> str:
@@ -58,10 +68,5 @@ def format_suffix(path: Path) -> str:
     last = suffixes[-1] if suffixes else ""
     if path.is_dir() and next(path.rglob("*.parquet"), None) is not None:
         return ".parquet"
-    return ".csv" if last in COMPRESSED and suffixes[-2:-1] == [".csv"] else last
-
-
-TABLES: dict[str, type[CsvTable] | type[ParquetTable]] = {
-    ".csv": CsvTable,
-    ".parquet": ParquetTable,
-}
+    inner = suffixes[-2] if len(suffixes) > 1 else ""
+    return inner if last in COMPRESSED and inner in TEXT_SUFFIXES else last

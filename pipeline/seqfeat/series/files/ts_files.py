@@ -287,9 +287,8 @@ def _read_times(number: int, fields: list[str]) -> pd.DataFrame:
 
 def _read_timed_channel(number: int, index: int, text: str) -> pd.Series[float]:
     pairs = PAIR.findall(text)
-    if ",".join(f"({time},{value})" for time, value in pairs) != re.sub(
-        r"\)\s*,\s*\(", "),(", text
-    ):
+    joined = ",".join(f"({time},{value})" for time, value in pairs)
+    if not pairs or joined != re.sub(r"\)\s*,\s*\(", "),(", text):
         raise _LineError(
             number,
             f": channel {index} is {text[:60]!r}; with @timestamps true it must be (time,value) "
