@@ -48,11 +48,7 @@ from seqfeat.training.learned_attributes import (
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
 from seqfeat.training.plan import EarlierFit, Plan, plan_epoch, plan_fit, share_facts
 from seqfeat.training.progress import EpochReporter
-from seqfeat.training.sklearn_compat import (
-    CallbackSupportMixin,
-    output_container,
-    with_callbacks,
-)
+from seqfeat.training.sklearn_compat import CallbackSupportMixin, output_container, with_callbacks
 
 __all__ = ["LSTMAutoencoder"]
 
@@ -185,13 +181,11 @@ class LSTMAutoencoder(
         versions, a seed gives the same weights, bit for bit, whatever the number of threads.
         Global random states are never touched.
     device : str, default="auto"
-        ``"auto"`` uses the accelerator that PyTorch finds, CUDA, XPU or MPS, and the CPU otherwise;
-        or a name such as ``"cpu"`` or ``"cuda:1"``. It is looked up each time it is needed. seqfeat
-        has never been run on XPU or MPS, and warns if ``"auto"`` chooses them.
+        ``"auto"`` uses CUDA, XPU or MPS if PyTorch finds it, and the CPU otherwise; or a name such
+        as ``"cpu"`` or ``"cuda:1"``. seqfeat has never been run on XPU or MPS, and warns of them.
     verbose : int or bool, default=0
-        Whether to print the loss of each epoch. For a progress bar, call
-        ``set_callbacks(sklearn.callback.ProgressBar())``; before scikit-learn 1.9, with the
-        ``ProgressBar`` of `seqfeat.training.sklearn_compat`.
+        Whether to print the loss of each epoch. For a progress bar, ``set_callbacks(ProgressBar())``
+        with that of `sklearn.callback`, or before 1.9 of `seqfeat.training.sklearn_compat`.
     checkpoint_dir : str or path, default=None
         Directory for checkpoints. If `fit` is killed, the same call, with the same series and
         parameters, resumes from the last one, and on a CPU the result is bit-identical to that of
