@@ -184,8 +184,8 @@ class LSTMAutoencoder(
         ``"auto"`` uses CUDA, XPU or MPS if PyTorch finds it, and the CPU otherwise; or a name such
         as ``"cpu"`` or ``"cuda:1"``. seqfeat has never been run on XPU or MPS, and warns of them.
     verbose : int or bool, default=0
-        Whether to print the loss of each epoch. For a progress bar, `set_callbacks` with a ``ProgressBar``
-        of `sklearn.callback`, or before scikit-learn 1.9 of `seqfeat.training.sklearn_compat`.
+        Whether to print the loss of each epoch. For a progress bar, pass `set_callbacks` the one of
+        `sklearn.callback`, or before scikit-learn 1.9 of `seqfeat.training.sklearn_compat`.
     checkpoint_dir : str or path, default=None
         Directory for checkpoints. If `fit` is killed, the same call, with the same series and
         parameters, resumes from the last one, and on a CPU the result is bit-identical to that of
