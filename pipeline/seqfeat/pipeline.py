@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.exceptions import InputError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.inference.fitted_rows import check_not_cut
 from seqfeat.series.arrays import reusable
 from seqfeat.training.labels import are_multilabel, check_labels_of, class_labels, names_of
@@ -105,6 +105,11 @@ class ClassifierPipeline(Pipeline):  # type: ignore[misc]
             raise InputError(
                 f"{type(self.steps[-1][1]).__name__} requires y to be passed, but the target y is "
                 "None. Pass the labels."
+            )
+        if isinstance(y, np.ndarray) and y.dtype.kind == "T":
+            raise InputTypeError(
+                "y is an array of NumPy's StringDType, which scikit-learn's classifiers do not "
+                "take; pass y.astype(str)."
             )
         autoencoder._validate_params()
         if are_multilabel(y):
