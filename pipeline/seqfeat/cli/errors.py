@@ -85,6 +85,7 @@ ADVICE = (
     ("X[:, :, None] or on a list", "To have series of any length, train on a long table, with --id "
      "and --time, or on an array with an axis for the channels."),
     ("X.to_numpy()", "Rename them."),
+    ("X.drop(columns=", "If they are none, remove them from the file."),
     (".astype(str)", "Write the ids as text."),
     ("classifier=", "Add series, or choose another --classifier, such as logistic."),
     ("save it with numpy.savez", "Save the series in it as an array X, and the labels as y, another one."),
