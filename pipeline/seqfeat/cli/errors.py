@@ -88,7 +88,7 @@ ADVICE = (
     ("X.drop(columns=", "If they are none, remove them from the file."),
     (".astype(str)", "Write the ids as text."),
     ("classifier=", "Add series, or choose another --classifier, such as logistic."),
-    ("save it with numpy.savez", "Save the series in it as an array X, and the labels as y, another one."),
+    ("save it with numpy.savez", "Save the series in it as the array X, and the labels as y."),
     ("pad unequal series and save them", "Pad unequal series with NaN, or save them as a table."),
     ("joblib.load opens", "seqfeat opens only what it has saved, with its card."),
     ("onnxruntime.InferenceSession", "Pass the model from which it was exported."),
