@@ -161,7 +161,7 @@ def test_fault_51_what_cannot_be_printed_costs_no_model(folder, redirection, mes
     options = "--quiet --cv 2 --set verbose=1"
     status, _, err = shell(folder, f"{TRAIN} {options} {redirection}")
     assert status == 1
-    where = b". The model is saved in new.joblib." if message else b""
+    where = b". But the model is saved in new.joblib." if message else b""
     assert err == message.removesuffix(b"\n") + where + message[-1:]
     assert ok("info", folder / "new.joblib").out
 
