@@ -156,6 +156,27 @@ def test_any_classifier_can_be_used(classifier):
     assert pipeline.score(X, y) > 1 / 3
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda y: [None, *y[1:]], "1 of 24 series has no label, the first one being series 0"),
+        (lambda y: [1, *y[1:]], "y mixes labels of the types number and str"),
+        (lambda y: dict(enumerate(y)), "y is a dict"),
+        (lambda y: y.astype(np.dtypes.StringDType()), r"StringDType.*y\.astype\(str\)"),
+        (lambda y: ["1"] * 24, r"there is only one class, '1'"),
+        (lambda y: None, "requires y to be passed"),
+        (lambda y: np.linspace(0, 1, 24), "Unknown label type: continuous"),
+        (lambda y: y[1:], "inconsistent numbers of samples"),
+    ],
+)
+def test_fault_61_labels_are_checked_before_anything_is_trained(labels, message, monkeypatch):
+    X, y = utterances()
+    monkeypatch.setattr("seqfeat.autoencoder.run_fit", lambda *_: pytest.fail("trained"))
+    for weight in (0.0, 0.5):
+        with pytest.raises(ValueError, match=message):
+            small_classifier(target_weight=weight).fit(X, labels(y))
+
+
 def test_labels_reach_the_autoencoder():
     X, y = utterances()
     pipeline = small_classifier(target_weight=0.5).fit(X, y)

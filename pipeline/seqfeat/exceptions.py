@@ -102,7 +102,7 @@ class DeviceWarning(UserWarning):
 
 
 class IndexColumnWarning(UserWarning):
-    """A column that looks like the index of a table is not taken for values."""
+    """A column looks like the index of a table: a file's is left out, a frame's is read."""
 
 
 class WholeTableWarning(UserWarning):

@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from sklearn import pipeline as sklearn_pipeline
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 
 from seqfeat.autoencoder import LSTMAutoencoder
-from seqfeat.exceptions import InputError
+from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.inference.fitted_rows import check_not_cut
 from seqfeat.series.arrays import reusable
 from seqfeat.training.labels import are_multilabel, check_labels_of, class_labels, names_of
 from seqfeat.training.rehearsal import rehearse
 
-__all__ = ["ClassifierPipeline", "PipelineParts", "make_classifier", "pipeline_parts"]
+__all__ = ["Pipeline", "PipelineParts", "make_classifier", "pipeline_parts"]
 
 
 def _can_score(pipeline: Any) -> bool:
-    return hasattr(super(ClassifierPipeline, pipeline), "score")
+    return hasattr(super(Pipeline, pipeline), "score")
 
 
-class ClassifierPipeline(Pipeline):  # type: ignore[misc]
+class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
     """A `~sklearn.pipeline.Pipeline` that finds out before the training what fails after it.
 
     `make_classifier` returns one. `fit` first checks that every series has a label, and, where
@@ -49,7 +49,7 @@ class ClassifierPipeline(Pipeline):  # type: ignore[misc]
 
         Returns
         -------
-        self : ClassifierPipeline
+        self : Pipeline
 
         Raises
         ------
@@ -106,6 +106,11 @@ class ClassifierPipeline(Pipeline):  # type: ignore[misc]
                 f"{type(self.steps[-1][1]).__name__} requires y to be passed, but the target y is "
                 "None. Pass the labels."
             )
+        if isinstance(y, np.ndarray) and y.dtype.kind == "T":
+            raise InputTypeError(
+                "y is an array of NumPy's StringDType, which scikit-learn's classifiers do not "
+                "take; pass y.astype(str)."
+            )
         autoencoder._validate_params()
         if are_multilabel(y):
             return
@@ -141,7 +146,7 @@ def make_classifier(
 
     Returns
     -------
-    pipeline : ClassifierPipeline
+    pipeline : Pipeline
         A `~sklearn.pipeline.Pipeline` with the steps ``"autoencoder"``, ``"scaler"`` and
         ``"classifier"``; in a search, the parameters are named accordingly, such as
         ``autoencoder__embedding_dim``.
@@ -163,7 +168,7 @@ def make_classifier(
         classifier = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))
     elif classifier is None:
         classifier = LogisticRegression(C=10, tol=1e-3, max_iter=1000)
-    return ClassifierPipeline(
+    return Pipeline(
         [
             ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),
             ("scaler", StandardScaler()),
@@ -244,7 +249,7 @@ def _steps(model: Any) -> Iterator[Any]:
     best = getattr(model, "best_estimator_", None)
     if best is not None:
         yield from _steps(best)
-    elif isinstance(model, Pipeline):
+    elif isinstance(model, sklearn_pipeline.Pipeline):
         for _, step in model.steps:
             yield from _steps(step)
     elif model is not None and model != "passthrough":

@@ -116,7 +116,7 @@ def test_ctrl_c_pressed_repeatedly_ends_the_process_and_leaves_nothing_behind(mo
 
 @pytest.mark.slow
 def test_a_closed_pipe_ends_the_process_silently(models):
-    command = f"'{sys.executable}' -m seqfeat predict m.joblib new.csv | true"
+    command = f"'{sys.executable}' -m seqfeat predict m.joblib new.csv --quiet | true"
     command += "; echo ${PIPESTATUS[0]}"
     result = subprocess.run(
         ["bash", "-c", command], cwd=models, capture_output=True, text=True, check=False

@@ -195,7 +195,7 @@ def test_a_joblib_file_contains_no_torch_object(tmp_path, pipeline, monkeypatch)
 
     monkeypatch.setattr(NumpyUnpickler, "find_class", record_module)
     assert_predicts_the_same(joblib.load(tmp_path / "model.joblib"), pipeline)
-    assert {"seqfeat.autoencoder", "sklearn.pipeline"} <= modules
+    assert {"seqfeat.autoencoder", "seqfeat.pipeline"} <= modules
     assert not any(map(is_torch, modules))
 
 

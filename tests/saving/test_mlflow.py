@@ -30,7 +30,10 @@ def store(tmp_path_factory):
         {"serialization_format": "cloudpickle"},
         {
             "serialization_format": "skops",
-            "skops_trusted_types": ["seqfeat.autoencoder.LSTMAutoencoder"],
+            "skops_trusted_types": [
+                "seqfeat.autoencoder.LSTMAutoencoder",
+                "seqfeat.pipeline.Pipeline",
+            ],
         },
     ],
     ids=lambda options: options["serialization_format"],

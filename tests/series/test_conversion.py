@@ -14,7 +14,7 @@ import scipy.sparse
 import torch
 import xarray as xr
 
-from seqfeat.exceptions import InputError, InputTypeError
+from seqfeat.exceptions import IndexColumnWarning, InputError, InputTypeError
 from seqfeat.series import LabelledSeries, as_series, conversion, from_channels_first
 from seqfeat.series import series as series_module
 from seqfeat.series.series import to_object_array
@@ -532,3 +532,13 @@ def test_datasets_with_channels_first_are_not_read_by_variable():
 def test_a_wrong_value_of_missing_may_be_anything():
     with pytest.raises(InputError, match="missing="):
         as_series(np.ones((2, 3)), missing=["error"])
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "index", "level_0", "__index_level_0__", ""])
+def test_a_frame_with_a_column_called_as_an_index_is_warned_of(name):
+    wide = pd.DataFrame({name: [0.0, 1.0], "a": [5.0, 6.0]})
+    with pytest.warns(IndexColumnWarning, match="read as values"):
+        assert as_series(wide).n_timesteps == 2
+    rows = wide.set_axis(pd.MultiIndex.from_product([["x"], [0, 1]]))
+    with pytest.warns(IndexColumnWarning, match="read as values"):
+        assert as_series(rows).n_channels == 2

@@ -152,7 +152,7 @@ def test_missing_values_stay_missing_and_integers_stay_integers():
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"id": ["a", None, "a", "b"]}, "row 1 has no series id (id is nan)"),
+        ({"id": ["a", None, "a", "b"]}, "row 1 has no series id (id is missing)"),
         ({"time": [0, np.nan, 2, 0]}, "row 1 has no time point (time is nan)"),
         ({"time": [0, 1, 1, 0]}, "series a has more than one row at time 1"),
     ],

@@ -182,4 +182,5 @@ def test_failures_of_other_kinds_are_left_to_the_fit():
 
 def test_invalid_series_are_left_to_the_autoencoder():
     rehearse([["x"]] * 4, np.array(list("abab")), steps(CLASSIFIERS["lda"](0)), 4)
+    rehearse(np.zeros((0, 2, 1)), np.array([]), steps(CLASSIFIERS["lda"](0)), 4)
     rehearse(np.zeros((3, 2, 1)), np.array(list("abab")), steps(CLASSIFIERS["lda"](0)), 4)

@@ -85,9 +85,10 @@ ADVICE = (
     ("X[:, :, None] or on a list", "To have series of any length, train on a long table, with --id "
      "and --time, or on an array with an axis for the channels."),
     ("X.to_numpy()", "Rename them."),
+    ("X.drop(columns=", "If they are none, remove them from the file."),
     (".astype(str)", "Write the ids as text."),
     ("classifier=", "Add series, or choose another --classifier, such as logistic."),
-    ("save it with numpy.savez", "Save the series in it as an array X, and the labels as y, another one."),
+    ("save it with numpy.savez", "The array X of such a file holds the series, and y the labels."),
     ("pad unequal series and save them", "Pad unequal series with NaN, or save them as a table."),
     ("joblib.load opens", "seqfeat opens only what it has saved, with its card."),
     ("onnxruntime.InferenceSession", "Pass the model from which it was exported."),
@@ -168,7 +169,9 @@ def _option_with_value(found: re.Match[str]) -> str:
     if option == "--header" and value == "False":
         return "--no-header"
     value = re.sub(r"^\[(.*)\]$", lambda inner: re.sub(r",\s+", ",", inner[1]), value)
-    return f"{option} {shlex.quote(_QUOTES.sub('', value))}"
+    value = _QUOTES.sub("", value)
+    # A shell needs no quotes around a comma, but a reader does.
+    return f"{option} '{value}'" if value in (",", ".") else f"{option} {shlex.quote(value)}"
 
 
 @contextmanager

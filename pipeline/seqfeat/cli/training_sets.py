@@ -16,6 +16,7 @@ from seqfeat.cli.errors import UserError, rewording_errors
 from seqfeat.cli.sources import DataSource, count_of, recordings_of, series_ids
 from seqfeat.inference.fitted import validate_series
 from seqfeat.series import LabelledSeries, as_series
+from seqfeat.series.files.names import as_names
 from seqfeat.training.learned_attributes import input_attributes
 
 __all__ = [
@@ -151,9 +152,9 @@ def match_classes(labels: NDArray[Any], classes: NDArray[Any], owner: str) -> ND
 def like_classes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     """Return labels in the type of the classes, if they then match.
 
-    A table says 1 for the class that a file of the archive calls '1', and vice versa.
-    Labels that are not among the classes are converted as well if their type allows it;
-    otherwise all labels stay as they are.
+    A table says 1 for the class that a file of the archive calls '1', and vice versa; but
+    '01' is another name. Labels that are not among the classes are converted as well if all
+    labels can be; otherwise all stay as they are.
 
     Examples
     --------
@@ -170,10 +171,10 @@ def like_classes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     if not is_text:
         texts = np.array([_as_text(label) for label in labels.tolist()])
         return texts if np.isin(texts, classes).any() else labels
-    try:
-        return labels.astype(classes.dtype)
-    except ValueError:
-        return labels
+    by_text = {_as_text(one): one for one in classes.tolist()}
+    if by_text.keys() >= set(labels.tolist()):
+        return np.array([by_text[label] for label in labels.tolist()], dtype=classes.dtype)
+    return np.asarray(as_names(pd.Series(labels)))
 
 
 def _is_text(values: NDArray[Any]) -> bool:

@@ -30,7 +30,7 @@ VERSION_SENSITIVE = ("scikit-learn", "numpy")
 """Libraries whose saved objects may not load with another minor version."""
 TRUSTED_TYPES = {
     "seqfeat.autoencoder.LSTMAutoencoder",
-    "seqfeat.pipeline.ClassifierPipeline",
+    "seqfeat.pipeline.Pipeline",
 }
 """Types that skops does not trust by default, but we do."""
 

@@ -20,6 +20,7 @@ __all__ = [
     "match_names",
     "show_columns",
     "timestep_columns",
+    "warn_of_index_columns",
 ]
 
 INDEX_NAME = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__|level_\d+|index|")
@@ -121,6 +122,27 @@ def index_columns(frame: pd.DataFrame, others: Iterable[str | None]) -> list[str
         for name in frame.columns
         if name not in others and (name is None or _is_index_name(name))
     ]
+
+
+def warn_of_index_columns(frame: pd.DataFrame) -> None:
+    """Warn of columns that look like the index of a frame, and are taken for values.
+
+    A frame that is passed to an estimator has no columns but those with values, which scikit-learn
+    compares by name and number, so none can be left out.
+
+    Warns
+    -----
+    IndexColumnWarning
+        If there are such columns.
+    """
+    found = index_columns(frame, [])
+    if found:
+        warn_user(
+            f"columns of X that look like an index that was written with a table are read as "
+            f"values: {', '.join(map(repr, found))}. If they are none, pass "
+            f"X.drop(columns={found}).",
+            IndexColumnWarning,
+        )
 
 
 def _is_index_name(name: Any) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.runtime.float_errors import without_float_errors
 from seqfeat.series.arrays import as_list, from_array, from_list, ids_of, is_mne, mne_as_array
+from seqfeat.series.columns import warn_of_index_columns
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import LabelledSeries, from_multi_index
 from seqfeat.series.nested import from_nested, is_nested
@@ -96,6 +97,7 @@ def _recognize(X: Any) -> Series:
 def _from_frame(X: Any) -> Series:
     frame = X if isinstance(X, pd.DataFrame) else frame_from_library(X)
     _check_names(frame)
+    warn_of_index_columns(frame)
     if isinstance(frame.index, pd.MultiIndex):
         return from_multi_index(frame)
     ids = frame.index if frame is X else None

@@ -319,8 +319,8 @@ def series_codes(series_ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         raise InputError(
-            f"row {row} has no series id ({series_ids.name} is {series_ids.iloc[row]}). Drop the "
-            "row, or fill in its id."
+            f"row {row} has no series id ({series_ids.name} is missing). Drop the row, or fill in "
+            "its id."
         )
     return codes.astype(np.int64), pd.Index(ids, name=series_ids.name)
 

@@ -61,12 +61,12 @@ def check_labels_of(X: Any, y: Any) -> None:
 
 def names_of(X: Any) -> pd.Index[Any] | None:
     """Return the names of series that are yet to be converted, if they have any."""
+    index: pd.Index[Any] | None = None
     if isinstance(X, Mapping):
-        return pd.Index(list(X))
-    if isinstance(X, (pd.Series, pd.DataFrame)):
-        index: pd.Index[Any] = X.index.unique(level=0) if X.index.nlevels > 1 else X.index
-        return index
-    return None
+        index = pd.Index(list(X))
+    elif isinstance(X, (pd.Series, pd.DataFrame)):
+        index = X.index.unique(level=0) if X.index.nlevels > 1 else X.index
+    return index
 
 
 def class_labels(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[Any]:
@@ -90,6 +90,7 @@ def class_labels(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[Any]:
             "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
             "None. Pass the labels, or set target_weight=0."
         )
+    _check_not_dict(y)
     y = _as_labels(y)
     _check_present(y, ids)
     _check_one_type(y, ids)
@@ -116,14 +117,18 @@ def _as_labels(y: Any) -> Any:
 
 
 def _check_match(y: Any, ids: pd.Index[Any] | None, *, is_frame: bool) -> None:
+    _check_not_dict(y)
+    if isinstance(y, (pd.Series, pd.DataFrame)) and ids is not None and len(y) == len(ids):
+        _check_names(y.index, ids, is_frame=is_frame)
+    _check_present(_as_labels(y), ids)
+
+
+def _check_not_dict(y: Any) -> None:
     if isinstance(y, Mapping):
         raise InputTypeError(
             "y is a dict; pass the labels in the order of the series of X, [y[name] for name in "
             "names]."
         )
-    if isinstance(y, (pd.Series, pd.DataFrame)) and ids is not None and len(y) == len(ids):
-        _check_names(y.index, ids, is_frame=is_frame)
-    _check_present(_as_labels(y), ids)
 
 
 def _check_not_by_row(y: Any, n_series: int, n_rows: int) -> None:

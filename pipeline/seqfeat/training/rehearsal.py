@@ -66,7 +66,7 @@ def rehearse(
         n_series, keys = _series_keys(X)
     except Exception:
         return  # the autoencoder says what is wrong with X
-    if n_series != len(labels):
+    if n_series != len(labels) or n_series == 0:
         return
     classes, codes = np.unique(labels, return_inverse=True)
     width = N_FEATURES if n_features is None else n_features

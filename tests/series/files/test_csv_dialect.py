@@ -83,7 +83,7 @@ def test_a_separator_may_be_given_by_name(tmp_path, name, character):
 
 def test_names_have_no_spaces_around_and_nameless_columns_are_numbered(tmp_path):
     found = dialect(tmp_path, ' ,id , "Temp, °C" ,u,,\n0,a,1,2\n')
-    assert found.names == ["Unnamed: 0", "id", '"Temp', '°C"', "u"]
+    assert found.names == ["Unnamed: 0", "id", "Temp, °C", "u"]
     found = dialect(tmp_path, ',id ,"Temp, °C",u,,\n0,a,1,2\n')
     assert found.names == ["Unnamed: 0", "id", "Temp, °C", "u"]
 

@@ -69,7 +69,16 @@ def test_spaces_behind_every_separator_are_no_part_of_a_key(tmp_path, way):
 def test_numbers_are_read_as_python_reads_them(tmp_path, way):
     cells = ["0", "-7", "+3", "1.5", ".5", "5.", "1e5", "-1E-3", " 2 ", "123456789012345678e-3"]
     found = way(table(tmp_path, column(cells)), ["id"])
-    np.testing.assert_allclose(found["u"], list(map(float, cells)), rtol=1e-15)
+    assert found["u"].tolist() == list(map(float, cells))
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_numbers_come_back_to_the_last_bit(tmp_path, way, decimal):
+    values = np.random.default_rng(0).normal(size=200) * 10.0 ** np.arange(-100, 100)
+    rows = [f"a;{value!r}".replace(".", decimal) for value in values.tolist()]
+    found = way(table(tmp_path, "\n".join(["id;u", *rows])), ["id"])
+    assert found["u"].tolist() == values.tolist()
 
 
 @EVERY_WAY

@@ -29,6 +29,7 @@ AMBIGUOUS_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 """With decimal commas as well as with commas between thousands."""
 POINT_NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")
 NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
+QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
 EXCEL_HINT = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 ARCHIVE_SUFFIXES = {".tsv", ".txt"}
 FEW_COLUMNS = 10
@@ -127,7 +128,8 @@ def recognize(path: Path, given: CsvFormat) -> Dialect:
     separator = hint if given.separator == "auto" and hint else given.separator
     if separator == "auto":
         separator = _recognize_separator(path, sample, given)
-    records = sample.records(separator)
+    skips_spaces = _has_spaces_behind_separators(sample, separator)
+    records = sample.records(separator, skips_spaces=skips_spaces)
     has_header = given.header is True
     is_archive = False
     if given.header == "auto":
@@ -136,7 +138,8 @@ def recognize(path: Path, given: CsvFormat) -> Dialect:
         if not (has_header or is_archive):
             raise _no_header(path, records[0])
     if has_header:
-        names = _column_names(path, records[0])
+        # Names have no spaces around them, so a quote behind one is a quote.
+        names = _column_names(path, sample.records(separator, skips_spaces=True)[0])
         n_skipped += sample.n_lines_of_first_record(separator)
     else:
         names = [str(place) for place in range(len(_without_empty_end(records[0])))]
@@ -145,7 +148,7 @@ def recognize(path: Path, given: CsvFormat) -> Dialect:
         separator,
         names,
         n_skipped,
-        skips_spaces=_has_spaces_behind_separators(sample, separator),
+        skips_spaces=skips_spaces,
         has_header=has_header,
         is_archive=is_archive,
         comma_columns=_columns_with(_is_comma_number, names, rows),
@@ -218,7 +221,9 @@ class _Sample:
         if separator == " ":
             lines = self.text.split("\n")
             return 1 + next(place for place, line in enumerate(lines) if line.strip())
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=separator)
+        reader = csv.reader(
+            io.StringIO(self.text, newline=""), delimiter=separator, skipinitialspace=True
+        )
         for record in reader:
             if len(record) > 1 or "".join(record).strip():
                 break
@@ -399,7 +404,10 @@ def _column_names(path: Path, record: list[str]) -> list[str]:
 
 
 def _has_spaces_behind_separators(sample: _Sample, separator: str) -> bool:
+    """Whether a space follows every separator that is not within quotes or at the end of a row."""
     if separator == " ":
         return False
-    cells = [cell for record in sample.records(separator) for cell in record[1:]]
-    return any(cells) and all(not cell or cell.startswith(" ") for cell in cells)
+    lines = sample.text.split("\n")[: N_ROWS + 1]
+    text = QUOTED.sub('""', "\n".join(lines if sample.is_whole else lines[:-1]))
+    mark = re.escape(separator)
+    return separator + " " in text and not re.search(rf"{mark}(?! |[ \r]*(\n|\Z))", text)

@@ -167,6 +167,9 @@ class CsvTable:
                 chunksize=n_rows,
                 iterator=True,
                 low_memory=False,
+                # pandas' own parser is twice as fast, and a third of its numbers are the ones next
+                # to those that are written.
+                float_precision="round_trip",
                 encoding="utf-8",
             ) as chunks:
                 yield from (_in_order(chunk, columns) for chunk in chunks if len(chunk))

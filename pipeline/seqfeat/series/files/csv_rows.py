@@ -221,9 +221,8 @@ class _Checker:
         )
         if self.separator == "," and 0 < n_found - self.n_fields <= n_pairs:
             return InputError(
-                f"{message}If the comma is the decimal sign, write the file with another separator "
-                "and pass decimal=',', for example separator=';', decimal=','. Otherwise correct "
-                "the row."
+                f"{message}If the comma is the decimal sign, save the file with another separator "
+                "and pass both, such as separator=';' and decimal=','. Otherwise correct the row."
             )
         return InputError(
             f"{message}Correct the row: a field that contains {self.separator!r} has to be in "
