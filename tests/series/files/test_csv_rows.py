@@ -65,6 +65,10 @@ def test_the_first_row_with_other_fields_is_named(text, words, n_lines):
     assert "separator=" in message
 
 
+def test_names_of_rows_that_the_header_does_not_count_are_recognized():
+    assert "as R writes it" in error_of(lambda: check('"1",a,0,1.5\n"2",a,1,2.5\n'))
+
+
 def test_lines_are_counted_from_where_the_rows_begin():
     assert check("a,1,2\n", first_line=4) == ([["a", "1", "2"]], [4])
     assert "row 0 (line 4)" in error_of(lambda: check("a,1\n", first_line=4))

@@ -39,6 +39,7 @@ LONG_INTEGER = re.compile(r"[+-]?\d{16,}")
 LARGEST_INTEGER = 2**53
 """float64 holds every integer up to this one, and of those beyond only some."""
 GROUPED_NUMBER = re.compile(r"[+-]?\d{1,3}([., '\u00a0\u202f]\d{3})+([.,]\d+)?")
+BEGINS_AS_NUMBER = re.compile(r"[+\-\u2212\u2013<>~$\u20ac\u00a3 ]*[.,]?\d")
 MARK = re.compile(r"[^\w\s]{1,4}|[A-Za-z./]{1,4}|missing|unknown|none|no data", re.IGNORECASE)
 """Texts that people write for a missing value."""
 
@@ -307,6 +308,11 @@ class _Cells:
             return "Remove the signs between thousands."
         if MARK.fullmatch(text) and not (is_first and text.isalpha()) and not is_all_text:
             return f"If it stands for a missing value, pass na_values=[{text!r}]."
+        if BEGINS_AS_NUMBER.match(text):
+            return (
+                "Correct the cell: a plain number, such as -1.5, without units and other signs, or "
+                "nothing if the value is missing."
+            )
         if is_first and not is_all_text:
             return (
                 "If that line holds the units, or more of the header, delete it; the names of the "

@@ -224,6 +224,13 @@ class _Checker:
                 f"{message}If the comma is the decimal sign, save the file with another separator "
                 "and pass both, such as separator=';' and decimal=','. Otherwise correct the row."
             )
+        if row == 0 and n_found == self.n_fields + 1:
+            return InputError(
+                f"{message}If every row begins with its name or number, which the header does not "
+                "count, as R writes it, put a name for it before the others in the header. "
+                f"Otherwise correct the row: a field that contains {self.separator!r} has to be in "
+                "quotes. If another character separates the fields, pass it as separator=..."
+            )
         return InputError(
             f"{message}Correct the row: a field that contains {self.separator!r} has to be in "
             "quotes. If another character separates the fields, pass it as separator=..."
