@@ -20,6 +20,7 @@ ROOMS = {
     "exceptions": "errors and warnings",
     "runtime": "devices, threads, processes, files",
     "series": "converts and scales the input",
+    "sklearn_compat": "what differs between scikit-learn's versions",
     "nn": "the network, and its compiled kernels",
     "inference": "applies a trained network to series",
     "training": "plans a fit, and trains",

@@ -150,7 +150,7 @@ def test_what_scikit_learn_may_change_any_day_is_imported_in_one_file():
         for name in imported_names(path)
         if name.startswith("sklearn.") and (name.startswith("sklearn.callback") or "._" in name)
     }
-    assert private == {"training.sklearn_compat"}
+    assert private == {"sklearn_compat"}
 
 
 def test_nothing_imports_through_the_source_root():

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 from seqfeat import InputError, TrainingError
-from seqfeat.training.sklearn_compat import FitCallback
+from seqfeat.sklearn_compat import FitCallback
 from tests.autoencoders import (
     CORRUPTED,
     assert_same_weights,

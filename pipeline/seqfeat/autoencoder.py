@@ -36,6 +36,7 @@ from seqfeat.runtime.ranks import current_ranks
 from seqfeat.series.arrays import reusable, warn_if_transposed
 from seqfeat.series.conversion import as_series
 from seqfeat.series.series import Series
+from seqfeat.sklearn_compat import CallbackSupportMixin, output_container, with_callbacks
 from seqfeat.training.fit import run_fit, warn_about
 from seqfeat.training.learned_attributes import (
     describes_input,
@@ -48,7 +49,6 @@ from seqfeat.training.learned_attributes import (
 from seqfeat.training.parameters import PARAMETER_CONSTRAINTS, FitParameters, needs_labels
 from seqfeat.training.plan import EarlierFit, Plan, plan_epoch, plan_fit, share_facts
 from seqfeat.training.progress import EpochReporter
-from seqfeat.training.sklearn_compat import CallbackSupportMixin, output_container, with_callbacks
 
 __all__ = ["LSTMAutoencoder"]
 
@@ -185,7 +185,7 @@ class LSTMAutoencoder(
         as ``"cpu"`` or ``"cuda:1"``. seqfeat has never been run on XPU or MPS, and warns of them.
     verbose : int or bool, default=0
         Whether to print the loss of each epoch. For a progress bar, pass `set_callbacks` the one of
-        `sklearn.callback`, or before scikit-learn 1.9 of `seqfeat.training.sklearn_compat`.
+        `sklearn.callback`, or before scikit-learn 1.9 of `seqfeat.sklearn_compat`.
     checkpoint_dir : str or path, default=None
         Directory for checkpoints. If `fit` is killed, the same call, with the same series and
         parameters, resumes from the last one, and on a CPU the result is bit-identical to that of

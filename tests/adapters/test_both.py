@@ -22,7 +22,7 @@ from aeon.pipeline import make_pipeline as aeon_pipeline
 
 from seqfeat.adapters.aeon import AeonTransformer
 from seqfeat.adapters.sktime import SktimeTransformer
-from seqfeat.training.sklearn_compat import HAS_CALLBACKS
+from seqfeat.sklearn_compat import HAS_CALLBACKS
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

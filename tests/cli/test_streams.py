@@ -131,7 +131,7 @@ def shell(folder, command, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
-TRAIN = f"seqfeat train t.csv {' '.join(LONG + QUICK)} -o new.joblib"
+TRAIN = f"seqfeat train t.csv {' '.join(LONG + QUICK)} --no-baselines -o new.joblib"
 
 
 @pytest.mark.slow

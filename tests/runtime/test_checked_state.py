@@ -22,7 +22,7 @@ from sklearn.exceptions import NotFittedError
 from seqfeat import LSTMAutoencoder, ModelFileError, ModelVersionError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 from seqfeat.runtime.checked_state import CheckedStateMixin
-from seqfeat.training.sklearn_compat import ProgressBar
+from seqfeat.sklearn_compat import ProgressBar
 
 # One or two epochs show whether the parts fit together, not whether training converges.
 pytestmark = [

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from seqfeat import DistributedError, LSTMAutoencoder, distributed
-from seqfeat.training.sklearn_compat import FitCallback
+from seqfeat.sklearn_compat import FitCallback
 from tests.shared_fits.cases import labels, walks
 
 RANK = int(os.environ["RANK"])

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from seqfeat import InputError, LSTMAutoencoder, TrainingError, make_classifier
 from seqfeat.datasets import load_japanese_vowels
-from seqfeat.training.sklearn_compat import HAS_CALLBACKS, ProgressBar
+from seqfeat.sklearn_compat import HAS_CALLBACKS, ProgressBar
 
 # Two or three epochs show whether things fit together, not whether they converge.
 pytestmark = [

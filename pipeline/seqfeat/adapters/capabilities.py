@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 from seqfeat.autoencoder import LSTMAutoencoder
+from seqfeat.sklearn_compat import InvalidParameterError
 from seqfeat.training.parameters import needs_labels
-from seqfeat.training.sklearn_compat import InvalidParameterError
 
 __all__ = ["Capabilities"]
 

@@ -183,7 +183,7 @@ def progress_bars(console: Console, **parameters: Any) -> list[Any]:
     except ImportError:
         console.status("(For progress bars: pip install 'seqfeat[progress]')")
         return []
-    from seqfeat.training.sklearn_compat import ProgressBar
+    from seqfeat.sklearn_compat import ProgressBar
 
     rich.reconfigure(stderr=True)
     return [ProgressBar(**parameters)]

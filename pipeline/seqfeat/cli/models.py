@@ -30,7 +30,7 @@ from seqfeat.runtime.device import resolve_device
 from seqfeat.saving.card_format import Card
 from seqfeat.saving.persistence import load, load_card, save
 from seqfeat.series import LabelledSeries
-from seqfeat.training.sklearn_compat import watched
+from seqfeat.sklearn_compat import watched
 
 __all__ = [
     "CLASSIFIERS",

@@ -23,7 +23,7 @@ from seqfeat.cli.models import size_parameter
 from seqfeat.cli.outputs import format_size
 from seqfeat.cluster import searching
 from seqfeat.series import LabelledSeries
-from seqfeat.training.sklearn_compat import watched
+from seqfeat.sklearn_compat import watched
 
 __all__ = ["best_size", "check_dask", "search_sizes", "size_rows", "size_table"]
 

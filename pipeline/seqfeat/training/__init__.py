@@ -11,7 +11,6 @@ In the order in which a fit goes through them:
 - `schedule`, `history`: learning rate and early stopping, and the record of all epochs
 - `checkpoints`: the state of the training on disk
 - `progress`: reports to callbacks and to verbose users
-- `sklearn_compat`: scikit-learn's callbacks, whatever its version, and its private names
 """
 
 __all__: list[str] = []

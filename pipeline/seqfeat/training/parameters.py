@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqfeat.nn.network import MAX_DIMENSION, POOLINGS
-from seqfeat.training.sklearn_compat import Interval, StrOptions
+from seqfeat.sklearn_compat import Interval, StrOptions
 
 __all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 

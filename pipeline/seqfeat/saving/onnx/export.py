@@ -16,7 +16,7 @@ from seqfeat.exceptions import ExportError
 from seqfeat.saving.card_format import is_graph
 from seqfeat.saving.cards import make_card
 from seqfeat.saving.model_files import check_card_replaceable, write_model
-from seqfeat.training.sklearn_compat import BaseSearchCV
+from seqfeat.sklearn_compat import BaseSearchCV
 
 __all__ = ["export_onnx"]
 

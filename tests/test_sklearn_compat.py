@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import seqfeat
-from seqfeat.training.sklearn_compat import (
+from seqfeat.sklearn_compat import (
     HAS_CALLBACKS,
     CallbackSupportMixin,
     OwnCallbackSupportMixin,
