@@ -104,7 +104,7 @@ def test_blocks_end_with_a_line(tmp_path, monkeypatch):
         (b"PAR1rest", ".parquet"),
         (b"\x93NUMPYrest", ".npy"),
         (b"\n <!DOCTYPE html><html>", "web page"),
-        (gzip.compress(b"PK\x03\x04rest"), "Excel workbook"),
+        (gzip.compress(b"PK\x03\x04rest", mtime=0), "Excel workbook"),
     ],
 )
 def test_a_file_of_another_format_is_named(tmp_path, content, what):
