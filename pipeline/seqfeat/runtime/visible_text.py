@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escape_controls"]
+__all__ = ["escape_controls", "shorten"]
 
 
 def escape_controls(text: str, keep: str = "") -> str:
@@ -23,6 +23,18 @@ def escape_controls(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(one if one in keep or _is_seen(one) else ascii(one)[1:-1] for one in text)
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Return a text of at most `limit` characters, for a message.
+
+    Examples
+    --------
+    >>> from seqfeat.runtime.visible_text import shorten
+    >>> shorten("a name that is much too long", 12)
+    'a name th...'
+    """
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def _is_seen(character: str) -> bool:

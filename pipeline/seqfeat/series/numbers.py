@@ -20,6 +20,7 @@ from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.tensors import is_tensor, tensor_as_array
 
 __all__ = [
+    "LARGEST_INTEGER",
     "as_numbers",
     "frame_as_numbers",
     "frame_from_arrow",

@@ -19,6 +19,7 @@ __all__ = [
     "Step",
     "StepScan",
     "check_density",
+    "is_auto",
     "steps_by_order",
     "steps_by_time",
 ]
@@ -70,6 +71,11 @@ LARGEST_SHIFT = np.timedelta64(3, "h")
 SHORTEST_MONTH = pd.Timedelta(days=28)
 
 Ints = NDArray[np.int64]
+
+
+def is_auto(step: Any) -> bool:
+    """Return whether a step is ``"auto"``; it may be of any type, such as an array."""
+    return isinstance(step, str) and step == "auto"
 
 
 def steps_by_order(codes: Ints) -> Ints:
@@ -365,15 +371,14 @@ class _Grid(NamedTuple):
     def steps(self, step: Any) -> Ints:
         """Return the timestep of each row, in the order of the table."""
         rows = self.rows
-        is_auto = isinstance(step, str) and step == "auto"
-        if not (step is None or is_auto or isinstance(step, EvenStep)):
+        if not (step is None or is_auto(step) or isinstance(step, EvenStep)):
             return _bins(rows, self._exact_length(step))
         self._check_unique()
         if step is None:
             n_steps = np.where(rows.is_first, 0, 1)
         elif rows.is_first.all():
             n_steps = np.zeros(len(rows.gaps), dtype=np.int64)
-        elif is_auto:
+        elif is_auto(step):
             length = float(self._exact_length(self.shortest))
             n_steps = self._whole_steps(length, "the shortest gap of all series")
         else:

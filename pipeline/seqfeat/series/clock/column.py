@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError
+from seqfeat.runtime.visible_text import shorten
 from seqfeat.series.clock.texts import Mask, Texts
 
 __all__ = ["Clock", "TimeColumn"]
@@ -125,7 +126,7 @@ class TimeColumn:
 
 def _shown(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shorten(text)
 
 
 def _as_cells(times: pd.Series[Any]) -> tuple[str, Clock] | NDArray[Any] | Texts | None:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from seqfeat.exceptions import InputError, InputTypeError
+from seqfeat.runtime.visible_text import shorten
 from seqfeat.series.files.csv_dialect import (
     COMMA_NUMBER,
     POINT_NUMBER,
@@ -27,6 +28,7 @@ from seqfeat.series.files.csv_dialect import (
 )
 from seqfeat.series.files.csv_rows import CheckedFile, RowBlock, checked_rows
 from seqfeat.series.files.csv_text import text_blocks
+from seqfeat.series.numbers import LARGEST_INTEGER
 
 __all__ = ["CsvFormat", "CsvTable"]
 
@@ -36,8 +38,6 @@ MISSING += ["1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan",
 
 BOOLEANS = {"true": 1.0, "false": 0.0}
 LONG_INTEGER = re.compile(r"[+-]?\d{16,}")
-LARGEST_INTEGER = 2**53
-"""float64 holds every integer up to this one, and of those beyond only some."""
 GROUPED_NUMBER = re.compile(r"[+-]?\d{1,3}([., '\u00a0\u202f]\d{3})+([.,]\d+)?")
 BEGINS_AS_NUMBER = re.compile(r"[+\-\u2212\u2013<>~$\u20ac\u00a3 ]*[.,]?\d")
 MARK = re.compile(r"[^\w\s]{1,4}|[A-Za-z./]{1,4}|missing|unknown|none|no data", re.IGNORECASE)
@@ -287,7 +287,7 @@ class _Cells:
             is_all_text = name in self.table.dialect.text_columns
             way_out = self._way_out(text, is_first=row == 0, is_all_text=is_all_text)
         return InputTypeError(
-            f"{place} holds the text {_shorten(text)!r}; series hold real numbers. {way_out}"
+            f"{place} holds the text {shorten(text, 40)!r}; series hold real numbers. {way_out}"
         )
 
     def _way_out(self, text: str, *, is_first: bool, is_all_text: bool) -> str:
@@ -347,7 +347,3 @@ def _with_tabs(block: bytes) -> bytes:
 
 def _in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return frame if frame.columns.tolist() == columns else frame[columns]
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:37]}..."

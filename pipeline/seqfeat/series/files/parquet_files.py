@@ -60,7 +60,6 @@ class ParquetTable:
         n_rows: int,
         keys: Sequence[str],
         columns: Sequence[str] | None = None,
-        dtypes: dict[str, Any] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Yield the table in chunks of at most `n_rows`; the file's own dtypes apply.
 

@@ -36,6 +36,7 @@ __all__ = [
     "file_format",
     "from_wide",
     "key_columns",
+    "names_in",
     "plan_table",
     "read",
     "repeated_ids_first",
@@ -220,12 +221,10 @@ def plan_table(
     warnings.
     """
     table = open_table(path, form)
-    if isinstance(table, CsvTable):
-        if table.dialect.is_archive and not (label or series_id or time or channels):
-            label = table.names[0]
-        label, series_id, time, channels = (
-            match_names(given, table.names) for given in (label, series_id, time, channels)
-        )
+    is_named = label or series_id or time or channels
+    if isinstance(table, CsvTable) and table.dialect.is_archive and not is_named:
+        label = table.names[0]
+    label, series_id, time, channels = names_in(table, label, series_id, time, channels)
     frame = table.empty(key_columns(series_id, time, label))
     layout = long_layout(frame, series_id, time, channels, label, step, time_format)
     if layout is None:
@@ -241,6 +240,11 @@ def plan_table(
     layout = replace(layout, channels=names)
     columns = None if layout.is_indexed else _in_order(frame, [*layout.keys, *names])
     return TablePlan(table, layout, label, series_id, columns)
+
+
+def names_in(table: Table, *given: Any) -> list[Any]:
+    """Return columns, or lists of them, as the file calls those that a user means."""
+    return [match_names(one, table.names) if isinstance(table, CsvTable) else one for one in given]
 
 
 def _in_order(frame: pd.DataFrame, columns: list[str]) -> list[str]:

@@ -14,15 +14,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqfeat.exceptions import InputError, InputTypeError
+from seqfeat.runtime.visible_text import shorten
 from seqfeat.series.arrays import as_list
 from seqfeat.series.clock import Clock, Reading, TimeColumn
 from seqfeat.series.clock.reading import NUMBERS
 from seqfeat.series.columns import channel_columns, check_columns, match_names
-from seqfeat.series.files.csv_files import CsvFormat, CsvTable
+from seqfeat.series.files.csv_files import CsvFormat
 from seqfeat.series.files.names import as_names
-from seqfeat.series.files.reading import TablePlan, file_format, key_columns, plan_table, read
+from seqfeat.series.files.reading import (
+    TablePlan,
+    file_format,
+    key_columns,
+    names_in,
+    plan_table,
+    read,
+)
 from seqfeat.series.files.streaming import whole_series
-from seqfeat.series.files.tables import TABLES, open_table
+from seqfeat.series.files.tables import TABLES, Table, open_table
 from seqfeat.series.lazy_array import LazyArray, is_lazy
 from seqfeat.series.long import (
     SERIES,
@@ -39,6 +47,7 @@ from seqfeat.series.time_grid import (
     ScannedStep,
     Step,
     StepScan,
+    is_auto,
     steps_by_order,
     steps_by_time,
 )
@@ -272,12 +281,9 @@ def _load(path: Path, roles: Roles, label: Any) -> LabelledSeries:
     return LabelledSeries(frame, None)
 
 
-def _matched(table: Any, roles: Roles, label: str | None) -> tuple[Any, Any, Any, Any]:
-    """Return the columns of recordings, times, channels and labels as a CSV file calls them."""
-    given = roles.by, roles.time, roles.channels, label
-    if not isinstance(table, CsvTable):
-        return given
-    by, time, channels, label = (match_names(one, table.names) for one in given)
+def _matched(table: Table, roles: Roles, label: str | None) -> tuple[Any, Any, Any, Any]:
+    """Return the columns of recordings, times, channels and labels as the file calls them."""
+    by, time, channels, label = names_in(table, roles.by, roles.time, roles.channels, label)
     return by, time, channels, label
 
 
@@ -372,8 +378,8 @@ def _array_labels(label: Any, n_rows: dict[Any, int], *, is_single: bool) -> lis
         given = dict(label)
     elif isinstance(label, str) or not hasattr(label, "__len__") or len(label) != len(n_rows):
         raise InputError(
-            f"label={_shorten(label)}; for {len(n_rows)} recordings pass a dict or list with the "
-            "labels of each: one label, or one for each of its rows."
+            f"label={shorten(repr(label))}; for {len(n_rows)} recordings pass a dict or list with "
+            "the labels of each: one label, or one for each of its rows."
         )
     else:
         given = dict(zip(n_rows, label, strict=True))
@@ -397,11 +403,6 @@ def _row_labels(name: Any, label: Any, n_rows: int) -> pd.Series[Any]:
     return pd.Series(list(label) if isinstance(label, (list, tuple)) else label).reset_index(
         drop=True
     )
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # Tables
@@ -504,7 +505,7 @@ def _on_grid(rows: _Rows, roles: Roles) -> Recordings:
         label_codes = None if codes_of_steps is None else codes_of_steps[begin:end]
         clock = None
         if rows.times is not None and scanned is not None:
-            is_even = _is_auto(scanned.step) or isinstance(scanned.step, EvenStep)
+            is_even = is_auto(scanned.step) or isinstance(scanned.step, EvenStep)
             is_binned = not (is_even or scanned.step is None)
             steps_of_one = rows_of_steps[begin:end]
             clock = _Clock(rows.times, scanned.reading, steps_of_one, step, is_binned)
@@ -524,15 +525,11 @@ def _scan_step(codes: Ints, times: pd.Series[Any], roles: Roles) -> ScannedStep:
 def _length_of(scanned: ScannedStep) -> Any:
     """Return the time from one timestep to the next, a number or a Timedelta, or None."""
     length = scanned.step
-    if _is_auto(length):
+    if is_auto(length):
         length = scanned.shortest
     elif isinstance(length, EvenStep):
         length = length.length
     return length if length is None or isinstance(length, Real) else pd.Timedelta(length)
-
-
-def _is_auto(step: Any) -> bool:
-    return isinstance(step, str) and step == "auto"
 
 
 def _codes_of_steps(codes: Ints, positions: Ints, n_positions: int) -> Ints:
