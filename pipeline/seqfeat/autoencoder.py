@@ -7,6 +7,7 @@ result, and the learned attributes. The rest is in `seqfeat.training` and `seqfe
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -19,16 +20,16 @@ from sklearn.utils.metaestimators import available_if
 
 from seqfeat.inference.batched import embed
 from seqfeat.inference.consistency import check_consistent
-from seqfeat.inference.decoding import (
-    as_embeddings,
-    check_finite,
-    check_n_timesteps,
-    decode_series,
-    reconstruct_series,
+from seqfeat.inference.decoding import check_finite
+from seqfeat.inference.fitted import (
+    check_fitted,
+    fitted_backend,
+    fitted_scaling,
+    output_dtype,
+    validate_series,
 )
-from seqfeat.inference.evaluation import Evaluation, evaluate
-from seqfeat.inference.fitted import check_fitted, fitted_backend, fitted_scaling, validate_series
-from seqfeat.inference.fitted_rows import check_not_cut, remember_rows
+from seqfeat.inference.fitted_rows import remember_rows
+from seqfeat.inference.reconstruction import ReconstructionMixin
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.float_errors import without_float_errors
@@ -67,6 +68,7 @@ class LSTMAutoencoder(
     ClassNamePrefixFeaturesOutMixin,
     CallbackSupportMixin,
     CheckedStateMixin,
+    ReconstructionMixin,
     TransformerMixin,
     BaseEstimator,
 ):
@@ -145,6 +147,14 @@ class LSTMAutoencoder(
         weighted by the share of its variance that is between classes, plus 0.1, to this power;
         otherwise this is the weight of a classification head's loss relative to the reconstruction
         loss.
+    target_type : {"auto", "continuous", "multiclass"}, default="auto"
+        What labels are, if `target_weight` counts them. ``"auto"`` takes floats with a fractional
+        part as numbers, and all others, including integers, as classes. Numbers are standardized;
+        several for each series are columns of `y`.
+    class_weight : dict, "balanced" or None, default=None
+        Factor of each class in what labels decide, as in scikit-learn's classifiers: in the loss
+        of the head, or in the weights of a reservoir's statistics. ``"balanced"`` lets all classes
+        count the same.
     reconstruction_fraction : float in [0, 1], default=0.2
         Fraction of the embedding's dimensions that are for reconstructing the series, with a
         reservoir. The others are for telling them apart. With 1 the reconstruction is about as good
@@ -174,8 +184,17 @@ class LSTMAutoencoder(
         `tol`. Epochs before the peak of the learning rate do not count.
     tol : float, default=1e-4
         Smallest improvement that counts.
+    contamination : float in (0, 0.5] or None, default=None
+        Share of the training series, and of their timesteps, that `anomaly_threshold_` and
+        `timestep_threshold_` take as anomalous. None sets no thresholds, and saves the pass over
+        the training series that finds them.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the previous fit.
+    init : LSTMAutoencoder, Pipeline, path or None, default=None
+        A fitted model, or the path of a saved one, from whose encoder and scaling `fit` starts,
+        such as one that was trained on many more series without labels. Its series had the same
+        channels; lengths and classes may differ. Dimensions that are "auto" or None become those of
+        that model.
     random_state : int, RandomState instance or None, default=None
         Seed of weights, batches, noise and validation split. On one kind of CPU, with the same
         versions, a seed gives the same weights, bit for bit, whatever the number of threads.
@@ -225,7 +244,12 @@ class LSTMAutoencoder(
         R squared of the reconstruction with those weights, on the validation set if there is one
         and on the training set otherwise; see `score`.
     classes_ : ndarray of shape (n_classes,)
-        The classes, if ``target_weight > 0``.
+        The classes, if ``target_weight > 0`` and labels are classes.
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        Mean and divisor of the numbers, if ``target_weight > 0`` and labels are numbers.
+    anomaly_threshold_, timestep_threshold_ : float
+        With `contamination`, the scores of `score_samples` and `score_timesteps` below which that
+        share of the training series, and of their timesteps, lies.
 
     See Also
     --------
@@ -300,6 +324,8 @@ class LSTMAutoencoder(
         masking_ratio: float = 0.0,
         input_noise: float = 0.0,
         target_weight: float = 0.0,
+        target_type: str = "auto",
+        class_weight: Mapping[Any, float] | str | None = None,
         reconstruction_fraction: float = 0.2,
         max_iter: int | str = "auto",
         batch_size: int | str = "auto",
@@ -309,7 +335,9 @@ class LSTMAutoencoder(
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
         tol: float = 1e-4,
+        contamination: float | None = None,
         warm_start: bool = False,
+        init: Any = None,
         random_state: int | np.random.RandomState | None = None,
         device: str = "auto",
         verbose: int | bool = 0,
@@ -330,6 +358,8 @@ class LSTMAutoencoder(
         self.masking_ratio = masking_ratio
         self.input_noise = input_noise
         self.target_weight = target_weight
+        self.target_type = target_type
+        self.class_weight = class_weight
         self.reconstruction_fraction = reconstruction_fraction
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -339,7 +369,9 @@ class LSTMAutoencoder(
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.contamination = contamination
         self.warm_start = warm_start
+        self.init = init
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
@@ -350,7 +382,9 @@ class LSTMAutoencoder(
 
     @with_callbacks  # type: ignore[untyped-decorator]
     @without_float_errors
-    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train the autoencoder. If that fails, an earlier fit stays intact.
 
         Parameters
@@ -358,8 +392,11 @@ class LSTMAutoencoder(
         X : array-like
             Series, (n_samples, n_timesteps, n_channels); a table, (n_samples, n_timesteps); or a
             list of n_samples arrays, (n_timesteps_i, n_channels) or (n_timesteps_i,).
-        y : array-like of shape (n_samples,), default=None
-            Class labels; ignored unless ``target_weight > 0``.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Class labels or numbers; ignored unless ``target_weight > 0``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each series counts, in the scaling, in what is fitted and in the loss. A weight
+            of 2 stands for two such series, and one of 0 for none.
 
         Returns
         -------
@@ -397,7 +434,11 @@ class LSTMAutoencoder(
     @with_callbacks  # type: ignore[untyped-decorator]
     @without_float_errors
     def partial_fit(
-        self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Update scaling and weights in one epoch over the next part of a stream.
 
@@ -413,6 +454,8 @@ class LSTMAutoencoder(
             Class labels; ignored unless ``target_weight > 0``.
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever occur. If None, the first call must contain every class.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -501,7 +544,7 @@ class LSTMAutoencoder(
         """
         check_fitted(self)
         series = validate_series(self, X)
-        embeddings = np.empty((len(series), self.embedding_dim_), dtype=_output_dtype(series))
+        embeddings = np.empty((len(series), self.embedding_dim_), dtype=output_dtype(series))
         for rows, batch in embed(fitted_backend(self), series, fitted_scaling(self)):
             check_finite(batch, rows, "series {} of X is embedded as")
             embeddings[rows] = batch
@@ -518,109 +561,6 @@ class LSTMAutoencoder(
         """Train the autoencoder, and embed the same series; see `fit` and `transform`."""
         return super().fit_transform(reusable(X), y, **fit_params)  # type: ignore[no-any-return]
 
-    @without_float_errors
-    def inverse_transform(self, X: ArrayLike, n_timesteps: int | None = None) -> Floats:
-        """Decode embeddings into series, in the units of the training series.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, embedding_dim)
-            Embeddings.
-        n_timesteps : int, default=None
-            Length of the series. None means that of the longest training series.
-
-        Returns
-        -------
-        series : ndarray of shape (n_samples, n_timesteps, n_channels)
-            Or of shape (n_samples, n_timesteps), if `fit` saw a table. float32 for float32
-            embeddings, if that holds the range and the resolution of the training series; float64
-            otherwise.
-
-        Raises
-        ------
-        InputError
-            If `X` does not hold finite embeddings, or if its series, or an array of them, cannot
-            be held.
-        """
-        check_fitted(self)
-        embeddings = as_embeddings(X, self.embedding_dim_)
-        length = self.n_timesteps_in_ if n_timesteps is None else check_n_timesteps(n_timesteps)
-        backend, scaling = fitted_backend(self), fitted_scaling(self)
-        series = decode_series(backend, embeddings, length, scaling)
-        return series[:, :, 0] if self.is_table_ else series
-
-    @without_float_errors
-    def reconstruct(self, X: Any) -> Any:
-        """Encode and decode each series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` accepts.
-
-        Returns
-        -------
-        reconstruction : ndarray, list of ndarray, Series or DataFrame
-            In the form and units of `X`. Missing values are reconstructed, too; only the padding
-            after the end of a series remains NaN. The dtype is that of `inverse_transform`.
-        """
-        check_fitted(self)
-        series, scaling = validate_series(self, X), fitted_scaling(self)
-        dtype = _output_dtype(series)
-        return series.like_input(reconstruct_series(fitted_backend(self), series, scaling, dtype))
-
-    def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Return the fraction of the variance that the reconstruction explains.
-
-        This is R squared over all observed values, in scaled units, with each channel's variance
-        about its mean in `X`: 1 is a perfect reconstruction, and 0 is no better than predicting
-        the mean. With it, `GridSearchCV` can compare embedding sizes without labels.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` accepts.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-        """
-        check_not_cut(self, X)
-        return self._evaluate(X).r_squared
-
-    @without_float_errors
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Return the negative mean squared reconstruction error of each series.
-
-        The lower the score, the more anomalous the series.
-
-        Parameters
-        ----------
-        X : array-like
-            Series in any form that `fit` accepts.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            Over the observed values, in scaled units.
-        """
-        check_not_cut(self, X, may_continue=True)
-        evaluation = self._evaluate(X)
-        return -evaluation.squared_error / evaluation.n_values
-
-    @without_float_errors
-    def _evaluate(self, X: Any) -> Evaluation:
-        check_fitted(self)
-        series = validate_series(self, X)
-        evaluation = evaluate(fitted_backend(self), series, fitted_scaling(self))
-        errors = evaluation.squared_error
-        check_finite(
-            errors, np.arange(len(errors)), "series {} of X is rebuilt with errors that are"
-        )
-        return evaluation
-
     # scikit-learn's protocol
 
     @property
@@ -635,11 +575,6 @@ class LSTMAutoencoder(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.target_tags.required = needs_labels(self.target_weight)
         return tags
-
-
-def _output_dtype(series: Series) -> np.dtype[Any]:
-    is_single = series.values.dtype.newbyteorder("=") == np.float32
-    return np.dtype(np.float32 if is_single else np.float64)
 
 
 def _training_series(X: Any, parameters: FitParameters) -> Series:

@@ -17,8 +17,8 @@ from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.inference.fitted_rows import check_not_cut
 from seqfeat.series.arrays import reusable
-from seqfeat.training.labels import are_multilabel, check_labels_of, class_labels, names_of
 from seqfeat.training.rehearsal import rehearse
+from seqfeat.training.targets.labels import are_multilabel, check_labels_of, class_labels, names_of
 
 __all__ = ["Pipeline", "PipelineParts", "make_classifier", "pipeline_parts"]
 

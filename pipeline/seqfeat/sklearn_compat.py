@@ -4,8 +4,9 @@ This is the only file that imports from `sklearn.callback` and from modules of s
 names begin with an underscore; a test enforces it. Each may change in any release, and each is
 needed because there is no public counterpart:
 
-- `InvalidParameterError`, `Interval`, `StrOptions`: the constraints that `_validate_params` checks,
-  and the error it raises, so that a parameter out of range reads as in scikit-learn's estimators;
+- `InvalidParameterError`, `HasMethods`, `Interval`, `StrOptions`: the constraints that
+  `_validate_params` checks, and the error it raises, so that a parameter out of range reads as in
+  scikit-learn's estimators;
 - `BaseSearchCV`: what `GridSearchCV`, `RandomizedSearchCV` and the halving searches have in common;
 - `output_container`: what `set_output` asks for. Frames indexed by ids have to be made by us.
 
@@ -26,7 +27,12 @@ from importlib.util import find_spec
 from typing import Any, Protocol, Self, runtime_checkable
 
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
 from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
@@ -34,6 +40,7 @@ __all__ = [
     "BaseSearchCV",
     "CallbackSupportMixin",
     "FitCallback",
+    "HasMethods",
     "Interval",
     "InvalidParameterError",
     "ProgressBar",

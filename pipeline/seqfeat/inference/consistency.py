@@ -379,6 +379,8 @@ ATTRIBUTES: dict[str, Callable[[_Learned], Check]] = {
     "n_iter_": lambda learned: _integer(0, len(learned["loss_curve_"])),
     "best_iter_": lambda learned: _integer(0, learned["n_iter_"]),
     "best_score_": lambda learned: _number,
+    "anomaly_threshold_": lambda learned: _either(_missing, _number),
+    "timestep_threshold_": lambda learned: _either(_missing, _number),
     "_optimizer_state": lambda learned: _either(_missing, _none, _optimizer(learned)),
     # What scikit-learn adds
     "_sklearn_output_config": lambda learned: _either(_missing, _output_config),

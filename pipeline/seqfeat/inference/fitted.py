@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,7 +21,7 @@ from seqfeat.series.conversion import as_series
 from seqfeat.series.scaling import ChannelScaling
 from seqfeat.series.series import Series
 
-__all__ = ["check_fitted", "fitted_backend", "fitted_scaling", "validate_series"]
+__all__ = ["check_fitted", "fitted_backend", "fitted_scaling", "output_dtype", "validate_series"]
 
 # Caches by estimator. They are not attributes of the estimator, because those are pickled, copied
 # and compared with it, and a network may hold CUDA tensors. An entry lives as long as its
@@ -123,3 +124,9 @@ def _describe_mismatch(estimator: Any, series: Series) -> str:
             " The channels seem to come first; if so, pass seqfeat.series.from_channels_first(X)."
         )
     return message
+
+
+def output_dtype(series: Series) -> np.dtype[Any]:
+    """Return the dtype of results: float32 for float32 series, float64 otherwise."""
+    is_single = series.values.dtype.newbyteorder("=") == np.float32
+    return np.dtype(np.float32 if is_single else np.float64)

@@ -21,7 +21,7 @@ from seqfeat.pipeline import PipelineParts, pipeline_parts
 from seqfeat.report.classification import ClassificationScores, score_predictions
 from seqfeat.report.drawn_series import DrawnSeries, draw_series, sample_rows, size_limits
 from seqfeat.series import Series
-from seqfeat.training.labels import check_labels
+from seqfeat.training.targets.labels import check_labels
 
 __all__ = ["Analysis", "run_analysis"]
 

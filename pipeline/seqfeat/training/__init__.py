@@ -3,7 +3,7 @@
 In the order in which a fit goes through them:
 
 - `parameters`: the constraints on the parameters of a fit, and a frozen record of their values
-- `labels`: class labels as indices
+- `targets`: labels, numbers and weights of series
 - `plan`: the facts that all processes share, and the plan that follows from them
 - `dataset`, `sampler`: scaled series, read in chunks, in batches of similar length
 - `fit`: one fit from beginning to end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqfeat.nn.network import MAX_DIMENSION, POOLINGS
-from seqfeat.sklearn_compat import Interval, StrOptions
+from seqfeat.sklearn_compat import HasMethods, Interval, StrOptions
 
 __all__ = ["PARAMETER_CONSTRAINTS", "FitParameters", "needs_labels"]
 
@@ -29,6 +30,8 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "masking_ratio": [Interval(Real, 0, 1, closed="left")],
     "input_noise": [Interval(Real, 0, None, closed="left")],
     "target_weight": [Interval(Real, 0, 1, closed="left")],
+    "target_type": [StrOptions({"auto", "continuous", "multiclass"})],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
     "reconstruction_fraction": [Interval(Real, 0, 1, closed="both")],
     "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -38,7 +41,9 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
+    "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
     "warm_start": ["boolean"],
+    "init": [HasMethods(["fit", "transform"]), str, os.PathLike, None],
     "random_state": ["random_state"],
     "device": [str],
     "verbose": ["verbose"],
@@ -65,6 +70,8 @@ class FitParameters:
     masking_ratio: float
     input_noise: float
     target_weight: float
+    target_type: str
+    class_weight: Mapping[Any, float] | str | None
     reconstruction_fraction: float
     max_iter: int | str
     batch_size: int | str
@@ -74,7 +81,9 @@ class FitParameters:
     validation_fraction: float
     n_iter_no_change: int
     tol: float
+    contamination: float | None
     warm_start: bool
+    init: Any
     random_state: int | np.random.RandomState | None
     device: str
     verbose: int | bool

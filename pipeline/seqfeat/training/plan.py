@@ -26,8 +26,8 @@ from seqfeat.series.scaling import ChannelScaling, channel_scaling, identity_sca
 from seqfeat.series.series import Series
 from seqfeat.training.checkpoints import Checkpoints, digest
 from seqfeat.training.dataset import Dataset, Shard
-from seqfeat.training.labels import check_labels, class_labels, encode_labels
 from seqfeat.training.parameters import FitParameters
+from seqfeat.training.targets.labels import check_labels, class_labels, encode_labels
 from seqfeat.training.trainer import TrainingSettings
 from seqfeat.version import __version__
 

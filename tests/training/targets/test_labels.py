@@ -9,7 +9,12 @@ from sklearn.exceptions import DataConversionWarning
 
 from seqfeat import InputError
 from seqfeat.series import as_series
-from seqfeat.training.labels import check_labels, check_labels_of, class_labels, encode_labels
+from seqfeat.training.targets.labels import (
+    check_labels,
+    check_labels_of,
+    class_labels,
+    encode_labels,
+)
 
 X = np.zeros((4, 3, 1))
 

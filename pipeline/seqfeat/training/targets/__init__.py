@@ -1,0 +1,8 @@
+"""What a fit learns from beside the series, checked before anything is trained.
+
+- `labels`: one class for each series, and classes as indices
+- `numbers`: one or several numbers for each series, standardized
+- `weights`: how much each series counts, and each class
+"""
+
+__all__: list[str] = []
