@@ -20,8 +20,12 @@ from seqfeat.series.tensors import is_tensor, tensor_as_array
 
 __all__ = [
     "are_multilabel",
+    "as_labels",
+    "check_index",
     "check_labels",
     "check_labels_of",
+    "check_not_dict",
+    "check_present",
     "class_labels",
     "encode_labels",
     "names_of",
@@ -46,7 +50,7 @@ def check_labels(y: Any, series: Series) -> None:
     if rows is not None:
         _check_not_by_row(y, len(series), len(rows.codes))
     if not isinstance(y, dict):
-        check_consistent_length(series, _as_labels(y))
+        check_consistent_length(series, as_labels(y))
     _check_match(y, series.ids, is_frame=rows is not None)
 
 
@@ -90,9 +94,9 @@ def class_labels(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[Any]:
             "LSTMAutoencoder with target_weight > 0 requires y to be passed, but the target y is "
             "None. Pass the labels, or set target_weight=0."
         )
-    _check_not_dict(y)
-    y = _as_labels(y)
-    _check_present(y, ids)
+    check_not_dict(y)
+    y = as_labels(y)
+    check_present(y, ids)
     _check_one_type(y, ids)
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
@@ -102,11 +106,11 @@ def class_labels(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[Any]:
 
 def are_multilabel(y: Any) -> bool:
     """Return whether `y` holds several labels for each series, which some classifiers take."""
-    shape = np.asarray(_as_labels(y), dtype=object).shape
+    shape = np.asarray(as_labels(y), dtype=object).shape
     return len(shape) > 1 and shape[1] > 1
 
 
-def _as_labels(y: Any) -> Any:
+def as_labels(y: Any) -> Any:
     """Return labels as scikit-learn reads them: not as any tensor, nor as NumPy's StringDType."""
     if is_tensor(y):
         return tensor_as_array(y, "y")
@@ -117,13 +121,12 @@ def _as_labels(y: Any) -> Any:
 
 
 def _check_match(y: Any, ids: pd.Index[Any] | None, *, is_frame: bool) -> None:
-    _check_not_dict(y)
-    if isinstance(y, (pd.Series, pd.DataFrame)) and ids is not None and len(y) == len(ids):
-        _check_names(y.index, ids, is_frame=is_frame)
-    _check_present(_as_labels(y), ids)
+    check_not_dict(y)
+    check_index(y, ids, is_frame=is_frame)
+    check_present(as_labels(y), ids)
 
 
-def _check_not_dict(y: Any) -> None:
+def check_not_dict(y: Any) -> None:
     if isinstance(y, Mapping):
         raise InputTypeError(
             "y is a dict; pass the labels in the order of the series of X, [y[name] for name in "
@@ -142,7 +145,7 @@ def _check_not_by_row(y: Any, n_series: int, n_rows: int) -> None:
         )
 
 
-def _check_present(y: Any, ids: pd.Index[Any] | None) -> None:
+def check_present(y: Any, ids: pd.Index[Any] | None) -> None:
     """Raise if a label is missing, whatever stands for it: None, NaN, NaT, NA or a mask."""
     # As objects, because NumPy would convert a NaN among strings to a string.
     values = np.asarray(y, dtype=object)
@@ -174,10 +177,17 @@ def _series(position: int, ids: pd.Index[Any] | None) -> str:
 # Labels that carry the names of their series
 
 
-def _check_names(labelled: pd.Index[Any], ids: pd.Index[Any], *, is_frame: bool) -> None:
-    """Raise if the index of labels names the series in another order, or names others."""
-    if labelled.equals(ids):
+def check_index(
+    y: Any, ids: pd.Index[Any] | None, *, is_frame: bool = False, name: str = "y"
+) -> None:
+    """Raise if the index of what belongs to the series names them in another order, or others.
+
+    `name` is what it is called in `fit`.
+    """
+    is_indexed = isinstance(y, (pd.Series, pd.DataFrame))
+    if not is_indexed or ids is None or len(y) != len(ids) or y.index.equals(ids):
         return
+    labelled = y.index
     if set(labelled) == set(ids):
         problem = "names the same series as X, but in another order"
     elif _are_names(labelled, ids):
@@ -187,9 +197,9 @@ def _check_names(labelled: pd.Index[Any], ids: pd.Index[Any], *, is_frame: bool)
     position = next((i for i in range(len(ids)) if labelled[i] != ids[i]), 0)
     names = "X.index.unique(level=0)" if is_frame else "X.index"
     raise InputError(
-        f"y {problem}: entry {position} of X is {ids[position]}, of y {labelled[position]}. Pass "
-        f"y.loc[{names}], or y.to_numpy() if the labels are in the order of X whatever they are "
-        "called."
+        f"{name} {problem}: entry {position} of X is {ids[position]}, of {name} "
+        f"{labelled[position]}. Pass {name}.loc[{names}], or {name}.to_numpy() if its entries are "
+        "in the order of X whatever they are called."
     )
 
 
