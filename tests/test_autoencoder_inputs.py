@@ -535,7 +535,6 @@ def supervised(**params):
         (["a"] * 12, "y holds 1 class, 'a'"),
         (np.arange(11) % 2, r"inconsistent numbers of samples: \[12, 11\]"),
         (np.arange(13) % 2, r"inconsistent numbers of samples: \[12, 13\]"),
-        (np.linspace(0, 1, 12), "Unknown label type: continuous"),
         (np.eye(12), r"y should be a 1d array, got an array of shape \(12, 12\)"),
         (None, "requires y to be passed, but the target y is None"),
     ],
@@ -546,6 +545,11 @@ def test_fault_35_labels_that_are_not_classes_are_rejected(y, says):
         with pytest.raises(ValueError, match=says):
             getattr(model, method)(waves(), y)
         assert learned(model) == {}
+
+
+def test_fault_35_numbers_are_no_classes_where_classes_are_asked_for():
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        supervised().set_params(target_type="multiclass").fit(waves(), np.linspace(0, 1, 12))
 
 
 def test_fault_35_more_classes_later_in_a_stream_are_rejected():

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 
+from seqfeat.exceptions import InputError
 from seqfeat.inference.batched import embed
 from seqfeat.inference.consistency import check_consistent
 from seqfeat.inference.decoding import check_finite
@@ -25,6 +26,7 @@ from seqfeat.inference.fitted import (
     check_fitted,
     fitted_backend,
     fitted_scaling,
+    fitted_target_scaling,
     output_dtype,
     validate_series,
 )
@@ -424,8 +426,7 @@ class LSTMAutoencoder(
         parameters = self._checked_parameters()
         earlier = self._earlier_fit() if parameters.warm_start else None
         convert = partial(_training_series, X, parameters)
-        uses_labels = parameters.target_weight > 0
-        facts = share_facts(convert, y, parameters, current_ranks(), uses_labels=uses_labels)
+        facts = share_facts(convert, y, sample_weight, parameters, current_ranks())
         plan = plan_fit(parameters, facts, earlier)
         attributes = input_attributes(X, facts.series, facts.shard.n_timesteps)
         return self._run(plan, attributes, X, y)
@@ -463,13 +464,22 @@ class LSTMAutoencoder(
         """
         parameters = self._checked_parameters()
         earlier = self._earlier_fit()
+        if parameters.class_weight == "balanced":
+            raise InputError(
+                "class_weight='balanced' needs to know how often each class will occur, which "
+                "partial_fit does not. Set class_weight to a dict of factors, or to None."
+            )
         convert = partial(_training_series, X, parameters)
-        uses_labels = parameters.target_weight > 0
         if earlier is not None:
             convert = partial(validate_series, self, X)
-            uses_labels, classes = earlier.classes is not None, earlier.classes
         facts = share_facts(
-            convert, y, parameters, current_ranks(), uses_labels=uses_labels, classes=classes
+            convert,
+            y,
+            sample_weight,
+            parameters,
+            current_ranks(),
+            earlier=earlier,
+            classes=classes,
         )
         plan = plan_epoch(parameters, facts, earlier)
         n_timesteps = facts.shard.n_timesteps
@@ -494,6 +504,7 @@ class LSTMAutoencoder(
             self.weights_,
             fitted_scaling(self),
             getattr(self, "classes_", None),
+            fitted_target_scaling(self),
             self.n_iter_,
             getattr(self, "_optimizer_state", None),
         )

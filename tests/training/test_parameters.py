@@ -21,7 +21,7 @@ def test_every_parameter_of_the_estimator_has_a_field_and_a_constraint():
 def test_a_fit_records_the_parameters_of_its_estimator(monkeypatch):
     records = []
 
-    def record(convert, y, parameters, *others, **options):
+    def record(convert, y, sample_weight, parameters, *others, **options):
         records.append(parameters)
         raise InputError("enough")
 

@@ -10,6 +10,7 @@ from seqfeat.series import as_series
 from seqfeat.series.scaling import channel_scaling
 from seqfeat.training.parameters import FitParameters
 from seqfeat.training.plan import EarlierFit, plan_epoch, plan_fit, share_facts
+from seqfeat.training.targets.encoding import EncodedTargets
 from tests.training.thread_ranks import run_on_ranks
 
 DEFAULTS = {**LSTMAutoencoder().get_params(), "random_state": 0, "device": "cpu"}
@@ -19,14 +20,14 @@ def parameters_with(**params):
     return FitParameters(**{**DEFAULTS, **params})
 
 
-def facts_of(X, y=None, ranks=ALONE, classes=None, **params):
+def facts_of(X, y=None, ranks=ALONE, classes=None, sample_weight=None, **params):
     parameters = parameters_with(**params)
     return share_facts(
         lambda: as_series(X, missing=parameters.missing),
         y,
+        sample_weight,
         parameters,
         ranks,
-        uses_labels=parameters.target_weight > 0,
         classes=classes,
     )
 
@@ -49,7 +50,7 @@ def test_facts_describe_the_series():
     assert facts.shard.lengths.tolist() == [7, 4, 5]
     assert not facts.shard.is_dense
     assert facts.statistics.mean == pytest.approx(np.concatenate(items).mean())
-    assert (facts.classes, facts.targets) == (None, None)
+    assert facts.targets == EncodedTargets()
     assert facts_of(series_of(7)).shard.is_dense
 
 
@@ -60,13 +61,19 @@ def test_without_scale_the_statistics_change_nothing():
 
 def test_labels_become_targets_only_if_they_are_used():
     facts = facts_of(series_of(4), ["b", "a", "b"], target_weight=0.5)
-    assert (facts.classes.tolist(), facts.targets.tolist()) == (["a", "b"], [1, 0, 1])
-    assert facts_of(series_of(4), ["b", "a", "b"]).targets is None
+    assert (facts.targets.classes.tolist(), facts.targets.values.tolist()) == (
+        ["a", "b"],
+        [1, 0, 1],
+    )
+    assert facts_of(series_of(4), ["b", "a", "b"]).targets.values is None
 
 
 def test_a_stream_may_name_more_classes_than_its_first_series_have():
     facts = facts_of(series_of(4), ["b", "b", "b"], target_weight=0.5, classes=["c", "a", "b"])
-    assert (facts.classes.tolist(), facts.targets.tolist()) == (["a", "b", "c"], [1, 1, 1])
+    assert (facts.targets.classes.tolist(), facts.targets.values.tolist()) == (
+        ["a", "b", "c"],
+        [1, 1, 1],
+    )
     with pytest.raises(InputError, match=r"y holds \['d'\]"):
         facts_of(series_of(4), ["b", "d", "b"], target_weight=0.5, classes=["a", "b"])
 
@@ -121,8 +128,8 @@ def test_processes_learn_the_facts_of_all_in_one_exchange():
         np.testing.assert_allclose(facts.statistics.mean, alone.statistics.mean)
         np.testing.assert_allclose(facts.statistics.std, alone.statistics.std)
         assert facts.statistics.count.tolist() == alone.statistics.count.tolist()
-        assert facts.classes.tolist() == ["a", "b", "c"]
-        assert facts.targets.tolist() == alone.targets[SHARDS[rank]].tolist()
+        assert facts.targets.classes.tolist() == ["a", "b", "c"]
+        assert facts.targets.values.tolist() == alone.targets.values[SHARDS[rank]].tolist()
         assert facts.seed == alone.seed
 
 
@@ -140,7 +147,7 @@ def test_a_shared_set_is_dense_if_all_lengths_are_equal(lengths):
     [
         (np.full((2, 6, 2), np.inf), Y[:2], "contains infinity"),
         (X[3:], Y[:2], "inconsistent numbers of samples"),
-        (X[3:], [0.1, 0.2, 0.3, 0.4], "Unknown label type"),
+        (X[3:], ["a", None, "b", "a"], "1 of 4 series has no label"),
     ],
 )
 def test_an_error_in_one_process_is_raised_in_all(bad_X, bad_y, message):
@@ -383,7 +390,9 @@ def earlier_fit(X, y=None, n_iter=2, **params):
         for name, weight in weights_of(build_network(plan.architecture)).items()
     }
     scaling = plan.dataset.scaling
-    return EarlierFit(plan.architecture, weights, scaling, plan.classes, n_iter, {"state": {}})
+    return EarlierFit(
+        plan.architecture, weights, scaling, plan.classes, None, n_iter, {"state": {}}
+    )
 
 
 def test_warm_start_takes_the_weights_but_neither_scaling_nor_optimizer():

@@ -285,6 +285,20 @@ def _classes(learned: _Learned) -> Check:
     return _either(_missing, check) if a.pooling == "reservoir" else _missing
 
 
+def _target_statistics(learned: _Learned, smallest: float | None = None) -> Check:
+    """Check what is known of targets that are numbers; a reservoir needs no head for them."""
+    n_targets, largest = learned.architecture.n_targets, float(np.finfo(np.float64).max)
+    if n_targets:
+        return _array(np.float64, (n_targets,), largest, smallest)
+    if learned.architecture.pooling != "reservoir" or "classes_" in learned.state:
+        return _missing
+    shape = np.shape(learned.state.get("target_mean_", ()))
+    is_vector = len(shape) == 1 and shape[0] > 0
+    return _either(
+        _missing, _array(np.float64, shape, largest, smallest) if is_vector else _missing
+    )
+
+
 def _optimizer(learned: _Learned) -> Check:
     def check(value: Any) -> str | None:
         if type(value) is not dict or value.keys() != {"state", "param_groups"}:
@@ -367,6 +381,8 @@ ATTRIBUTES: dict[str, Callable[[_Learned], Check]] = {
     "n_features_in_": lambda learned: _equal(_n_features(learned)),
     "feature_names_in_": lambda learned: _either(_missing, _names(_n_features(learned))),
     "classes_": _classes,
+    "target_mean_": _target_statistics,
+    "target_scale_": lambda learned: _target_statistics(learned, 0.0),
     # The scaling
     "n_observed_": lambda learned: _per_channel(learned, 0.0),
     "mean_": _per_channel,

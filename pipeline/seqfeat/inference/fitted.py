@@ -21,7 +21,14 @@ from seqfeat.series.conversion import as_series
 from seqfeat.series.scaling import ChannelScaling
 from seqfeat.series.series import Series
 
-__all__ = ["check_fitted", "fitted_backend", "fitted_scaling", "output_dtype", "validate_series"]
+__all__ = [
+    "check_fitted",
+    "fitted_backend",
+    "fitted_scaling",
+    "fitted_target_scaling",
+    "output_dtype",
+    "validate_series",
+]
 
 # Caches by estimator. They are not attributes of the estimator, because those are pickled, copied
 # and compared with it, and a network may hold CUDA tensors. An entry lives as long as its
@@ -62,6 +69,15 @@ def fitted_scaling(estimator: Any) -> ChannelScaling:
     if cached is None or cached[0] != key:
         cached = _scalings[estimator] = key, ChannelScaling(*(array.copy() for array in learned))
     return cached[1]
+
+
+def fitted_target_scaling(estimator: Any) -> ChannelScaling | None:
+    """Return the scaling of the targets, if `fit` saw numbers."""
+    mean = getattr(estimator, "target_mean_", None)
+    if mean is None:
+        return None
+    # Targets are not merged with later ones, so that their number does not matter.
+    return ChannelScaling(np.ones(len(mean)), mean.copy(), estimator.target_scale_.copy())
 
 
 def validate_series(estimator: Any, X: Any) -> Series:

@@ -145,13 +145,13 @@ class TorchBackend:
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
         """Return the loss of a part, and its gradients."""
         with torch.enable_grad():
-            squared_error, entropy = self._errors(*corrupted)
-            loss = squared_error * weights.squared_error + entropy * weights.entropy
+            squared_error, target_error = self._errors(*corrupted)
+            loss = squared_error * weights.squared_error + target_error * weights.target_error
         gradients = torch.autograd.grad(loss, self.weights, allow_unused=True)
         return loss.detach(), gradients
 
     def _errors(self, part: Batch, corruption: Corruption) -> tuple[Tensor, Tensor]:
-        """Return the total squared error and the total cross-entropy."""
+        """Return the total squared error and the head's total error."""
         part, corruption = part.on(self.device), corruption.on(self.device)
         with mixed_precision(self.device):
             embeddings, decode = part.embeddings, self.network.decode_recurrently

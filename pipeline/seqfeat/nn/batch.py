@@ -6,7 +6,7 @@ Torch only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
@@ -29,11 +29,15 @@ class Batch:
         Timesteps of each series, without padding.
     observed : Tensor of shape (N, T, C), bool, or None
         None if everything was observed.
-    targets : Tensor of shape (N,), int64, or None
-        Class indices for the classification head.
+    targets : Tensor of shape (N,), int64, or (N, K), float32, or None
+        Class indices for the head, or K standardized numbers.
     embeddings : Tensor of shape (N, E), float32, or None
         The embeddings, where the encoder is not trained. The values are then what the linear map
         of the decoder leaves to its layers.
+    weights : Tensor of shape (N,), float32, or None
+        How much each series counts in the reconstruction; None if all count the same.
+    target_weights : Tensor of shape (N,), float32, or None
+        How much each target counts; None if all count the same.
     """
 
     values: Tensor
@@ -41,6 +45,8 @@ class Batch:
     observed: Tensor | None = None
     targets: Tensor | None = None
     embeddings: Tensor | None = None
+    weights: Tensor | None = None
+    target_weights: Tensor | None = None
 
     def __len__(self) -> int:
         # A tensor's own len goes through Python.
@@ -52,9 +58,26 @@ class Batch:
         return self.observed is None
 
     @property
+    def is_weighted(self) -> bool:
+        """Whether series or targets count differently."""
+        return self.weights is not None or self.target_weights is not None
+
+    @property
     def n_values(self) -> int:
         """Number of observed values."""
         return self.values.numel() if self.observed is None else int(self.observed.sum())
+
+    @property
+    def counts(self) -> tuple[float, float]:
+        """Numbers of observed values and of targets, each as often as it counts."""
+        if self.weights is None:
+            n_values: float = self.n_values
+        elif self.observed is None:
+            n_values = float(self.weights.double().sum()) * self.values_per_series
+        else:
+            n_values = float(self.observed.flatten(1).sum(dim=1).double() @ self.weights.double())
+        of_targets = self.target_weights
+        return n_values, len(self) if of_targets is None else float(of_targets.double().sum())
 
     @property
     def values_per_series(self) -> int:
@@ -85,6 +108,8 @@ class Batch:
             None if self.observed is None else self.observed[:, :n_timesteps].index_select(0, rows),
             None if self.targets is None else self.targets[rows],
             None if self.embeddings is None else self.embeddings[rows],
+            None if self.weights is None else self.weights[rows],
+            None if self.target_weights is None else self.target_weights[rows],
         )
 
     def rows(self, rows: slice) -> Batch:
@@ -96,7 +121,7 @@ class Batch:
         return self._map(lambda tensor: to_device(tensor, device))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        parts = (self.values, self.lengths, self.observed, self.targets, self.embeddings)
+        parts = (getattr(self, field.name) for field in fields(self))
         return Batch(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "fit_encoder",
     "initialize",
     "principal_basis",
+    "weighted_mean",
     "whitening_matrix",
     "window_covariance",
 ]
@@ -69,7 +70,7 @@ def fit_encoder(backend: Backend, data: Batch, generator: torch.Generator) -> No
         stop = n_done + len(part)
         summaries[n_done:stop] = backend.summarize(part.values, part.lengths)
         n_done = stop
-    _project_on_components(projection, summaries, generator)
+    _project_on_components(projection, summaries, data.weights, generator)
 
 
 def _batches(network: RecurrentAutoencoder, data: Batch) -> Iterator[Batch]:
@@ -88,7 +89,10 @@ def _whiten_inputs(network: RecurrentAutoencoder, data: Batch, generator: torch.
     but a window's mean.
     """
     length = network.architecture.window_len
-    parts = (network.encoder_inputs(part.values, part.lengths) for part in _batches(network, data))
+    parts = (
+        (*network.encoder_inputs(part.values, part.lengths), part.weights)
+        for part in _batches(network, data)
+    )
     whitening = whitening_matrix(window_covariance(parts, length))
     encoder = cast(Encoder, network.encoder)
     for layer in (*encoder.forward_layers[:1], *encoder.backward_layers[:1]):
@@ -104,18 +108,24 @@ def draw_input_weights(weight: Tensor, whitening: Tensor, generator: torch.Gener
     weight.copy_(weights.reshape_as(weight))
 
 
-def window_covariance(parts: Iterable[tuple[Tensor, Tensor]], length: int) -> Tensor:
+def window_covariance(parts: Iterable[tuple[Tensor, Tensor, Tensor | None]], length: int) -> Tensor:
     """Return the mean product of every two timesteps in a window. Shape: (W, W).
 
-    `parts` are windows (B, L, W * C), and how many are valid (B,).
+    `parts` are windows (B, L, W * C), how many are valid (B,), and the series' weights (B,).
     """
-    total, count = torch.zeros(length, length, dtype=torch.float64, device="cpu"), 0
-    for windows, n_steps in parts:
+    total, count = torch.zeros(length, length, dtype=torch.float64, device="cpu"), 0.0
+    for windows, n_steps, weights in parts:
         steps = torch.arange(windows.shape[1], dtype=torch.int64, device="cpu")
-        valid = windows[steps < n_steps[:, None]].double()
+        is_valid = steps < n_steps[:, None]
+        valid = windows[is_valid].double()
+        n_channels = valid.shape[1] // length
+        n_windows = float(len(valid))
+        if weights is not None:
+            of_windows = weights.double()[:, None].expand(is_valid.shape)[is_valid]
+            valid, n_windows = valid * of_windows.sqrt()[:, None], float(of_windows.sum())
         timesteps = valid.reshape(len(valid), length, -1).transpose(1, 2).reshape(-1, length)
         total += timesteps.T @ timesteps
-        count += len(timesteps)
+        count += n_windows * n_channels
     return total / count
 
 
@@ -132,7 +142,7 @@ def whitening_matrix(covariance: Tensor) -> Tensor:
 
 
 def _project_on_components(
-    projection: nn.Linear, summaries: Tensor, generator: torch.Generator
+    projection: nn.Linear, summaries: Tensor, weights: Tensor | None, generator: torch.Generator
 ) -> None:
     """Set a projection to the first principal components of its inputs, which are overwritten.
 
@@ -140,18 +150,29 @@ def _project_on_components(
     their own the last ones would be mostly noise, which scaling features to unit variance would
     amplify. If there are fewer components than dimensions, random directions complete them.
     """
-    mean = summaries.mean(dim=0)
+    mean = weighted_mean(summaries, weights)
     summaries -= mean
+    if weights is not None:
+        summaries *= (weights.double() / weights.double().mean()).sqrt()[:, None]
     embedding_dim = projection.out_features
     basis = principal_basis(summaries, embedding_dim, generator)
     rotation = torch.empty(embedding_dim, embedding_dim, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
-    weights = rotation @ basis
-    spread = (summaries @ weights.T).square().mean().sqrt()
+    rows = rotation @ basis
+    spread = (summaries @ rows.T).square().mean().sqrt()
     if spread > 0:
-        weights = weights / spread
-    projection.weight.copy_(weights)
-    projection.bias.copy_(-weights @ mean)
+        rows = rows / spread
+    projection.weight.copy_(rows)
+    projection.bias.copy_(-rows @ mean)
+
+
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean of rows in float64, weighted if there are weights. Shape: (N, D) -> (D,)."""
+    if weights is None:
+        return values.mean(dim=0, dtype=torch.float64)
+    weights = weights.double()
+    mean: Tensor = weights @ values.double() / weights.sum()
+    return mean
 
 
 def principal_basis(centred: Tensor, n_directions: int, generator: torch.Generator) -> Tensor:

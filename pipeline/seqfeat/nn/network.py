@@ -44,7 +44,15 @@ MAX_DIMENSION = 2**31 - 1
 SMALLEST_DIMENSIONS = {
     **dict.fromkeys(("n_channels", "embedding_dim", "hidden_dim", "patch_len", "time_period"), 1),
     **dict.fromkeys(
-        ("n_time_features", "n_classes", "window_len", "window_stride", "n_linear_steps"), 0
+        (
+            "n_time_features",
+            "n_classes",
+            "n_targets",
+            "window_len",
+            "window_stride",
+            "n_linear_steps",
+        ),
+        0,
     ),
 }
 
@@ -86,6 +94,8 @@ class Architecture:
     keeps_statistics : bool
         Whether the statistics of a reservoir are features themselves; `embedding_dim` is then the
         number of features that reconstruct the series, which precede the statistics.
+    n_targets : int
+        Outputs of a head that predicts numbers instead of classes; with 0 there is none.
     """
 
     n_channels: int
@@ -101,6 +111,7 @@ class Architecture:
     window_stride: int = 0
     n_linear_steps: int = 0
     keeps_statistics: bool = False
+    n_targets: int = 0
 
     def __post_init__(self) -> None:
         for name, smallest in SMALLEST_DIMENSIONS.items():
@@ -122,9 +133,12 @@ class Architecture:
             ("n_linear_steps", not is_reservoir),
             ("bidirectional", is_reservoir),
             ("n_classes", is_reservoir),
+            ("n_targets", is_reservoir),
         ):
             if is_foreign and getattr(self, name):
                 raise ValueError(f"{name}={getattr(self, name)} with pooling={self.pooling!r}")
+        if self.n_classes and self.n_targets:
+            raise ValueError(f"n_classes={self.n_classes} with n_targets={self.n_targets}")
         for name in ("window_len", "window_stride"):
             object.__setattr__(self, name, getattr(self, name) or self.patch_len)
         if self.window_stride > self.window_len:
@@ -303,7 +317,7 @@ class Decoder(nn.Module):
 
 
 class RecurrentAutoencoder(nn.Module):
-    """Encoder, decoder and, with classes, a linear classification head.
+    """Encoder, decoder and, with targets, a linear head that predicts them.
 
     The weights are uninitialized; on the device "meta" they only have shapes.
 
@@ -316,8 +330,9 @@ class RecurrentAutoencoder(nn.Module):
         self.encoder = _make_encoder(architecture, device)
         self.decoder = Decoder(architecture, device)
         self.head: nn.Linear | None = None
-        if architecture.n_classes:
-            self.head = make_linear(architecture.embedding_dim, architecture.n_classes, device)
+        n_outputs = architecture.n_classes or architecture.n_targets
+        if n_outputs:
+            self.head = make_linear(architecture.embedding_dim, n_outputs, device)
 
     def encode(self, values: Tensor, lengths: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return one embedding per series.

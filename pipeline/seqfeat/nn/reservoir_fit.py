@@ -1,11 +1,12 @@
 """Fitting what is not trained: a reservoir's thresholds, and the linear maps around the embedding.
 
 The embedding is a random rotation of two kinds of numbers. Most are principal components of the
-standardized statistics of the reservoir, weighted, if there are labels, by how well each statistic
-tells the classes apart. The others reconstruct the series: principal components of the series
-themselves, whose covariance is shrunk towards that of a stationary process, so that with few series
-the remaining dimensions go to what any series may hold, its slow movements. A linear map from the
-embedding back to the series goes with them; the LSTM layers of the decoder add to it. Torch only.
+standardized statistics of the reservoir, weighted, if there are targets, by how well each statistic
+tells the classes apart or follows the numbers. The others reconstruct the series: principal
+components of the series themselves, whose covariance is shrunk towards that of a stationary
+process, so that with few series the remaining dimensions go to what any series may hold, its slow
+movements. A linear map from the embedding back to the series goes with them; the LSTM layers of the
+decoder add to it. Series may count differently; all means are then weighted ones. Torch only.
 
 Shapes use N series, T timesteps, C channels, K = T * C values, D statistics and E embedding
 dimensions.
@@ -25,6 +26,7 @@ from seqfeat.nn.batch import Batch
 from seqfeat.nn.initialization import (
     draw_input_weights,
     principal_basis,
+    weighted_mean,
     whitening_matrix,
     window_covariance,
 )
@@ -74,6 +76,8 @@ class ReservoirSettings(NamedTuple):
 
     reconstruction_fraction: float
     target_weight: float
+    mean_weight: float = 1.0
+    """Mean weight of the series, to which those of the data are relative."""
 
 
 @torch.no_grad()
@@ -86,7 +90,7 @@ def fit_reservoir(
 ) -> Tensor:
     """Fit a reservoir, and the linear maps around the embedding, to a sample of series.
 
-    The weights must have been drawn. With labels in `data`, they weight the statistics. Returns
+    The weights must have been drawn. With targets in `data`, they weight the statistics. Returns
     the embeddings of the first series of the sample, as far as they were found on the way.
     """
     network = backend.network
@@ -100,13 +104,14 @@ def fit_reservoir(
     n_shapes = round(settings.reconstruction_fraction * a.embedding_dim)
     if a.keeps_statistics:
         n_shapes = a.embedding_dim
-    shapes = _fit_shapes(data, (a.n_linear_steps, a.n_channels), n_shapes)
+    shapes = _fit_shapes(data, (a.n_linear_steps, a.n_channels), n_shapes, settings.mean_weight)
     statistics = torch.zeros(len(sample), 0, dtype=torch.float64, device="cpu")
     if n_shapes < a.embedding_dim:
         shapes = shapes._replace(scale=RECONSTRUCTION_SCALE * shapes.scale)
         statistics = _summarize(backend, sample, pool)[:, : a.n_statistics].double()
-    weights = _statistic_weights(statistics, sample.targets, settings.target_weight)
-    components = _fit_components(statistics, weights, a.embedding_dim - n_shapes, generator)
+    weights = _statistic_weights(statistics, sample, settings.target_weight)
+    n_components = a.embedding_dim - n_shapes
+    components = _fit_components(statistics, weights, n_components, generator, sample.weights)
     shape = a.embedding_dim, a.embedding_dim
     rotation = torch.empty(shape, dtype=torch.float64, device="cpu")
     nn.init.orthogonal_(rotation, generator=generator)
@@ -114,8 +119,9 @@ def fit_reservoir(
     values = first_steps(sample.values, a.n_linear_steps)
     some = slice(max(MIN_VALUE_SERIES, MAX_VALUES // values.shape[1]))
     known = components(statistics[some]), values[some].double()
-    _set_linear(linear, shapes, rotation, *known)
-    _set_decoder(network, shapes, rotation, *known)
+    of_known = None if sample.weights is None else sample.weights[some].double()
+    _set_linear(linear, shapes, rotation, *known, of_known, settings.mean_weight)
+    _set_decoder(network, shapes, rotation, *known, of_known)
     if not len(components.rows):
         return torch.empty(0, a.embedding_dim, dtype=torch.float32, device="cpu")
     return project(torch.cat([statistics.float(), values], dim=1), encoder.projection)
@@ -138,11 +144,14 @@ def _draw_layers(encoder: ReservoirEncoder, data: Batch, generator: torch.Genera
     inputs = encoder.inputs(data.values, data.lengths)
     for layer, (view, length) in zip(encoder.layers, inputs, strict=True):
         n_steps = count_windows(data.lengths, length, encoder.window_stride)
+        rows = torch.split(torch.arange(len(data), dtype=torch.int64, device="cpu"), BATCH_SERIES)
         parts = (
-            (windows(some, length, encoder.window_stride), counts)
-            for some, counts in zip(
-                torch.split(view, BATCH_SERIES), torch.split(n_steps, BATCH_SERIES), strict=True
+            (
+                windows(view[some], length, encoder.window_stride),
+                n_steps[some],
+                None if data.weights is None else data.weights[some],
             )
+            for some in rows
         )
         whitening = whitening_matrix(window_covariance(parts, length))
         draw_input_weights(cast(LSTMLayer, layer).weight_ih_l0, whitening, generator)
@@ -155,8 +164,15 @@ def _draw_thresholds(encoder: ReservoirEncoder, data: Batch, generator: torch.Ge
         valid = states[steps < n_steps[:, None]]
         n_units = valid.shape[1]
         shares = torch.rand(n_units, generator=generator, dtype=torch.float32, device="cpu")
-        ranks = (shares * len(valid)).long().clamp(max=len(valid) - 1)
-        encoder.thresholds[number] = valid.sort(dim=0).values.gather(0, ranks[None])[0]
+        ordered, order = valid.sort(dim=0)
+        if data.weights is None:
+            ranks = (shares * len(valid)).long()
+        else:
+            counts = data.weights.double()[:, None].expand(-1, states.shape[1])
+            passed = counts[steps < n_steps[:, None]][order].cumsum(dim=0)
+            ranks = (passed <= shares * passed[-1]).sum(dim=0)
+        ranks = ranks.clamp(max=len(valid) - 1)
+        encoder.thresholds[number] = ordered.gather(0, ranks[None])[0]
 
 
 # The two kinds of numbers
@@ -174,74 +190,99 @@ class LinearMap(NamedTuple):
         return (inputs - self.mean) @ self.rows.T * self.scale
 
 
-def _root_mean_square(values: Tensor) -> float:
-    size = float(values.square().mean().sqrt()) if values.numel() else 0.0
+def _root_mean_square(values: Tensor, weights: Tensor | None) -> float:
+    size = float(weighted_mean(values.square(), weights).mean().sqrt()) if values.numel() else 0.0
     return size if size > 0 else 1.0
 
 
-def _statistic_weights(statistics: Tensor, targets: Tensor | None, target_weight: float) -> Tensor:
-    """Return the factor of each centred statistic: it is standardized, and weighted by labels.
+def _statistic_weights(statistics: Tensor, data: Batch, target_weight: float) -> Tensor:
+    """Return the factor of each centred statistic: it is standardized, and weighted by targets.
 
-    The weight is a power of the share of the variance that is between classes.
+    The weight is a power of the share of the variance that the targets explain.
     """
-    std = (statistics - statistics.mean(dim=0)).square().mean(dim=0).sqrt()
+    mean = weighted_mean(statistics, data.weights)
+    std = weighted_mean((statistics - mean).square(), data.weights).sqrt()
     weights = torch.where(std > MIN_STD, 1 / std.clamp(min=MIN_STD), torch.zeros_like(std))
-    if targets is None or target_weight == 0:
+    if data.targets is None or target_weight == 0:
         return weights
-    share: Tensor = SMALLEST_SHARE + _share_between_classes(statistics, targets)
+    targets = data.targets
+    if not targets.is_floating_point():
+        targets = nn.functional.one_hot(targets)
+    share: Tensor = SMALLEST_SHARE + _explained_share(statistics, targets, data.target_weights)
     return weights * share**target_weight
 
 
-def _share_between_classes(statistics: Tensor, targets: Tensor) -> Tensor:
-    """Return the variance of the classes' means over all of it. Shape: (N, D), (N,) -> (D,)."""
-    classes, index, counts = torch.unique(targets, return_inverse=True, return_counts=True)
-    centred = statistics - statistics.mean(dim=0)
-    means = torch.zeros(len(classes), centred.shape[1], dtype=torch.float64, device="cpu")
-    means.index_add_(0, index, centred)
-    means /= counts[:, None]
-    between = (counts[:, None] * means.square()).sum(dim=0)
+def _explained_share(statistics: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the share of each statistic's variance that a linear regression on targets explains.
+
+    Where these are indicators of classes, it is the variance of the classes' means. Weights are
+    those of the series. Shape: (N, D), (N, K), (N,) -> (D,).
+    """
+    centred = statistics - weighted_mean(statistics, weights)
+    of_targets = targets.double() - weighted_mean(targets.double(), weights)
+    if weights is not None:
+        roots = weights.double().sqrt()[:, None]
+        centred, of_targets = centred * roots, of_targets * roots
+    directions, sizes, _ = torch.linalg.svd(of_targets, full_matrices=False)
+    # Indicators of all classes add up to 1, so that one direction of them is none.
+    directions = directions[:, sizes > MIN_STD * sizes.max()]
+    explained = (directions.T @ centred).square().sum(dim=0)
     total = centred.square().sum(dim=0)
-    return torch.where(total > 0, between / total.clamp(min=MIN_STD**2), torch.zeros_like(total))
+    return torch.where(total > 0, explained / total.clamp(min=MIN_STD**2), torch.zeros_like(total))
 
 
 def _fit_components(
-    statistics: Tensor, weights: Tensor, n_components: int, generator: torch.Generator
+    statistics: Tensor,
+    weights: Tensor,
+    n_components: int,
+    generator: torch.Generator,
+    of_series: Tensor | None,
 ) -> LinearMap:
-    """Return the principal components of weighted statistics.
+    """Return the principal components of weighted statistics, where series may be weighted, too.
 
     If there are fewer than wanted, random directions complete them.
     """
-    mean = statistics.mean(dim=0)
-    basis = principal_basis((statistics - mean) * weights, n_components, generator)
+    mean = weighted_mean(statistics, of_series)
+    centred = (statistics - mean) * weights
+    if of_series is not None:
+        centred = centred * of_series.double().sqrt()[:, None]
+    basis = principal_basis(centred, n_components, generator)
     rows = nn.functional.pad(basis, (0, 0, 0, n_components - len(basis))) * weights
-    return LinearMap(rows, mean, 1 / _root_mean_square((statistics - mean) @ rows.T))
+    return LinearMap(rows, mean, 1 / _root_mean_square((statistics - mean) @ rows.T, of_series))
 
 
-def _fit_shapes(data: Batch, shape: tuple[int, int], n_components: int) -> LinearMap:
+def _fit_shapes(
+    data: Batch, shape: tuple[int, int], n_components: int, mean_weight: float
+) -> LinearMap:
     """Return the principal components of series, whose rows are orthonormal."""
-    n_series, n_timesteps = len(data), shape[0]
+    n_timesteps, size = shape[0], max(1, BLOCK_VALUES // data.values_per_series)
+    n_series, weights = float(len(data)), None
+    if data.weights is not None:
+        n_series = float(data.weights.double().sum())
+        weights = torch.split(data.weights.double()[:, None, None], size)
 
-    def coefficients() -> Iterator[Tensor]:
-        size = max(1, BLOCK_VALUES // data.values_per_series)
-        for block in torch.split(data.values, size):
+    def coefficients() -> Iterator[tuple[Tensor, Tensor | None]]:
+        for number, block in enumerate(torch.split(data.values, size)):
             values = first_steps(block, n_timesteps).double()
-            yield _cosine_transform(values.view(-1, *shape))
+            counts = None if weights is None else weights[number]
+            yield _cosine_transform(values.view(-1, *shape)), counts
 
     # The transform is linear and orthonormal, so that the mean is taken after it.
     mean = torch.zeros(shape, dtype=torch.float64, device="cpu")
-    for block in coefficients():
-        mean += block.sum(dim=0) / n_series
+    for block, counts in coefficients():
+        mean += _times(block, counts).sum(dim=0) / n_series
     variances = torch.zeros_like(mean)
-    for block in coefficients():
-        variances += (block - mean).square().sum(dim=0) / n_series
-    share = PRIOR_SERIES / (n_series + PRIOR_SERIES)
+    for block, counts in coefficients():
+        variances += _times((block - mean).square(), counts).sum(dim=0) / n_series
+    share = PRIOR_SERIES / (mean_weight * n_series + PRIOR_SERIES)
     prior = _smooth_spectrum(variances)
     spectrum = ((1 - share) * variances + share * prior).flatten()
     kept = spectrum.argsort(descending=True, stable=True)[:MAX_COEFFICIENTS]
     covariance = torch.diag(share * prior.flatten()[kept])
-    for block in coefficients():
+    for block, counts in coefficients():
         own = (block - mean).flatten(1)[:, kept]
-        covariance += (1 - share) / n_series * own.T @ own
+        weighted = _times(block - mean, counts).flatten(1)[:, kept]
+        covariance += (1 - share) / n_series * weighted.T @ own
     variances, directions = torch.linalg.eigh(covariance)
     rows = _inverse_cosine_transform(directions.flip(1)[:, :n_components].T, kept, shape)
     rows = nn.functional.pad(rows, (0, 0, 0, n_components - len(rows)))
@@ -249,6 +290,10 @@ def _fit_shapes(data: Batch, shape: tuple[int, int], n_components: int) -> Linea
     everything = torch.arange(mean.numel(), dtype=torch.int64, device="cpu")
     mean_values = _inverse_cosine_transform(mean.view(1, -1), everything, shape)[0]
     return LinearMap(rows, mean_values, 1 / math.sqrt(mean_square) if mean_square > 0 else 1.0)
+
+
+def _times(values: Tensor, counts: Tensor | None) -> Tensor:
+    return values if counts is None else values * counts
 
 
 def _cosine_transform(values: Tensor) -> Tensor:
@@ -313,21 +358,29 @@ def _set_linear(
     rotation: Tensor,
     components: Tensor,
     values: Tensor,
+    weights: Tensor | None,
+    mean_weight: float,
 ) -> None:
     """Set the map back: shapes lead to the series, components to some of what they leave."""
     back = shapes.rows.T / shapes.scale
     residual = values - shapes.mean - shapes(values) @ back.T
-    regression = _regress(components, residual)
+    n_series = float(len(values))
+    if weights is not None:
+        n_series = float(weights.sum())
+        roots = weights.sqrt()[:, None]
+        components, residual = components * roots, residual * roots
+    regression = _regress(components, residual, mean_weight * n_series)
     linear.weight.copy_(torch.cat([regression, back], dim=1) @ rotation.T)
     linear.bias.copy_(shapes.mean)
 
 
-def _regress(inputs: Tensor, outputs: Tensor) -> Tensor:
+def _regress(inputs: Tensor, outputs: Tensor, n_series: float) -> Tensor:
     """Return a ridge regression without intercept, or zeros. Shape: (N, M), (N, K) -> (K, M).
 
-    Its penalty is chosen by generalized cross-validation (Golub et al., 1979).
+    Its penalty is chosen by generalized cross-validation (Golub et al., 1979), in which there are
+    `n_series`, each row standing for as many as it counts.
     """
-    n_series, n_inputs = inputs.shape
+    n_inputs = inputs.shape[1]
     nothing = torch.zeros(outputs.shape[1], n_inputs, dtype=torch.float64, device="cpu")
     if n_inputs == 0 or n_series < 2 * n_inputs:
         return nothing
@@ -356,11 +409,12 @@ def _set_decoder(
     rotation: Tensor,
     components: Tensor,
     values: Tensor,
+    weights: Tensor | None,
 ) -> None:
     """Let the decoder's layers see all components alike, and begin with adding nothing."""
     decoder, embedding_dim = network.decoder, network.architecture.embedding_dim
     both = torch.cat([components, shapes(values)], dim=1)
-    variances = both.square().mean(dim=0)
+    variances = weighted_mean(both.square(), weights)
     std = (variances + MIN_VARIANCE_SHARE * variances.mean()).sqrt().clamp(min=MIN_STD)
     weight = cast(LSTMLayer, decoder.layers[0]).weight_ih_l0
     of_embeddings = weight[:, :embedding_dim].double()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.series.numbers import as_numbers
 
-__all__ = ["LazyArray", "is_lazy"]
+__all__ = ["LazyArray", "LazyRows", "is_lazy"]
 
 LIBRARIES = {"zarr", "h5py", "dask"}
 
@@ -109,3 +109,18 @@ class LazyArray:
         block = block.compute() if hasattr(block, "compute") else block
         values = as_numbers(block).astype(self.dtype, copy=False)
         return values[..., None] if self.adds_channel_axis else values
+
+
+class LazyRows(LazyArray):
+    """Some rows of a lazy array, ascending, as a lazy array."""
+
+    def __init__(self, whole: LazyArray, rows: NDArray[np.int64]) -> None:
+        self.whole, self.rows = whole, rows
+        self.shape = (len(rows), *whole.shape[1:])
+        self.ndim, self.dtype = whole.ndim, whole.dtype
+
+    def _read_rows(self, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
+        return self.whole._read_rows(self.rows[rows])
+
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
+        return self._read_rows(slice(start, stop))

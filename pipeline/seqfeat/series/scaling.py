@@ -45,7 +45,7 @@ class ChannelScaling:
     Attributes
     ----------
     count : ndarray of shape (C,)
-        Number of observed values.
+        Number of observed values, each counted as often as its series.
     mean : ndarray of shape (C,)
         Mean of the observed values; 0 if there are none.
     std : ndarray of shape (C,)
@@ -171,29 +171,38 @@ def empty_statistics(n_channels: int) -> ChannelScaling:
     return ChannelScaling(*np.zeros((3, n_channels)))
 
 
-def channel_scaling(series: Series) -> ChannelScaling:
-    """Return the statistics of `series`, computed in one pass with the memory of one block."""
+def channel_scaling(series: Series, weights: Floats | None = None) -> ChannelScaling:
+    """Return the statistics of `series`, computed in one pass with the memory of one block.
+
+    `weights` (N,) say how often each series counts; once without them.
+    """
     total = empty_statistics(series.n_channels)
     for rows in series.blocks():
         block = series.values[rows].astype(np.float64, order="C")
-        total = total.merge(block_statistics(block))
+        total = total.merge(block_statistics(block, None if weights is None else weights[rows]))
     return total
 
 
 @without_float_errors
-def block_statistics(block: Floats) -> ChannelScaling:
+def block_statistics(block: Floats, weights: Floats | None = None) -> ChannelScaling:
     """Return the statistics of a block of shape (B, T, C), in which NaN means not observed."""
     observed = ~np.isnan(block)
-    count = observed.sum(axis=(0, 1)).astype(np.float64)
-    divisor = np.maximum(count, 1)
+    counts: Any = observed if weights is None else observed * weights[:, None, None]
+
+    def total(values: Floats) -> Floats:
+        sums: Floats = (values if weights is None else values * weights[:, None, None]).sum((0, 1))
+        return sums
+
+    count = counts.sum(axis=(0, 1)).astype(np.float64)
+    divisor = np.where(count > 0, count, 1.0)
     unit = np.where(observed, np.abs(block), 0.0).max(axis=(0, 1))
     unit = np.where(unit > 0, unit, 1.0)
     block = np.where(observed, block / unit, 0.0)
-    mean = block.sum(axis=(0, 1)) / divisor
+    mean = total(block) / divisor
     centered = np.where(observed, block - mean, 0.0)
     # The rounding error of the mean, which matters for a small signal on a large offset.
-    residual = centered.sum(axis=(0, 1)) / divisor
-    variance = (centered**2).sum(axis=(0, 1)) / divisor - residual**2
+    residual = total(centered) / divisor
+    variance = total(centered**2) / divisor - residual**2
     return ChannelScaling(
         count, (mean + residual) * unit, np.sqrt(np.maximum(variance, 0.0)) * unit
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqfeat.series.lazy_array import LazyArray
+from seqfeat.series.lazy_array import LazyArray, LazyRows
 
 __all__ = ["FrameRows", "Series", "to_object_array", "to_pandas_series"]
 
@@ -96,6 +96,17 @@ class Series:
         """Return a copy of the given series, without their ids."""
         form: Form = "list" if self.form == "frame" else self.form
         return Series(self.values[rows], self.lengths[rows], self.is_complete, form)
+
+    def subset(self, rows: NDArray[np.int64]) -> Series:
+        """Return some of the series, ascending, with their ids; what is lazy is not read."""
+        values, ids = self.values, self.ids
+        return replace(
+            self,
+            values=LazyRows(values, rows) if isinstance(values, LazyArray) else values[rows],
+            lengths=self.lengths[rows],
+            ids=None if ids is None else ids[rows],
+            frame_rows=None,
+        )
 
     def like_input(
         self, values: NDArray[Any]

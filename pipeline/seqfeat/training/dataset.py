@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,10 @@ class Dataset:
     scaling : ChannelScaling
     shard : Shard
     targets : ndarray or None
-        Class indices of `series`.
+        Class indices of `series`, or standardized numbers.
+    weights, target_weights : ndarray of shape (N,), float32, or None
+        How much each of `series`, and each target, counts, relative to the mean of all processes;
+        None if all count the same, in all processes.
     chosen : ndarray, ascending, or None
         Row numbers, among the series of all processes, that make up the set; None means all.
     """
@@ -74,13 +78,15 @@ class Dataset:
     series: Series
     scaling: ChannelScaling
     shard: Shard
-    targets: NDArray[np.int64] | None = None
+    targets: NDArray[np.int64] | NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
+    target_weights: NDArray[np.float32] | None = None
     chosen: NDArray[np.int64] | None = None
     _kept: list[Chunk] = field(default_factory=list)
 
     def subset(self, chosen: NDArray[np.int64]) -> Dataset:
         """Return a set of some rows, ascending, of the series of all processes."""
-        return Dataset(self.series, self.scaling, self.shard, self.targets, chosen)
+        return replace(self, chosen=chosen, _kept=[])
 
     def __len__(self) -> int:
         return len(self.shard.lengths if self.chosen is None else self.chosen)
@@ -95,6 +101,11 @@ class Dataset:
     def is_dense(self) -> bool:
         """Whether everything was observed, in all processes."""
         return self.shard.is_dense
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether series or targets count differently, in all processes."""
+        return self.weights is not None or self.target_weights is not None
 
     @cached_property
     def values_per_series(self) -> int:
@@ -155,5 +166,11 @@ class Dataset:
             torch.from_numpy(values),
             torch.from_numpy(series.lengths[rows]),
             None if observed is None else torch.from_numpy(observed),
-            None if self.targets is None else torch.from_numpy(self.targets[rows].astype(np.int64)),
+            _rows_of(self.targets, rows),
+            weights=_rows_of(self.weights, rows),
+            target_weights=_rows_of(self.target_weights, rows),
         )
+
+
+def _rows_of(values: NDArray[Any] | None, rows: NDArray[np.int64]) -> Tensor | None:
+    return None if values is None else torch.from_numpy(values[rows])

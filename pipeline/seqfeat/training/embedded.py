@@ -40,6 +40,7 @@ class EmbeddedDataset:
     ) -> None:
         self.data, self.backend = data, backend
         self.lengths, self.is_dense = data.lengths, data.is_dense
+        self.is_weighted = data.is_weighted
         self.values_per_series = data.values_per_series
         self._embeddings: Tensor | None = None
         self._is_embedded = torch.zeros(len(data), dtype=torch.bool, device="cpu")

@@ -165,7 +165,9 @@ def split_rows(plan: Plan, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int
         return rows, rows[:0]
     n_held_out = int(np.ceil(plan.validation_fraction * n_series))
     n_held_out = min(max(1, n_held_out), n_series - 1)
-    targets = plan.dataset.targets
+    targets: NDArray[Any] | None = plan.dataset.targets
+    if targets is not None and targets.dtype.kind == "f":
+        targets = None  # numbers have no classes to keep the shares of
     if targets is not None:
         targets = np.concatenate(plan.ranks.all_gather(targets))
     train_rows, held_out = train_test_split(

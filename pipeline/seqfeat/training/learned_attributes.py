@@ -57,6 +57,7 @@ def describes_input(name: str) -> bool:
 def planned_attributes(plan: Plan) -> dict[str, Any]:
     """Return the learned attributes that a plan decides."""
     architecture, scaling = plan.architecture, plan.dataset.scaling
+    of_targets = plan.target_scaling
     return {
         "architecture_": architecture.as_dict(),
         **{f"{name}_": resolved_dimension(architecture, name) for name in RESOLVED},
@@ -65,6 +66,8 @@ def planned_attributes(plan: Plan) -> dict[str, Any]:
         "std_": scaling.std,
         "scale_": scaling.scale,
         **({} if plan.classes is None else {"classes_": plan.classes}),
+        **({} if of_targets is None else {"target_mean_": of_targets.mean}),
+        **({} if of_targets is None else {"target_scale_": of_targets.scale}),
     }
 
 

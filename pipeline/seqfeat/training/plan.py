@@ -27,7 +27,15 @@ from seqfeat.series.series import Series
 from seqfeat.training.checkpoints import Checkpoints, digest
 from seqfeat.training.dataset import Dataset, Shard
 from seqfeat.training.parameters import FitParameters
-from seqfeat.training.targets.labels import check_labels, class_labels, encode_labels
+from seqfeat.training.targets.encoding import (
+    EncodedTargets,
+    KnownTargets,
+    OwnTargets,
+    TargetFacts,
+    read_targets,
+)
+from seqfeat.training.targets.labels import check_labels
+from seqfeat.training.targets.weights import relative_weights, series_weights
 from seqfeat.training.trainer import TrainingSettings
 from seqfeat.version import __version__
 
@@ -67,6 +75,7 @@ class EarlierFit:
     weights: Weights
     scaling: ChannelScaling
     classes: NDArray[Any] | None
+    target_scaling: ChannelScaling | None
     n_iter: int
     optimizer_state: Mapping[str, Any] | None
 
@@ -83,7 +92,9 @@ class _OwnFacts(NamedTuple):
     """A single length if all are equal."""
     is_dense: bool
     statistics: ChannelScaling
-    classes: NDArray[Any] | None
+    targets: TargetFacts
+    total_weight: float
+    is_weighted: bool
     seed: int
 
 
@@ -99,10 +110,13 @@ class SharedFacts:
         Their place among the series of all processes.
     statistics : ChannelScaling
         Statistics of the channels over all processes; the identity with ``scale=None``.
-    classes : ndarray or None
-        All classes, sorted, if labels are used.
-    targets : ndarray or None
-        Class indices of this process's series.
+    targets : EncodedTargets
+        What this process's network learns from beside the series.
+    weights : ndarray or None
+        How much each of this process's series counts, relative to `mean_weight`; None if all count
+        the same, in all processes.
+    mean_weight : float
+        Mean weight of the series of all processes.
     seed : int
         Rank 0's seed.
     ranks : Ranks
@@ -112,8 +126,9 @@ class SharedFacts:
     series: Series
     shard: Shard
     statistics: ChannelScaling
-    classes: NDArray[Any] | None
-    targets: NDArray[np.int64] | None
+    targets: EncodedTargets
+    weights: NDArray[np.float32] | None
+    mean_weight: float
     seed: int
     ranks: Ranks = ALONE
 
@@ -121,10 +136,11 @@ class SharedFacts:
 def share_facts(
     convert: Callable[[], Series],
     y: Any,
+    sample_weight: Any,
     parameters: FitParameters,
     ranks: Ranks,
     *,
-    uses_labels: bool,
+    earlier: EarlierFit | None = None,
     classes: Any = None,
 ) -> SharedFacts:
     """Convert the input, and exchange what all processes need to know about it.
@@ -134,11 +150,13 @@ def share_facts(
     convert : callable
         Returns the series of this process, or raises an error.
     y : array-like or None
-        Their labels.
+        Their labels or numbers.
+    sample_weight : array-like or None
+        Their weights. Series of weight 0 are left out.
     parameters : FitParameters
     ranks : Ranks
-    uses_labels : bool
-        Whether the network learns from the labels.
+    earlier : EarlierFit, optional
+        A fit whose classes, or whose scaling of numbers, remain.
     classes : array-like, optional
         All classes; without them, those that occur in the labels.
 
@@ -149,48 +167,67 @@ def share_facts(
     DistributedError
         If the input of another process is invalid.
     """
-    known = np.unique(np.asarray(classes)) if uses_labels and classes is not None else None
-    own: dict[str, Any] = {}
+    known = KnownTargets(None if classes is None else np.unique(np.asarray(classes)))
+    if earlier is not None:
+        known = KnownTargets(earlier.classes, earlier.target_scaling)
+    uses_targets = parameters.target_weight > 0 if earlier is None else known.is_known
+    own = _OwnInput()
 
     def own_facts() -> _OwnFacts:
-        series = own["series"] = convert()
+        series, targets = convert(), OwnTargets()
         if y is not None:
             check_labels(y, series)
-        labels = own["labels"] = class_labels(y, series.ids) if uses_labels else None
-        if labels is not None and known is not None:
-            encode_labels(labels, known)
+        weights = series_weights(sample_weight, series)
+        if uses_targets:
+            targets = read_targets(y, series.ids, parameters.target_type, known)
+        if weights is not None and not weights.all():
+            rows = np.flatnonzero(weights)
+            series, targets, weights = series.subset(rows), targets.rows(rows), weights[rows]
+            weights = None if (weights == 1.0).all() else weights
+        own.series, own.targets, own.weights = series, targets, weights
         lengths, is_scaled = series.lengths, parameters.scale == "channel"
         return _OwnFacts(
             form=_describe_form(series),
             n_series=len(lengths),
             lengths=lengths[:1] if (lengths == lengths[0]).all() else lengths,
             is_dense=series.is_dense,
-            statistics=(channel_scaling if is_scaled else _no_scaling)(series),
-            classes=None if labels is None else np.unique(labels),
+            statistics=channel_scaling(series, weights) if is_scaled else _no_scaling(series),
+            targets=targets.facts(weights),
+            total_weight=float(len(series) if weights is None else weights.sum()),
+            is_weighted=weights is not None,
             seed=_draw_seed(parameters.random_state),
         )
 
     facts = ranks.exchange(own_facts)
-    if any(one.form != facts[0].form for one in facts):
-        raise InputError(_other_forms(facts))
-    series, labels = own["series"], own["labels"]
-    all_classes = known
-    if uses_labels and known is None:
-        all_classes = np.unique(np.concatenate([one.classes for one in facts]))
+    _check_alike(facts)
     lengths = np.concatenate([np.broadcast_to(one.lengths, one.n_series) for one in facts])
+    mean_weight = sum(one.total_weight for one in facts) / len(lengths)
+    weights = None
+    if any(one.is_weighted for one in facts):
+        absolute = np.ones(len(own.series)) if own.weights is None else own.weights
+        weights = relative_weights(absolute, mean_weight)
     return SharedFacts(
-        series,
+        own.series,
         Shard(
             first=sum(one.n_series for one in facts[: ranks.rank]),
             lengths=lengths,
             is_dense=all(one.is_dense for one in facts) and bool((lengths == lengths[0]).all()),
         ),
         reduce(ChannelScaling.merge, [one.statistics for one in facts]),
-        all_classes,
-        None if all_classes is None else encode_labels(labels, all_classes),
+        own.targets.encode([one.targets for one in facts], known, parameters.class_weight),
+        weights,
+        mean_weight,
         facts[0].seed,
         ranks,
     )
+
+
+class _OwnInput:
+    """What a process keeps to itself."""
+
+    series: Series
+    targets: OwnTargets
+    weights: NDArray[np.float64] | None
 
 
 def _no_scaling(series: Series) -> ChannelScaling:
@@ -210,13 +247,18 @@ def _describe_form(series: Series) -> str:
     return f"series with {series.n_channels} channels"
 
 
-def _other_forms(facts: list[_OwnFacts]) -> str:
-    first = facts[0].form
-    rank = next(rank for rank, one in enumerate(facts) if one.form != first)
-    return (
-        f"the processes that share this fit hold {first} in rank 0, but {facts[rank].form} in "
-        f"rank {rank}. Pass series of the same form and channels to all of them."
-    )
+def _check_alike(facts: list[_OwnFacts]) -> None:
+    """Raise if processes that share a fit hold different things."""
+    for forms, advice in (
+        ([one.form for one in facts], "Pass series of the same form and channels to all of them"),
+        ([one.targets.kind for one in facts], "Set target_type, so that all read y alike"),
+    ):
+        rank = next((rank for rank, form in enumerate(forms) if form != forms[0]), None)
+        if rank is not None:
+            raise InputError(
+                f"the processes that share this fit hold {forms[0]} in rank 0, but {forms[rank]} "
+                f"in rank {rank}. {advice}."
+            )
 
 
 # The plan
@@ -236,6 +278,8 @@ class Plan:
     seed : int
     classes : ndarray or None
         The classes, if labels are used.
+    target_scaling : ChannelScaling or None
+        The scaling of the targets, if these are numbers and are used.
     validation_fraction : float or None
         Share of the series to hold out; None monitors the training loss.
     reservoir : ReservoirSettings or None
@@ -254,6 +298,7 @@ class Plan:
     device: torch.device
     seed: int
     classes: NDArray[Any] | None = None
+    target_scaling: ChannelScaling | None = None
     validation_fraction: float | None = None
     reservoir: ReservoirSettings | None = None
     start_weights: Weights | None = None
@@ -298,29 +343,35 @@ def plan_epoch(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFi
 
 
 def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
-    n_classes = 0 if facts.classes is None else len(facts.classes)
+    targets = facts.targets
+    n_classes = 0 if targets.classes is None else len(targets.classes)
+    n_targets = 0 if targets.scaling is None else len(targets.scaling.mean)
     if parameters.embedding_dim is None:
         _check_statistics(parameters)
     if parameters.pooling == "reservoir":
         _check_reservoir(parameters)
         # Labels weight the statistics; no head is needed.
-        n_classes = 0
+        n_classes = n_targets = 0
+    architecture = _architecture(parameters, facts.series.n_channels, facts.shard.n_timesteps)
     return Plan(
         _dataset(facts, facts.statistics),
-        _architecture(parameters, facts.series.n_channels, facts.shard.n_timesteps, n_classes),
+        replace(architecture, n_classes=n_classes, n_targets=n_targets),
         _settings(parameters, len(facts.shard.lengths)),
         resolve_device(parameters.device),
         facts.seed,
-        facts.classes,
-        reservoir=_reservoir_settings(parameters),
+        targets.classes,
+        targets.scaling,
+        reservoir=_reservoir_settings(parameters, facts.mean_weight),
         ranks=facts.ranks,
     )
 
 
-def _reservoir_settings(parameters: FitParameters) -> ReservoirSettings | None:
+def _reservoir_settings(parameters: FitParameters, mean_weight: float) -> ReservoirSettings | None:
     if parameters.pooling != "reservoir":
         return None
-    return ReservoirSettings(parameters.reconstruction_fraction, parameters.target_weight)
+    return ReservoirSettings(
+        parameters.reconstruction_fraction, parameters.target_weight, mean_weight
+    )
 
 
 def _check_statistics(parameters: FitParameters) -> None:
@@ -356,7 +407,12 @@ def _holds_out(parameters: FitParameters, n_samples: int) -> bool:
 
 
 def _dataset(facts: SharedFacts, scaling: ChannelScaling) -> Dataset:
-    return Dataset(facts.series, scaling, facts.shard, facts.targets)
+    weights, factors = facts.weights, facts.targets.factors
+    target_weights = weights if factors is None else factors
+    if weights is not None and factors is not None:
+        target_weights = weights * factors
+    values = facts.targets.values
+    return Dataset(facts.series, scaling, facts.shard, values, weights, target_weights)
 
 
 def _next_seed(seed: int, n_iter: int) -> int:
@@ -399,9 +455,7 @@ def _max_iter(parameters: FitParameters, n_samples: int, batch_size: int) -> int
     return int(np.clip(n_epochs, MIN_EPOCHS, MAX_EPOCHS))
 
 
-def _architecture(
-    parameters: FitParameters, n_channels: int, n_timesteps: int, n_classes: int
-) -> Architecture:
+def _architecture(parameters: FitParameters, n_channels: int, n_timesteps: int) -> Architecture:
     p, patch_len = parameters, parameters.patch_len
     is_reservoir = p.pooling == "reservoir"
     embedding_dim = N_RECONSTRUCTING if p.embedding_dim is None else int(p.embedding_dim)
@@ -416,7 +470,6 @@ def _architecture(
         pooling=p.pooling,
         n_time_features=int(p.n_time_features),
         time_period=-(-n_timesteps // patch_len),
-        n_classes=n_classes,
         window_len=window_len,
         window_stride=window_stride,
         n_linear_steps=n_timesteps if is_reservoir else 0,
@@ -484,9 +537,16 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
     `random_state`, the seed has no part in it. Reads all series once.
     """
     data, start = plan.dataset, plan.start_weights
-    targets: Any = [] if data.targets is None else data.targets
-    own = np.asarray(targets, dtype=np.int64), _digests(data.series)
-    all_targets, all_series = zip(*plan.ranks.all_gather(own), strict=True)
+    own = (
+        *(
+            np.zeros(0) if part is None else np.asarray(part, dtype=np.float64)
+            for part in (data.targets, data.weights, data.target_weights)
+        ),
+        _digests(data.series),
+    )
+    all_targets, weights, target_weights, all_series = (
+        np.concatenate(parts) for parts in zip(*plan.ranks.all_gather(own), strict=True)
+    )
     return digest(
         {
             "version": __version__,
@@ -497,9 +557,11 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
             "reservoir": None if plan.reservoir is None else plan.reservoir._asdict(),
             "seed": plan.seed if is_seeded else None,
             "classes": _as_list(plan.classes),
-            "targets": np.concatenate(all_targets),
+            "targets": all_targets,
+            "weights": weights,
+            "target_weights": target_weights,
             "start_weights": None if start is None else dict(start),
-            "series": np.concatenate(all_series),
+            "series": all_series,
         }
     )
 

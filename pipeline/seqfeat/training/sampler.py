@@ -57,6 +57,10 @@ class TrainingData(Protocol):
         """Whether everything was observed."""
 
     @property
+    def is_weighted(self) -> bool:
+        """Whether series or targets count differently, in all processes."""
+
+    @property
     def values_per_series(self) -> int:
         """Number of values of the longest series."""
 
@@ -133,8 +137,11 @@ def sample_series(
 ) -> tuple[Tensor, Batch]:
     """Return up to `MAX_SAMPLE_SERIES` random rows of a chunk and their series.
 
-    They are the same in every process.
+    They are the same in every process. Whatever is drawn next does not depend on how many there
+    are, so that a series given twice is the same as one that counts twice.
     """
+    seed = int(torch.randint(2**62, (), generator=generator, dtype=torch.int64, device="cpu"))
+    generator = torch.Generator(device="cpu").manual_seed(seed)
     chunk = next(shuffled_chunks(data, batch_size, generator))
     size = max(MIN_SAMPLE_SERIES, MAX_SAMPLE_BYTES // (4 * data.values_per_series))
     rows = chunk[_shuffle(len(chunk), generator)[: min(size, MAX_SAMPLE_SERIES)]]
@@ -151,15 +158,20 @@ def _join(parts: list[tuple[Tensor, Batch]], n_series: int, is_dense: bool) -> B
     values = torch.zeros(shape, dtype=torch.float32, device="cpu")
     observed = torch.zeros(shape, dtype=torch.bool, device="cpu")
     lengths = torch.zeros(n_series, dtype=torch.int64, device="cpu")
-    targets = None
-    if parts[0][1].targets is not None:
-        targets = torch.zeros(n_series, dtype=torch.int64, device="cpu")
+    joined: dict[str, Tensor | None] = {}
+    for name in ("targets", "weights", "target_weights"):
+        first = getattr(parts[0][1], name)
+        joined[name] = None
+        if first is not None:
+            shape_of_first = (n_series, *first.shape[1:])
+            joined[name] = torch.zeros(shape_of_first, dtype=first.dtype, device="cpu")
     for positions, part in parts:
         own = part.values.shape[1]
         values[positions, :own] = part.values
         lengths[positions] = part.lengths
         if part.observed is not None:
             observed[positions, :own] = part.observed
-        if targets is not None and part.targets is not None:
-            targets[positions] = part.targets
-    return Batch(values, lengths, None if is_dense else observed, targets)
+        for name, of_all in joined.items():
+            if of_all is not None:
+                of_all[positions] = getattr(part, name)
+    return Batch(values, lengths, None if is_dense else observed, **joined)

@@ -296,7 +296,9 @@ class Trainer:
                 batch, positions = chunk.take(rows[index])
                 shard = None
                 if positions is not None:
-                    n_values = len(index) * data.values_per_series if data.is_dense else None
+                    n_values = None
+                    if data.is_dense and not data.is_weighted:
+                        n_values = len(index) * data.values_per_series
                     shard = BatchShard(positions, len(index), int(lengths[index].max()), n_values)
                 total += self.step(batch, shard) * len(index)
             # Not two chunks at once.
@@ -313,10 +315,10 @@ class Trainer:
         losses are added up over all processes.
         """
         corruption = self.draw_corruption(batch, shard)
-        n_values, n_samples = self._count(batch, shard)
+        counts = self._count(batch, shard)
         while True:
             with halving_on_out_of_memory(self._halve_micro_batch, self.device):
-                loss = self.backward(batch, corruption, n_values, n_samples)
+                loss = self.backward(batch, corruption, counts)
                 break
         if not self.ranks.is_alone:
             loss = self.backend.add_up(self.ranks.all_reduce, loss)
@@ -349,39 +351,38 @@ class Trainer:
             corruption = corruption.shard(shard, batch.values.shape[1])
         return corruption.where(batch.observed)
 
-    def _count(self, batch: Batch, shard: BatchShard | None) -> tuple[int, int]:
-        """Return the numbers of observed values and of series in the whole batch."""
+    def _count(self, batch: Batch, shard: BatchShard | None) -> tuple[float, float]:
+        """Return the numbers of observed values and of targets in the whole batch."""
         if shard is None:
-            return batch.n_values, len(batch)
+            return batch.counts
         if shard.n_values is not None:
             return shard.n_values, shard.n_samples
         device = exact_device(self.device)
-        own = torch.tensor(float(batch.n_values), dtype=torch.float64, device=device)
-        return int(self.ranks.all_reduce(own)), shard.n_samples
+        own = torch.tensor(batch.counts, dtype=torch.float64, device=device)
+        n_values, n_targets = self.ranks.all_reduce(own).tolist()
+        return n_values, n_targets
 
     def backward(
         self,
         batch: Batch,
         corruption: Corruption,
-        n_values: int | None = None,
-        n_samples: int | None = None,
+        counts: tuple[float, float] | None = None,
     ) -> Tensor | float:
         """Compute the gradients of a batch, and return its loss.
 
-        `n_values` and `n_samples` count the whole batch, if `batch` is a shard of it.
+        `counts` are those of the whole batch, if `batch` is a shard of it.
         """
-        if n_values is None or n_samples is None:
-            n_values, n_samples = batch.n_values, len(batch)
         slices = self.micro_batches(*batch.values.shape[:2])
         parts = [(batch, corruption)]
         if len(slices) != 1:
             parts = [(batch.rows(rows), corruption.rows(rows)) for rows in slices]
-        return self.backend.backward(parts, self._loss_weights(n_values, n_samples), self.pool)
+        weights = self._loss_weights(*(batch.counts if counts is None else counts))
+        return self.backend.backward(parts, weights, self.pool)
 
-    def _loss_weights(self, n_values: int, n_samples: int) -> LossWeights:
-        """Return the factors of a loss over `n_values` values of `n_samples` series."""
+    def _loss_weights(self, n_values: float, n_targets: float) -> LossWeights:
+        """Return the factors of a loss over `n_values` values and `n_targets` targets."""
         share = self.target_weight
-        return LossWeights((1 - share) / n_values, share / n_samples)
+        return LossWeights((1 - share) / n_values, share / n_targets)
 
     def micro_batches(self, n_samples: int, n_timesteps: int) -> list[slice]:
         """Cut a batch into parts of about equal size, an empty one into none."""
@@ -416,9 +417,9 @@ class Trainer:
                 with halving_on_out_of_memory(self._halve_micro_batch, self.device):
                     sums += self._error_sums(held)
                     break
-        squared_error, entropy, n_values, n_samples = map(float, self.ranks.all_reduce(sums))
-        weights = self._loss_weights(int(n_values), int(n_samples))
-        return squared_error * weights.squared_error + entropy * weights.entropy
+        squared_error, target_error, *counts = self.ranks.all_reduce(sums).tolist()
+        weights = self._loss_weights(*counts)
+        return float(squared_error * weights.squared_error + target_error * weights.target_error)
 
     def _error_sums(self, data: Batch) -> Tensor:
         """Return the summed errors of series in memory, which run in batches of similar length."""

@@ -22,7 +22,7 @@ def float64_gradients(network, batch, corruption, weights):
     exact = copy.deepcopy(network).double()
     batch = replace(batch, values=batch.values.double())
     squared_error, entropy = errors(exact, batch, corruption)
-    loss = squared_error * weights.squared_error + entropy * weights.entropy
+    loss = squared_error * weights.squared_error + entropy * weights.target_error
     return torch.autograd.grad(loss, list(exact.parameters()), materialize_grads=True)
 
 
@@ -31,10 +31,18 @@ def errors(exact, batch, corruption):
     error = decode(exact, embeddings, batch.values.shape[1]) - batch.values
     if batch.observed is not None:
         error = error * batch.observed
+    ones = torch.ones(len(batch), dtype=torch.float64)
+    weights = ones if batch.weights is None else batch.weights.double()
+    squared_error = (error.square().flatten(1).sum(dim=1) * weights).sum()
     if exact.head is None or batch.targets is None:
-        return error.square().sum(), 0.0
-    entropy = cross_entropy(exact.head(embeddings), batch.targets, reduction="sum")
-    return error.square().sum(), entropy
+        return squared_error, 0.0
+    weights = ones if batch.target_weights is None else batch.target_weights.double()
+    scores = exact.head(embeddings)
+    if exact.architecture.n_targets:
+        of_series = (scores - batch.targets.double()).square().mean(dim=1)
+    else:
+        of_series = cross_entropy(scores, batch.targets, reduction="none")
+    return squared_error, (of_series * weights).sum()
 
 
 def embed(exact, values, lengths):

@@ -1,6 +1,7 @@
 """Networks and batches for comparing the compiled backend with PyTorch's."""
 
 import itertools
+from dataclasses import replace
 
 import torch
 
@@ -43,7 +44,7 @@ def make_network(**architecture):
     return network
 
 
-def make_batch(network, n_series=7, n_timesteps=23, is_ragged=False, seed=1):
+def make_batch(network, n_series=7, n_timesteps=23, is_ragged=False, seed=1, is_weighted=False):
     """Return a batch; a ragged one has gaps, too."""
     a, source = network.architecture, generator(seed)
     values = torch.randn((n_series, n_timesteps, a.n_channels), generator=source)
@@ -55,7 +56,13 @@ def make_batch(network, n_series=7, n_timesteps=23, is_ragged=False, seed=1):
         observed = inside & (torch.rand(values.shape, generator=source) > 0.1)
         values = values * observed
     targets = torch.arange(n_series) % a.n_classes if a.n_classes else None
-    return Batch(values, lengths, observed, targets)
+    if a.n_targets:
+        targets = torch.randn((n_series, a.n_targets), generator=source)
+    batch = Batch(values, lengths, observed, targets)
+    if not is_weighted:
+        return batch
+    weights = torch.rand((2, n_series), generator=source) + 0.2
+    return replace(batch, weights=weights[0], target_weights=weights[1])
 
 
 def make_corruption(network, batch, dropout=0.0, input_noise=0.5, masking_ratio=0.2, seed=2):
@@ -71,7 +78,8 @@ def split(batch, corruption, *edges):
 
 def loss_weights(network, batch):
     share = 0.4 if network.head is not None else 0.0
-    return LossWeights((1 - share) / batch.n_values, share / len(batch))
+    n_values, n_targets = batch.counts
+    return LossWeights((1 - share) / n_values, share / n_targets)
 
 
 def compiled(network):

@@ -49,7 +49,11 @@ def draw(seed):
         architecture["window_len"] = architecture["patch_len"] + number(0, 5)
         architecture["window_stride"] = number(1, architecture["window_len"])
     sizes = {"n_series": number(1, 20), "n_timesteps": number(3, 120), "is_ragged": number(0, 1)}
-    return architecture, sizes, bool(number(0, 1))
+    is_corrupted = bool(number(0, 1))
+    sizes["is_weighted"] = bool(number(0, 1))
+    if not architecture["n_classes"]:
+        architecture["n_targets"] = number(0, 1) * number(1, 3)
+    return architecture, sizes, is_corrupted
 
 
 def smooth_batch(network, seed, sizes, is_corrupted):

@@ -30,6 +30,8 @@ class PartShape(NamedTuple):
     n_timesteps: int
     is_masked: bool
     """Whether something was not observed."""
+    is_weighted: bool
+    """Whether series count differently."""
     drops_encoder_units: bool
     drops_decoder_units: bool
     is_first: bool
@@ -43,6 +45,7 @@ class PartShape(NamedTuple):
             n_series,
             n_timesteps,
             part.observed is not None,
+            part.weights is not None,
             corruption.encoder_units is not None,
             corruption.decoder_units is not None,
             is_first,
@@ -54,8 +57,8 @@ class TrainingStep:
 
     The calls go through the network and back: windows, encoder, projection, decoder, squared error;
     then the gradients of the decoder, of the projection and of the encoder. Where the encoder is
-    not trained, the calls begin with given embeddings. With a classification head the program
-    pauses at the embeddings, from which PyTorch finds the cross-entropy.
+    not trained, the calls begin with given embeddings. With a head the program pauses at the
+    embeddings, from which PyTorch finds the head's error.
     """
 
     def __init__(
@@ -118,16 +121,19 @@ class TrainingStep:
         program.call("subtract", x=flat, y=targets.view(n_values), result=flat)
         program.arena.release(targets)
         reaches_over = n_patches * patch_len > self.shape.n_timesteps
-        self.observed = None
-        if self.shape.is_masked or reaches_over:
-            self.observed = program.external(*self.values.shape)
-            observed = cut_windows(program, self.observed, patch_len, patch_len)
-            program.call("multiply", x=flat, y=observed.view(n_values), result=flat)
+        self.mask = None
+        if self.shape.is_masked or self.shape.is_weighted or reaches_over:
+            self.mask = program.external(*self.values.shape)
+            mask = cut_windows(program, self.mask, patch_len, patch_len)
+            program.call("multiply", x=flat, y=mask.view(n_values), result=flat)
         self.squared_errors = torch.zeros(lanes, dtype=torch.float32, device="cpu")
         self.factor = torch.zeros(lanes, dtype=torch.float32, device="cpu")
         program.call("square_sums", x=patches.view(n_values), result=self.squared_errors)
         blocks = patches.view(n_values // lanes, lanes)
         program.call("multiply", x=blocks, y=self.factor, result=blocks)
+        if self.shape.is_weighted:
+            # The mask holds roots of weights: once for the error, twice for its gradient.
+            program.call("multiply", x=flat, y=mask.view(n_values), result=flat)
 
     def finish(self, storage: Tensor) -> None:
         """Make ready to run in a storage."""
@@ -143,15 +149,18 @@ class TrainingStep:
         else:
             self.given.set(part.embeddings.contiguous())
         self.values.set(values)
-        if self.observed is not None:
-            observed = torch.ones_like(values) if part.observed is None else part.observed.float()
-            self.observed.set(observed.contiguous())
+        if self.mask is not None:
+            mask = torch.ones_like(values) if part.observed is None else part.observed.float()
+            if part.weights is not None:
+                mask = mask * part.weights.sqrt()[:, None, None]
+            self.mask.set(mask.contiguous())
         self._fill_keep(self.encoder_keep, corruption.encoder_units, self.architecture.hidden_dim)
         self._fill_keep(
             self.decoder_keep, corruption.decoder_units, self.architecture.embedding_dim
         )
         self.factor.fill_(2 * weights.squared_error)
-        self.classes, self.weights, self.entropy = part.targets, weights, 0.0
+        self.targets, self.target_weights = part.targets, part.target_weights
+        self.weights, self.target_error = weights, 0.0
 
     def _fill_keep(self, buffer: Buffer | None, keep: Tensor | None, dim: int) -> None:
         """Write which units are kept, of one direction or both, and zeros into the padding."""
@@ -177,26 +186,43 @@ class TrainingStep:
     def loss(self) -> float:
         """Return the part's loss."""
         squared_error: float = sum(self.squared_errors.tolist())
-        return squared_error * self.weights.squared_error + self.entropy
+        return squared_error * self.weights.squared_error + self.target_error
 
     def _run_head(self, head: nn.Linear) -> None:
-        """Find the cross-entropy of the classification head, and its gradients."""
+        """Find the error of the head, and its gradients."""
         d_embeddings = self.program.tensor(self.d_embeddings_of_head)
         d_weight, d_bias = self.gradients.head
-        if self.classes is None:
+        targets = self.targets
+        if targets is None:
             for gradient in (d_embeddings, d_weight, d_bias):
                 gradient.zero_()
             return
         embedding_dim = self.architecture.embedding_dim
         embeddings = self.program.tensor(self.embeddings)[:, :embedding_dim]
-        scores = log_softmax(head(embeddings), dim=1)
-        weight = self.weights.entropy
-        self.entropy = float(nll_loss(scores, self.classes, reduction="sum")) * weight
-        d_scores = scores.exp()
-        rows = torch.arange(len(d_scores), dtype=torch.int64, device="cpu")
-        d_scores[rows, self.classes] -= 1
+        errors, d_scores = _error_and_gradient(head(embeddings), targets)
+        weight = self.weights.target_error
+        if self.target_weights is None:
+            self.target_error = float(errors.sum()) * weight
+        else:
+            self.target_error = float(errors @ self.target_weights) * weight
+            d_scores *= self.target_weights[:, None]
         d_scores *= weight
         d_embeddings[:, embedding_dim:] = 0.0
         d_embeddings[:, :embedding_dim] = d_scores @ head.weight
         torch.mm(d_scores.T, embeddings, out=d_weight)
         torch.sum(d_scores, dim=0, out=d_bias)
+
+
+def _error_and_gradient(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the error of each series, (B,), and its gradient with respect to the scores, (B, K).
+
+    The error is that of `seqfeat.nn.loss.target_errors`.
+    """
+    if targets.is_floating_point():
+        residual = scores - targets
+        return residual.square().mean(dim=1), residual * (2 / residual.shape[1])
+    logarithms = log_softmax(scores, dim=1)
+    gradient = logarithms.exp()
+    rows = torch.arange(len(gradient), dtype=torch.int64, device="cpu")
+    gradient[rows, targets] -= 1
+    return nll_loss(logarithms, targets, reduction="none"), gradient

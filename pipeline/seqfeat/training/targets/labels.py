@@ -127,6 +127,7 @@ def _check_match(y: Any, ids: pd.Index[Any] | None, *, is_frame: bool) -> None:
 
 
 def check_not_dict(y: Any) -> None:
+    """Raise if labels are a dict, whose order need not be that of the series."""
     if isinstance(y, Mapping):
         raise InputTypeError(
             "y is a dict; pass the labels in the order of the series of X, [y[name] for name in "

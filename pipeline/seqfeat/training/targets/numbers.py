@@ -70,8 +70,9 @@ def target_numbers(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[np.float
     if is_infinite.any():
         row, column = np.argwhere(is_infinite)[0]
         raise InputError(
-            f"Input y contains infinity: series {_name(row, ids)} has the number {numbers[row, column]:g} in "
-            f"column {column}. Targets are finite; correct it, or drop the series."
+            f"Input y contains infinity: series {_name(row, ids)} has the number "
+            f"{numbers[row, column]:g} in column {column}. Targets are finite; correct it, or drop "
+            "the series."
         )
     return numbers
 
@@ -82,21 +83,19 @@ def as_floats(values: Any, name: str, ids: pd.Index[Any] | None = None) -> NDArr
     Raises `InputTypeError` for anything else: texts are not read, nor dates counted.
     """
     array = np.asarray(values)
+    if array.dtype.kind not in "biufO":
+        # NumPy makes texts of numbers beside a text.
+        array = np.asarray(values, dtype=object)
     if array.dtype.kind == "O":
         is_foreign = np.array([not isinstance(it, (Real, Decimal)) for it in array.ravel()], bool)
         if is_foreign.any():
             place = np.unravel_index(int(is_foreign.argmax()), array.shape)
+            value = array[place].item() if isinstance(array[place], np.generic) else array[place]
             raise InputTypeError(
-                f"{name} holds {array[place]!r} for series {_name(int(place[0]), ids)}, of type "
-                f"{type(array[place]).__name__}; it has to hold numbers. Convert it first, for "
+                f"{name} holds {value!r} for series {_name(int(place[0]), ids)}, of type "
+                f"{type(value).__name__}; it has to hold numbers. Convert it first, for "
                 f"example [float(value) for value in {name}]."
             )
-    elif array.dtype.kind not in "biuf":
-        first = f", such as {array.flat[0]!r}" if array.size else ""
-        raise InputTypeError(
-            f"{name} has dtype {array.dtype}{first}; it has to hold numbers. Convert it first, for "
-            f"example [float(value) for value in {name}]."
-        )
     floats: NDArray[np.float64] = array.astype(np.float64)
     return floats
 

@@ -75,7 +75,7 @@ def relative_weights(weights: Floats, mean: float) -> NDArray[np.float32]:
 
 
 def class_weights(
-    class_weight: Mapping[Any, float] | str | None, classes: NDArray[Any], counts: Floats
+    class_weight: Mapping[Any, Any] | str | None, classes: NDArray[Any], counts: Floats
 ) -> Floats:
     """Return the factor of each class, as `~sklearn.utils.class_weight.compute_class_weight` does.
 
@@ -97,9 +97,9 @@ def class_weights(
         return np.ones(len(classes))
     if isinstance(class_weight, str):
         n_present = np.count_nonzero(counts)
-        return np.divide(
-            counts.sum() / n_present, counts, out=np.zeros_like(counts), where=counts > 0
-        )
+        balanced: Floats = np.ones(len(classes))
+        np.divide(counts.sum() / n_present, counts, out=balanced, where=counts > 0)
+        return balanced
     names = classes.tolist()
     for name, factor in class_weight.items():
         if name not in names:
@@ -107,7 +107,7 @@ def class_weights(
                 f"class_weight has the key {name!r}, which is none of the classes {names}. Remove "
                 "it, or write it as in y."
             )
-        if not isinstance(factor, Real) or not 0 < factor < np.inf:
+        if not (isinstance(factor, Real) and 0 < float(factor) < np.inf):
             raise InputError(
                 f"class_weight is {factor!r} for class {name!r}; it must be a positive number. To "
                 "leave a class out, give its series the sample_weight 0."
