@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seqfeat.cli.console import Console, count_series, format_list
 from seqfeat.cli.errors import UserError
@@ -22,6 +24,7 @@ from seqfeat.series.columns import index_columns, match_name
 from seqfeat.series.files.csv_files import CsvFormat
 from seqfeat.series.files.reading import TablePlan, file_format, plan_table
 from seqfeat.series.files.recordings import (
+    Recording,
     Recordings,
     Roles,
     read_recording_parts,
@@ -194,6 +197,16 @@ class DataSource:
         """Yield the series in batches, and show their number on a terminal."""
         self._tell_columns(console)
         yield from count_series(self._batches(), console)
+
+    def recordings(
+        self, console: Console
+    ) -> Iterator[tuple[Recording, NDArray[np.int64], NDArray[Any]]]:
+        """Yield each recording, the timesteps at which its windows begin, and the windows."""
+        cut = self.reading.cut
+        assert cut is not None, "there are windows only if they are asked for"
+        self._tell_columns(console)
+        with self._hint_at_step():
+            yield from cut.by_recording(self._recording_parts())
 
     def _tell_columns(self, console: Console | None) -> None:
         if console is None or self.name.startswith(DEMO) or not _is_table(self.name):

@@ -237,6 +237,24 @@ class Cut:
         After the last part, raises an error if there were no windows at all, and warns of
         the recordings that had none.
         """
+        for part, kept, length in self._placed(parts):
+            yield self._join(kept, part.classes, length)
+
+    def by_recording(
+        self, parts: Iterable[Recordings]
+    ) -> Iterator[tuple[Recording, Ints, NDArray[Any]]]:
+        """Yield each recording with the timesteps at which its windows begin, and the windows.
+
+        Errors and warnings are those of `windows`.
+        """
+        for _, kept, length in self._placed(parts):
+            for one, starts in kept:
+                yield one, starts, _views(one.values, length, starts)
+
+    def _placed(
+        self, parts: Iterable[Recordings]
+    ) -> Iterator[tuple[Recordings, list[tuple[Recording, Ints]], int]]:
+        """Yield parts, their recordings with the starts of their windows, and the length."""
         without: dict[Any, int] = {}
         n_recordings = length = 0
         for part in parts:
@@ -244,7 +262,7 @@ class Cut:
             starts = [_window_starts(it.values, length, stride, self.gaps) for it in part.all]
             kept = [it for it in zip(part.all, starts, strict=True) if len(it[1])]
             if kept:
-                yield self._join(kept, part.classes, length)
+                yield part, kept, length
             n_recordings += len(part.all)
             places = zip(part.all, starts, strict=True)
             without |= {one.name: len(one.values) for one, found in places if not len(found)}
