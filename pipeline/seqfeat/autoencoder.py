@@ -31,6 +31,7 @@ from seqfeat.inference.fitted import (
     validate_series,
 )
 from seqfeat.inference.fitted_rows import remember_rows
+from seqfeat.inference.pretrained import PretrainedMixin, open_pretrained
 from seqfeat.inference.reconstruction import ReconstructionMixin
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
@@ -70,6 +71,7 @@ class LSTMAutoencoder(
     ClassNamePrefixFeaturesOutMixin,
     CallbackSupportMixin,
     CheckedStateMixin,
+    PretrainedMixin,
     ReconstructionMixin,
     TransformerMixin,
     BaseEstimator,
@@ -192,11 +194,13 @@ class LSTMAutoencoder(
         the training series that finds them.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the previous fit.
-    init : LSTMAutoencoder, Pipeline, path or None, default=None
-        A fitted model, or the path of a saved one, from whose encoder and scaling `fit` starts,
-        such as one that was trained on many more series without labels. Its series had the same
-        channels; lengths and classes may differ. Dimensions that are "auto" or None become those of
-        that model.
+    init : LSTMAutoencoder, Pipeline, search or None, default=None
+        A fitted model, such as one that was trained on many more series without labels, whose
+        scaling and encoder `fit` starts from. Its series have the same channels; lengths and
+        classes may differ. ``embedding_dim`` has to be that of the model, and dimensions that are
+        ``"auto"`` or None become its own. A trained encoder goes on training; a reservoir keeps its
+        components unless ``target_weight`` weights them, and what reconstructs is fitted again if
+        the longest series differ. Clones share the model, and pickles hold a copy.
     random_state : int, RandomState instance or None, default=None
         Seed of weights, batches, noise and validation split. On one kind of CPU, with the same
         versions, a seed gives the same weights, bit for bit, whatever the number of threads.
@@ -493,7 +497,8 @@ class LSTMAutoencoder(
     def _checked_parameters(self) -> FitParameters:
         """Validate the parameters, and return them as a frozen record."""
         self._validate_params()
-        return FitParameters(**{name: getattr(self, name) for name in PARAMETER_CONSTRAINTS})
+        parameters = {name: getattr(self, name) for name in PARAMETER_CONSTRAINTS}
+        return FitParameters(**{**parameters, "init": open_pretrained(self.init, LSTMAutoencoder)})
 
     def _earlier_fit(self) -> EarlierFit | None:
         """Return what this estimator has learned, if it is fitted."""
@@ -590,5 +595,7 @@ class LSTMAutoencoder(
 
 def _training_series(X: Any, parameters: FitParameters) -> Series:
     series = as_series(X, missing=parameters.missing)
+    if parameters.init is not None:
+        series = parameters.init.check_channels(series)
     warn_if_transposed(series)
     return series

@@ -26,6 +26,7 @@ __all__ = [
     "fitted_backend",
     "fitted_scaling",
     "fitted_target_scaling",
+    "order_channels",
     "output_dtype",
     "validate_series",
 ]
@@ -110,13 +111,22 @@ def validate_series(estimator: Any, X: Any) -> Series:
 
 def _in_order_of_fit(estimator: Any, series: Series) -> Series:
     """Return series with the channels of `fit`, by name, if single series are frames in both."""
-    names, expected = series.channel_names, list(getattr(estimator, "feature_names_in_", []))
-    if names is None or not expected or estimator.is_table_ or names == expected:
+    expected = [] if estimator.is_table_ else list(getattr(estimator, "feature_names_in_", []))
+    return order_channels(series, expected, "LSTMAutoencoder")
+
+
+def order_channels(series: Series, expected: list[str], model: str) -> Series:
+    """Return series with the expected channels in that order, if both have names.
+
+    `model` says in an error who expects them.
+    """
+    names = series.channel_names
+    if names is None or not expected or names == expected:
         return series
     if set(names) != set(expected):
         raise InputError(
-            f"the series of X have the channels {names}, but LSTMAutoencoder was fitted on "
-            f"{expected}. Select those from each frame, or rename its columns."
+            f"the series of X have the channels {names}, but {model} was fitted on {expected}. "
+            "Select those from each frame, or rename its columns."
         )
     places = [names.index(name) for name in expected]
     return replace(series, values=series.values[:, :, places], channel_names=expected)

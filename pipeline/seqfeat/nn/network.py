@@ -32,6 +32,7 @@ __all__ = [
     "RecurrentAutoencoder",
     "Weights",
     "build_network",
+    "load_weights",
     "trained_weight_names",
     "weight_shapes",
     "weights_of",
@@ -414,6 +415,17 @@ def build_network(
     if weights is not None:
         network.load_state_dict(_as_tensors(weights))
     return network
+
+
+def load_weights(network: RecurrentAutoencoder, weights: Weights) -> None:
+    """Replace some weights of a network; all others stay as they are.
+
+    Raises
+    ------
+    RuntimeError
+        If a name or shape is not one of the network's.
+    """
+    network.load_state_dict({**network.state_dict(), **_as_tensors(weights)})
 
 
 def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

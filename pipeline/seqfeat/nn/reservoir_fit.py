@@ -18,7 +18,9 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqfeat.nn.backend import Backend
@@ -36,7 +38,7 @@ from seqfeat.nn.reservoir import ReservoirEncoder, first_steps
 from seqfeat.nn.windows import count_windows, windows
 from seqfeat.runtime.threads import WorkerPool
 
-__all__ = ["ReservoirSettings", "fit_reservoir"]
+__all__ = ["GivenReservoir", "ReservoirSettings", "fit_reservoir"]
 
 N_WHITENING_SERIES = 256
 """Series whose windows decide the input weights."""
@@ -69,6 +71,8 @@ RIDGE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties to choose from, relative to the mean variance of the components."""
 MIN_VARIANCE_SHARE = 0.1
 """Share of the mean variance added to all, where components are brought to equal variance."""
+RANK_TOLERANCE = 1e-6
+"""Smallest singular value of given components, relative to the largest, that is no rounding."""
 
 
 class ReservoirSettings(NamedTuple):
@@ -80,6 +84,19 @@ class ReservoirSettings(NamedTuple):
     """Mean weight of the series, to which those of the data are relative."""
 
 
+class GivenReservoir(NamedTuple):
+    """What was fitted to other series, and stays: layers and thresholds, and maybe components.
+
+    Attributes
+    ----------
+    projection : tuple of ndarray or None
+        Of a projection, the columns that are for the statistics, (E, D), and the bias, (E,). None
+        has components fitted.
+    """
+
+    projection: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+
 @torch.no_grad()
 def fit_reservoir(
     backend: Backend,
@@ -87,34 +104,45 @@ def fit_reservoir(
     settings: ReservoirSettings,
     generator: torch.Generator,
     pool: WorkerPool,
+    given: GivenReservoir | None = None,
 ) -> Tensor:
     """Fit a reservoir, and the linear maps around the embedding, to a sample of series.
 
-    The weights must have been drawn. With targets in `data`, they weight the statistics. Returns
-    the embeddings of the first series of the sample, as far as they were found on the way.
+    The weights must have been drawn. With targets in `data`, they weight the statistics. What is
+    `given` stays as it is. Returns the embeddings of the first series of the sample, as far as they
+    were found on the way.
     """
     network = backend.network
     encoder, linear = network.encoder, network.decoder.linear
     if not isinstance(encoder, ReservoirEncoder) or linear is None:
         raise TypeError("the network has no reservoir to fit")
-    _draw_layers(encoder, data.rows(slice(N_WHITENING_SERIES)), generator)
-    n_series = max(MIN_THRESHOLD_SERIES, N_THRESHOLD_STEPS // data.values.shape[1])
-    _draw_thresholds(encoder, data.rows(slice(n_series)), generator)
+    if given is None:
+        _draw_layers(encoder, data.rows(slice(N_WHITENING_SERIES)), generator)
+        n_series = max(MIN_THRESHOLD_SERIES, N_THRESHOLD_STEPS // data.values.shape[1])
+        _draw_thresholds(encoder, data.rows(slice(n_series)), generator)
     a, sample = network.architecture, data.rows(slice(N_STATISTICS_SERIES))
     n_shapes = round(settings.reconstruction_fraction * a.embedding_dim)
     if a.keeps_statistics:
         n_shapes = a.embedding_dim
+    recovered = None
+    if given is not None and given.projection is not None:
+        recovered = _recover_components(*given.projection)
+        n_shapes = a.embedding_dim - len(recovered[0].rows)
     shapes = _fit_shapes(data, (a.n_linear_steps, a.n_channels), n_shapes, settings.mean_weight)
     statistics = torch.zeros(len(sample), 0, dtype=torch.float64, device="cpu")
     if n_shapes < a.embedding_dim:
         shapes = shapes._replace(scale=RECONSTRUCTION_SCALE * shapes.scale)
         statistics = _summarize(backend, sample, pool)[:, : a.n_statistics].double()
-    weights = _statistic_weights(statistics, sample, settings.target_weight)
-    n_components = a.embedding_dim - n_shapes
-    components = _fit_components(statistics, weights, n_components, generator, sample.weights)
-    shape = a.embedding_dim, a.embedding_dim
-    rotation = torch.empty(shape, dtype=torch.float64, device="cpu")
-    nn.init.orthogonal_(rotation, generator=generator)
+    if recovered is None or n_shapes == a.embedding_dim:
+        weights = _statistic_weights(statistics, sample, settings.target_weight)
+        n_components = a.embedding_dim - n_shapes
+        components = _fit_components(statistics, weights, n_components, generator, sample.weights)
+        shape = a.embedding_dim, a.embedding_dim
+        rotation = torch.empty(shape, dtype=torch.float64, device="cpu")
+        nn.init.orthogonal_(rotation, generator=generator)
+    else:
+        components, directions = recovered
+        rotation = _complete(directions, generator)
     _set_projection(encoder.projection, components, shapes, rotation)
     values = first_steps(sample.values, a.n_linear_steps)
     some = slice(max(MIN_VALUE_SERIES, MAX_VALUES // values.shape[1]))
@@ -249,6 +277,37 @@ def _fit_components(
     basis = principal_basis(centred, n_components, generator)
     rows = nn.functional.pad(basis, (0, 0, 0, n_components - len(basis))) * weights
     return LinearMap(rows, mean, 1 / _root_mean_square((statistics - mean) @ rows.T, of_series))
+
+
+def _recover_components(
+    columns: NDArray[np.float32], bias: NDArray[np.float32]
+) -> tuple[LinearMap, Tensor]:
+    """Return the components that a projection was made of, and their directions in the embedding.
+
+    `_set_projection` rotated components and shapes together. The left singular vectors of the
+    columns of the statistics span what the components became, and are orthogonal to the rest, so
+    that they also tell their part of the bias from that of the shapes. The components are found up
+    to a rotation, which makes no difference to the embedding.
+
+    Shape: (E, D), (E,) -> n components, (E, n).
+    """
+    of_statistics, offset = (
+        torch.tensor(part, dtype=torch.float64, device="cpu") for part in (columns, bias)
+    )
+    directions, sizes, rows = torch.linalg.svd(of_statistics, full_matrices=False)
+    is_used = sizes > RANK_TOLERANCE * sizes.max()
+    directions, sizes, rows = directions[:, is_used], sizes[is_used], rows[is_used]
+    mean = -(directions.T @ offset / sizes) @ rows
+    return LinearMap(sizes[:, None] * rows, mean, 1.0), directions
+
+
+def _complete(directions: Tensor, generator: torch.Generator) -> Tensor:
+    """Return an orthogonal matrix that begins with orthonormal columns; the others are random."""
+    n_rows, n_columns = directions.shape
+    shape = n_rows, n_rows - n_columns
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+    basis = torch.linalg.qr(torch.cat([directions, drawn], dim=1))[0]
+    return torch.cat([directions, basis[:, n_columns:]], dim=1)
 
 
 def _fit_shapes(

@@ -20,8 +20,8 @@ from seqfeat.inference.evaluation import Evaluation, evaluate
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.kernels import make_backend
-from seqfeat.nn.network import RecurrentAutoencoder, build_network
-from seqfeat.nn.reservoir_fit import fit_reservoir
+from seqfeat.nn.network import RecurrentAutoencoder, build_network, load_weights
+from seqfeat.nn.reservoir_fit import GivenReservoir, fit_reservoir
 from seqfeat.runtime.device import outside_modes
 from seqfeat.runtime.threads import WorkerPool
 from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_one_thread
@@ -122,6 +122,11 @@ def _initialize(
     Returns rows of the data and their embeddings, where these were found on the way.
     """
     initialize(backend.network, generator)
+    pretrained = plan.pretrained
+    if pretrained is not None:
+        load_weights(backend.network, pretrained.weights)
+        if pretrained.is_complete:
+            return None
     if plan.reservoir is None and plan.architecture.pooling != "statistics":
         return None
     rows, sample = sample_series(data, plan.settings.batch_size, generator, plan.ranks)
@@ -129,7 +134,8 @@ def _initialize(
         fit_encoder(backend, sample, generator)
         return None
     pool = WorkerPool(n_cpu_threads(), use_one_thread)
-    embeddings = fit_reservoir(backend, sample, plan.reservoir, generator, pool)
+    given = None if pretrained is None else GivenReservoir(pretrained.projection)
+    embeddings = fit_reservoir(backend, sample, plan.reservoir, generator, pool, given)
     return rows[: len(embeddings)], embeddings
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqfeat.inference.pretrained import Pretrained
 from seqfeat.nn.network import MAX_DIMENSION, POOLINGS
 from seqfeat.sklearn_compat import HasMethods, Interval, StrOptions
 
@@ -43,7 +44,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
     "warm_start": ["boolean"],
-    "init": [HasMethods(["fit", "transform"]), str, os.PathLike, None],
+    "init": [HasMethods(["fit", "get_params"]), None],
     "random_state": ["random_state"],
     "device": [str],
     "verbose": ["verbose"],
@@ -83,7 +84,8 @@ class FitParameters:
     tol: float
     contamination: float | None
     warm_start: bool
-    init: Any
+    init: Pretrained | None
+    """What the model of that name learned."""
     random_state: int | np.random.RandomState | None
     device: str
     verbose: int | bool

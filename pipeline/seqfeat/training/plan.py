@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from seqfeat.exceptions import InputError
+from seqfeat.inference.pretrained import StartWeights
 from seqfeat.nn.network import Architecture, Weights
 from seqfeat.nn.reservoir_fit import ReservoirSettings
 from seqfeat.runtime.device import resolve_device
@@ -284,6 +285,8 @@ class Plan:
         Share of the series to hold out; None monitors the training loss.
     reservoir : ReservoirSettings or None
         What the embedding of a reservoir is to hold, if there is one.
+    pretrained : StartWeights or None
+        What is taken over from the model of `init`, unless an earlier fit is continued.
     start_weights, optimizer_state
         What an earlier fit ended with, if this one continues it.
     checkpoints : Checkpoints or None
@@ -301,6 +304,7 @@ class Plan:
     target_scaling: ChannelScaling | None = None
     validation_fraction: float | None = None
     reservoir: ReservoirSettings | None = None
+    pretrained: StartWeights | None = None
     start_weights: Weights | None = None
     optimizer_state: Mapping[str, Any] | None = None
     checkpoints: Checkpoints | None = None
@@ -324,14 +328,16 @@ def plan_fit(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit 
 
 def plan_epoch(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit | None) -> Plan:
     """Return the plan of `partial_fit`: one epoch at a constant learning rate."""
-    plan = _plan_from_scratch(parameters, facts)
     if earlier is not None:
-        scaling = earlier.scaling
-        if parameters.scale == "channel":
-            scaling = scaling.merge(facts.statistics)
+        parameters = replace(parameters, init=None)
+    plan = _plan_from_scratch(parameters, facts)
+    model = parameters.init if earlier is None else earlier
+    if model is not None and parameters.scale == "channel":
+        scaling = model.scaling.merge(facts.statistics)
+        plan = replace(plan, dataset=_dataset(facts, scaling))
+    if earlier is not None:
         plan = replace(
             plan,
-            dataset=_dataset(facts, scaling),
             architecture=earlier.architecture,
             seed=_next_seed(facts.seed, earlier.n_iter),
             start_weights=earlier.weights,
@@ -343,7 +349,11 @@ def plan_epoch(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFi
 
 
 def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
-    targets = facts.targets
+    targets, init = facts.targets, parameters.init
+    uses_targets = targets.values is not None
+    if init is not None:
+        n_timesteps = facts.shard.n_timesteps
+        parameters = init.resolve(parameters, n_timesteps, uses_targets=uses_targets)
     n_classes = 0 if targets.classes is None else len(targets.classes)
     n_targets = 0 if targets.scaling is None else len(targets.scaling.mean)
     if parameters.embedding_dim is None:
@@ -353,15 +363,20 @@ def _plan_from_scratch(parameters: FitParameters, facts: SharedFacts) -> Plan:
         # Labels weight the statistics; no head is needed.
         n_classes = n_targets = 0
     architecture = _architecture(parameters, facts.series.n_channels, facts.shard.n_timesteps)
+    architecture = replace(architecture, n_classes=n_classes, n_targets=n_targets)
+    pretrained = None
+    if init is not None:
+        pretrained = init.start_weights(architecture, targets.classes, uses_targets=uses_targets)
     return Plan(
-        _dataset(facts, facts.statistics),
-        replace(architecture, n_classes=n_classes, n_targets=n_targets),
+        _dataset(facts, facts.statistics if init is None else init.scaling),
+        architecture,
         _settings(parameters, len(facts.shard.lengths)),
         resolve_device(parameters.device),
         facts.seed,
         targets.classes,
         targets.scaling,
         reservoir=_reservoir_settings(parameters, facts.mean_weight),
+        pretrained=pretrained,
         ranks=facts.ranks,
     )
 
@@ -536,7 +551,7 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
     It is the same in all processes, and does not depend on their number. Without a
     `random_state`, the seed has no part in it. Reads all series once.
     """
-    data, start = plan.dataset, plan.start_weights
+    data, start, pretrained = plan.dataset, plan.start_weights, plan.pretrained
     own = (
         *(
             np.zeros(0) if part is None else np.asarray(part, dtype=np.float64)
@@ -561,6 +576,8 @@ def _fingerprint(plan: Plan, *, is_seeded: bool) -> str:
             "weights": weights,
             "target_weights": target_weights,
             "start_weights": None if start is None else dict(start),
+            "pretrained": None if pretrained is None else pretrained._asdict(),
+            "init_scaling": None if pretrained is None else data.scaling.mean_and_scale,
             "series": all_series,
         }
     )
