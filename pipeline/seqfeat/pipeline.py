@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.exceptions import InputError, InputTypeError
 from seqfeat.inference.fitted_rows import check_not_cut
+from seqfeat.inference.pretrained import model_steps
 from seqfeat.series.arrays import reusable
 from seqfeat.training.rehearsal import rehearse
 from seqfeat.training.targets.labels import are_multilabel, check_labels_of, class_labels, names_of
@@ -226,7 +226,7 @@ def pipeline_parts(model: Any) -> PipelineParts:
         If not exactly one step is an `LSTMAutoencoder`, or if the last step predicts anything
         but classes.
     """
-    steps = list(_steps(model))
+    steps = list(model_steps(model))
     positions = [i for i, step in enumerate(steps) if isinstance(step, LSTMAutoencoder)]
     if len(positions) != 1:
         raise InputError(
@@ -242,18 +242,6 @@ def pipeline_parts(model: Any) -> PipelineParts:
             "pipeline without it, model[:-1]."
         )
     return PipelineParts(before, autoencoder, after, classifier)
-
-
-def _steps(model: Any) -> Iterator[Any]:
-    """Yield the steps of a model, including those of nested pipelines and searches."""
-    best = getattr(model, "best_estimator_", None)
-    if best is not None:
-        yield from _steps(best)
-    elif isinstance(model, sklearn_pipeline.Pipeline):
-        for _, step in model.steps:
-            yield from _steps(step)
-    elif model is not None and model != "passthrough":
-        yield model
 
 
 def _is_last_step(step: Any) -> bool:
