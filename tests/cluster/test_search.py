@@ -39,6 +39,14 @@ def test_searching_needs_no_labels(client, labelled):
         np.testing.assert_array_equal(scores(search.fit(X)), expected)
 
 
+def test_fits_on_workers_start_from_a_fitted_model(client, autoencoder, labelled):
+    estimator = make_classifier(3, max_iter=0, init=autoencoder)
+    search = grid_search(estimator, {"classifier__C": [0.1, 10.0]})
+    expected = scores(search.fit(*labelled))
+    with cluster.searching(*labelled, client=client):
+        np.testing.assert_array_equal(scores(search.fit(*labelled)), expected)
+
+
 def test_the_series_are_sent_to_each_worker_once(client, labelled, tmp_path):
     X, y = labelled
     X = RecordedSeries(tmp_path, X)
