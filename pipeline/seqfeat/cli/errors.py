@@ -40,6 +40,7 @@ OPTIONS = {
     "max_iter": "--max-iter",
     "batch_size": "--batch-size",
     "target_weight": "--target-weight",
+    "contamination": "--contamination",
     "early_stopping": "--early-stopping",
     "trusted": "--trusted",
     "opset": "--opset",

@@ -27,7 +27,9 @@ Shows the accuracy with its 95% confidence interval, precision and recall of eac
 the confusion matrix, and R squared of the reconstruction. DATA may be larger than memory.""",
     "anomalies": """\
 Ranks series by reconstruction error, the mean squared error in units of each channel's
-standard deviation. DATA may be larger than memory.""",
+standard deviation. With --steps, ranks stretches of timesteps: those beyond the threshold
+of a model that was trained with --contamination, otherwise those with at least half of
+the largest error of their series. DATA may be larger than memory.""",
     "info": """\
 Verifies the checksums of a model file, or of an ONNX file that seqfeat export wrote, and
 of its card, and prints the card. The model is not loaded, so this is safe with files from
@@ -74,7 +76,8 @@ EXAMPLES = {
   seqfeat evaluate models/meters.joblib new.csv --label kind --json""",
     "anomalies": """\
   seqfeat anomalies models/meters.joblib new.csv --top 20
-  seqfeat anomalies models/meters.joblib new.csv -o errors.csv""",
+  seqfeat anomalies models/meters.joblib new.csv -o errors.csv
+  seqfeat anomalies models/meters.joblib new.csv --steps --by-channel -o steps.parquet""",
     "info": """\
   seqfeat info models/meters.joblib
   seqfeat info models/meters.joblib --json | jq .metrics""",

@@ -242,6 +242,13 @@ def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> 
         help="influence of the labels on the features, from 0, none, to less than 1 (default: 0)",
     )
     group.add_argument(
+        "--contamination",
+        metavar="SHARE",
+        type=float,
+        help="share of the training series, and of their timesteps, beyond the thresholds of "
+        "seqfeat anomalies, at most 0.5 (default: no thresholds)",
+    )
+    group.add_argument(
         "--missing",
         choices=("error", "mask"),
         help="treat empty cells as errors, or mask them as missing values (default: error)",

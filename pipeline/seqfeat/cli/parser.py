@@ -177,9 +177,27 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_anomalies(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_data(parser, has_model=True)
-    add_output(parser, "file to write the errors of all series to: .csv, .parquet or .npy")
+    add_output(
+        parser,
+        "file to write the errors of all series to, with --steps of all timesteps: .csv, .parquet "
+        "or .npy",
+    )
     parser.add_argument(
-        "--top", metavar="K", type=int, default=10, help="number of series to list (default: 10)"
+        "--top",
+        metavar="K",
+        type=int,
+        default=10,
+        help="number of series, or stretches, to list (default: 10)",
+    )
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="list the most anomalous stretches of the series; windows are joined to recordings",
+    )
+    parser.add_argument(
+        "--by-channel",
+        action="store_true",
+        help="with --steps, also write a column with the errors of each channel",
     )
     add_safe_csv(parser)
 
