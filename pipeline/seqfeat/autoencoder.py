@@ -413,7 +413,8 @@ class LSTMAutoencoder(
         InvalidParameterError
             If a parameter is out of range.
         InputError
-            If `X` cannot be used; see `seqfeat.series.as_series`.
+            If `X` cannot be used, see `seqfeat.series.as_series`; or if the model of `init` is not
+            fitted, or was fitted with other channels or dimensions.
         DeviceError
             If there is no such `device`.
         TrainingError
