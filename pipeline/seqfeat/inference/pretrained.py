@@ -133,6 +133,7 @@ class Pretrained:
                     f"{name}={wanted!r}, but the model of init has {name}={value!r}. Set "
                     f"{name}={value!r}, or init=None to start anew."
                 )
+        # Where the decoder is fitted anew, its patches are as long as these series need them.
         has_decoder = a.pooling != "reservoir" or (
             n_timesteps == a.n_linear_steps and not uses_targets
         )
