@@ -58,6 +58,14 @@ DRAWN = """name => {
 }"""
 """The values that the plot of the selected series shows, of its first channel."""
 
+SHADES = """() => {
+  const isDetail = view => document.getElementById('detail').contains(view.el);
+  const view = [...Bokeh.index.roots].find(isDetail);
+  const { left, right, bottom } = view.model.document.get_model_by_name('shades').data;
+  return [left, right, bottom].map(numbers => Array.from(numbers));
+}"""
+"""Where the plot of the selected series is shaded."""
+
 
 def waves(n_samples, n_timesteps=20, seed=0):
     rng = np.random.default_rng(seed)
@@ -184,6 +192,18 @@ def test_the_first_series_is_the_most_anomalous(visit, report, model):
     expected = model["autoencoder"].reconstruct(X)[errors.argmax()]
     shown = opened.page.evaluate(DRAWN, "reconstruction")
     np.testing.assert_allclose(shown, expected, atol=1e-4)
+
+
+def test_timesteps_with_large_errors_are_shaded_in_the_lane_of_their_channel(visit, tmp_path):
+    X = np.random.default_rng(0).normal(size=(8, 600, 2))
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    X[3, 100:103, 0] += 30
+    model.timestep_threshold_ = -100.0
+    opened = visit(save_report(model, X, target=tmp_path / "report.html"))
+    assert opened.heading() == "series 3"
+    (left,), (right,), (bottom,) = opened.page.evaluate(SHADES)
+    # In intervals of 5 timesteps, as the series is thinned to 240 values.
+    assert (left, right, bottom) == (99.5, 104.5, 1.15)
 
 
 def test_a_hovered_point_shows_its_series_until_the_pointer_leaves(visit, report):

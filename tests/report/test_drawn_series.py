@@ -1,3 +1,5 @@
+import base64
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,45 @@ def test_short_series_are_drawn_whole_with_their_gaps(monkeypatch):
         series, reconstruction = unpack(drawn.packed, index)
         np.testing.assert_allclose(series[:, 0], X[row], atol=1e-3)
         np.testing.assert_allclose(reconstruction[:, 0], np.ravel(reconstructed[row]), atol=1e-3)
+
+
+def unpack_shades(packed, n_columns):
+    """Return the bytes of each series, (n_columns, n_channels)."""
+    levels = np.frombuffer(base64.b64decode(packed["shades"]), np.uint8)
+    sizes = [packed["n_channels"] * n for n in n_columns]
+    parts = np.split(levels, np.cumsum(sizes)[:-1])
+    return [part.reshape(packed["n_channels"], -1).T for part in parts]
+
+
+def test_timesteps_with_large_errors_are_shaded_also_where_series_are_thinned():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 2)) for n in (30, 1000, 30)]
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    X[0][17, 1] += 15
+    X[1][501, 0] += 15
+    packed = draw_series(model, as_series(X), np.array([1, 0, 2]), 100).packed
+    width = packed["widths"][0]
+    shades = unpack_shades(packed, [-(-1000 // width), 30, 30])
+    rebuilt = model.reconstruct(X)
+    deviations = [abs((X[row] - rebuilt[row]) / model.scale_) for row in (1, 0, 2)]
+    typical = np.median([np.median(some**2) for some in deviations]) ** 0.5
+    starts = np.arange(0, 1000, width)
+    deviations[0] = np.maximum.reduceat(deviations[0], starts)
+    for shade, deviation in zip(shades, deviations, strict=True):
+        np.testing.assert_array_equal(shade > 0, deviation > 5.02 * typical)
+        np.testing.assert_array_equal(shade == 255, deviation >= 12 * typical)
+    assert shades[0][501 // width, 0] == shades[1][17, 1] == 255
+
+
+def test_the_threshold_of_the_model_decides_what_is_shaded():
+    X = np.random.default_rng(0).normal(size=(6, 40, 2))
+    model = LSTMAutoencoder(2, max_iter=0, random_state=0).fit(X)
+    errors = ((X - model.reconstruct(X)) / model.scale_) ** 2
+    threshold = np.quantile(errors.mean(axis=2), 0.9)
+    model.timestep_threshold_ = -threshold
+    packed = draw_series(model, as_series(X), np.arange(6), 240).packed
+    shaded = np.stack(unpack_shades(packed, [40] * 6)).max(axis=2) > 0
+    np.testing.assert_array_equal(shaded, errors.mean(axis=2) > threshold)
 
 
 def test_lanes_span_all_but_the_most_extreme_values():

@@ -16,6 +16,14 @@ from seqfeat.display.drawing import (
     split_axes,
 )
 from seqfeat.display.model_outputs import evaluate_series, reconstruct_rows
+from seqfeat.display.shading import (
+    are_anomalous,
+    shade,
+    shade_key,
+    shade_opacities,
+    squared_errors,
+    typical_error,
+)
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import Series, as_series
@@ -30,6 +38,8 @@ MAX_CHANNELS = 6
 """Channels that remain readable in one plot."""
 LANE_SPACING = 1.15
 """Distance between the lanes of two channels; a lane has height 1."""
+LEGEND_SHARE = 0.25
+"""Height that is left for the legend above a series, relative to what is drawn."""
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +49,9 @@ class ReconstructionDisplay:
 
     Create one with `from_estimator` or `from_reconstructions`. Series with a single
     channel are drawn in their own units. Several channels are drawn in separate lanes,
-    each scaled to the range of its channel over all series drawn.
+    each scaled to the range of its channel over all series drawn. Behind them, timesteps
+    are shaded where a channel deviates at least five times as much as the median of what
+    is drawn. If the model has a `timestep_threshold_`, those beyond it are, and no others.
 
     Parameters
     ----------
@@ -55,6 +67,12 @@ class ReconstructionDisplay:
         Why each series was selected.
     channel_names : sequence of str, default=None
         The name of each channel. By default, channels are numbered.
+    step_errors : ndarray of shape (n_drawn, n_timesteps, n_channels), default=None
+        The squared error of each value, in scaled units, padded with NaN. None shades
+        nothing.
+    timestep_threshold : float, default=None
+        The mean error over the channels above which a timestep is anomalous. None
+        shades by the size of the errors alone.
 
     Attributes
     ----------
@@ -88,6 +106,8 @@ class ReconstructionDisplay:
         kinds: list[str],
         *,
         channel_names: Sequence[str] | None = None,
+        step_errors: Floats | None = None,
+        timestep_threshold: float | None = None,
     ) -> None:
         self.series = series
         self.reconstruction = reconstruction
@@ -95,6 +115,8 @@ class ReconstructionDisplay:
         self.names = names
         self.kinds = kinds
         self.channel_names = channel_names
+        self.step_errors = step_errors
+        self.timestep_threshold = timestep_threshold
 
     @classmethod
     def from_estimator(
@@ -105,6 +127,7 @@ class ReconstructionDisplay:
         n_series: int = 3,
         ids: ArrayLike | None = None,
         channel_names: Sequence[str] | None = None,
+        shade_errors: bool = True,
         ax: Axes | None = None,
     ) -> Self:
         """Reconstruct series with a fitted estimator and plot the worst and some typical ones.
@@ -122,6 +145,8 @@ class ReconstructionDisplay:
             The name of each series. By default, the ids that `X` has, or numbers.
         channel_names : sequence of str, default=None
             The name of each channel. By default, the names that `X` has, or numbers.
+        shade_errors : bool, default=True
+            Whether to shade timesteps by their errors.
         ax : matplotlib Axes, default=None
             Axes to draw into. By default, a new figure is created.
 
@@ -141,17 +166,21 @@ class ReconstructionDisplay:
         series, evaluation = evaluate_series(parts.autoencoder, parts.series(X))
         errors = evaluation.squared_error / evaluation.n_values
         rows, kinds = _select_rows(errors, n_series)
+        drawn = series.take(rows)
         reconstruction = reconstruct_rows(parts.autoencoder, series, rows)
         names = _series_names(series, ids)
+        score = getattr(parts.autoencoder, "timestep_threshold_", None)
         display = cls(
-            series.take(rows),
+            drawn,
             reconstruction,
             errors[rows],
             [names[row] for row in rows],
             kinds,
             channel_names=channel_names_or_default(series, channel_names),
+            step_errors=squared_errors(drawn, reconstruction, parts.autoencoder.scale_),
+            timestep_threshold=None if score is None else -float(score),
         )
-        return display.plot(ax=ax)
+        return display.plot(shade_errors=shade_errors, ax=ax)
 
     @classmethod
     def from_reconstructions(
@@ -162,6 +191,7 @@ class ReconstructionDisplay:
         n_series: int = 3,
         ids: ArrayLike | None = None,
         channel_names: Sequence[str] | None = None,
+        shade_errors: bool = True,
         ax: Axes | None = None,
     ) -> Self:
         """Plot reconstructions that you already have.
@@ -176,7 +206,7 @@ class ReconstructionDisplay:
             Series in any format, with NaN for missing values.
         reconstruction : array-like
             The output of `LSTMAutoencoder.reconstruct` for `X`.
-        n_series, ids, channel_names, ax
+        n_series, ids, channel_names, shade_errors, ax
             See `from_estimator`.
 
         Returns
@@ -196,8 +226,8 @@ class ReconstructionDisplay:
         values = series.values[:, : series.n_timesteps].astype(np.float64)
         others = reconstructed.values[:, : series.n_timesteps].astype(np.float64)
         std = np.nanstd(values, axis=(0, 1))
-        scaled = (others - values) / np.where(std > 0, std, 1.0)
-        errors = np.nanmean(scaled**2, axis=(1, 2))
+        step_errors = squared_errors(series, others, np.where(std > 0, std, 1.0))
+        errors = np.nanmean(step_errors, axis=(1, 2))
         rows, kinds = _select_rows(errors, n_series)
         names = _series_names(series, ids)
         display = cls(
@@ -207,14 +237,17 @@ class ReconstructionDisplay:
             [names[row] for row in rows],
             kinds,
             channel_names=channel_names_or_default(series, channel_names),
+            step_errors=step_errors[rows],
         )
-        return display.plot(ax=ax)
+        return display.plot(shade_errors=shade_errors, ax=ax)
 
-    def plot(self, *, ax: Axes | None = None) -> Self:
+    def plot(self, *, shade_errors: bool = True, ax: Axes | None = None) -> Self:
         """Plot the series and their reconstructions.
 
         Parameters
         ----------
+        shade_errors : bool, default=True
+            Whether to shade timesteps by their errors.
         ax : matplotlib Axes, default=None
             Axes to draw into. By default, a new figure is created.
 
@@ -231,15 +264,38 @@ class ReconstructionDisplay:
         self.axes_ = split_axes(self.ax_, n_rows, len(columns))
         axes: Any = self.axes_
         n_used: dict[str, int] = dict.fromkeys(columns, 0)
+        opacities = self._opacities() if shade_errors else None
         for index, kind in enumerate(self.kinds):
-            self._plot_series(axes[n_used[kind], columns.index(kind)], index)
+            axis = axes[n_used[kind], columns.index(kind)]
+            self._plot_series(axis, index)
+            if opacities is not None:
+                self._shade(axis, opacities[index], int(self.series.lengths[index]))
             n_used[kind] += 1
         for column, kind in enumerate(columns):
             for empty in axes[n_used[kind] :, column]:
                 empty.set_axis_off()
             axes[n_used[kind] - 1, column].set_xlabel("timestep")
-        axes[0, 0].legend(framealpha=0.85, edgecolor="none", fontsize="small", ncols=2)
+        handles = axes[0, 0].get_legend_handles_labels()[0]
+        if opacities is not None and opacities.any():
+            handles.append(shade_key(self.timestep_threshold))
+        style = {"framealpha": 0.85, "edgecolor": "none", "fontsize": "small"}
+        axes[0, 0].legend(handles=handles, ncols=len(handles), loc="upper right", **style)
         return self
+
+    def _opacities(self) -> Floats | None:
+        """Return how strongly to shade each value, (n_drawn, n_timesteps, n_channels)."""
+        if self.step_errors is None:
+            return None
+        is_anomalous = are_anomalous(self.step_errors, self.timestep_threshold)
+        return shade_opacities(self.step_errors, typical_error(self.step_errors), is_anomalous)
+
+    def _shade(self, ax: Any, opacities: Floats, length: int) -> None:
+        """Shade the timesteps of a series behind its lines, in the lane of each channel."""
+        n_lanes = min(self.series.n_channels, MAX_CHANNELS)
+        for channel in range(n_lanes):
+            bottom = LANE_SPACING * (n_lanes - 1 - channel)
+            heights = ax.get_ylim() if n_lanes == 1 else (bottom, bottom + 1)
+            shade(ax, opacities[:length, channel], *heights)
 
     def _plot_series(self, ax: Any, index: int) -> None:
         length = int(self.series.lengths[index])
@@ -248,6 +304,9 @@ class ReconstructionDisplay:
         if self.series.n_channels == 1:
             _plot_channel(ax, values[:, 0], reconstruction[:, 0])
             ax.set_ylabel(self._channel_labels()[0])
+            if index == 0:
+                low, high = ax.get_ylim()
+                ax.set_ylim(low, high + LEGEND_SHARE * (high - low))
         else:
             self._plot_lanes(ax, values, reconstruction)
         ax.locator_params(axis="x", integer=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seqfeat.autoencoder import LSTMAutoencoder
 from seqfeat.display.model_outputs import reconstruct_rows
+from seqfeat.display.shading import are_anomalous, largest_of, shade_opacities, squared_errors
 from seqfeat.series import Series
 
 __all__ = ["MAX_CHANNELS", "DrawnSeries", "draw_series", "sample_rows", "size_limits", "thin"]
@@ -33,6 +34,8 @@ MISSING = 0
 """The integer that stands for a missing value; all others are one more than their level."""
 MAX_LEVEL = 65534
 """The level of the maximum; 0 is that of the minimum."""
+MAX_SHADE = 255
+"""The byte that stands for the strongest shade."""
 CLIPPED_PERCENT = 0.5
 """Percentage of the values at either end that may exceed their channel's lane."""
 
@@ -92,7 +95,8 @@ class DrawnSeries:
         between two levels. Both are base64. ``n_steps`` is the number of values per
         channel, ``lengths`` the number of timesteps before thinning, ``widths`` the
         width of the intervals of thinned series, and ``lanes`` the bottom and height
-        of each channel's lane.
+        of each channel's lane. ``shades`` holds, series by series, how strongly to shade
+        each timestep, or interval, of each channel, as bytes.
     n_thinned : int
         How many of the series are thinned.
     """
@@ -108,19 +112,53 @@ def draw_series(
     """Reconstruct the series `rows`, a few at a time, and pack them for the page."""
     chunk_size = max(1, RECONSTRUCTED_VALUES // (series.n_timesteps * series.n_channels))
     pairs: list[Floats] = []
+    shading = _Shading(autoencoder)
     for start in range(0, len(rows), chunk_size):
         chunk = rows[start : start + chunk_size]
-        reconstructed = reconstruct_rows(autoencoder, series, chunk)[:, :, :MAX_CHANNELS]
-        for row, reconstruction in zip(chunk, reconstructed, strict=True):
+        reconstructed = reconstruct_rows(autoencoder, series, chunk)
+        errors = squared_errors(series.take(chunk), reconstructed, autoencoder.scale_)
+        for number, row in enumerate(chunk):
             length = int(series.lengths[row])
             values = series.values[row, :length, :MAX_CHANNELS].astype(np.float64)
-            pair = np.stack([values, reconstruction[:length]])
+            pair = np.stack([values, reconstructed[number, :length, :MAX_CHANNELS]])
             width = _interval_width(length, n_steps)
             pairs.append(thin(pair, width) if width else pair)
+            shading.add(errors[number, :length], width or 1)
     lengths = series.lengths[rows].tolist()
     widths = [_interval_width(length, n_steps) for length in lengths]
     packed = {"lengths": lengths, "widths": widths, "lanes": _lanes(pairs), **_quantize(pairs)}
+    packed["shades"] = shading.packed()
     return DrawnSeries(rows, packed, sum(width > 0 for width in widths))
+
+
+class _Shading:
+    """The errors of the drawn series by interval, of which the typical one is known at the end."""
+
+    def __init__(self, autoencoder: LSTMAutoencoder) -> None:
+        score = getattr(autoencoder, "timestep_threshold_", None)
+        self._threshold = None if score is None else -float(score)
+        self._errors: list[Floats] = []
+        self._anomalous: list[NDArray[np.bool_] | None] = []
+        self._medians: list[float] = []
+
+    def add(self, errors: Floats, width: int) -> None:
+        """Add the squared errors (T, C) of a series; `width` timesteps become one."""
+        is_anomalous = are_anomalous(errors, self._threshold)
+        if is_anomalous is not None:
+            is_anomalous = largest_of(is_anomalous[:, None].astype(np.float64), width)[:, 0] > 0
+        self._anomalous.append(is_anomalous)
+        self._errors.append(largest_of(np.nan_to_num(errors), width))
+        self._medians.append(float(np.nanmedian(errors)))
+
+    def packed(self) -> str:
+        """Return the opacities of all series, channel by channel, as bytes in base64."""
+        typical = float(np.median(self._medians))
+        shades = [
+            shade_opacities(errors, typical, is_anomalous)[:, :MAX_CHANNELS]
+            for errors, is_anomalous in zip(self._errors, self._anomalous, strict=True)
+        ]
+        levels = [np.rint(MAX_SHADE * shade.T).astype(np.uint8).ravel() for shade in shades]
+        return _base64(np.concatenate(levels))
 
 
 def _interval_width(length: int, n_steps: int) -> int:

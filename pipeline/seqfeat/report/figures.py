@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seqfeat.display.drawing import needs_log_scale, separate_labels
 from seqfeat.display.reconstruction import LANE_SPACING
+from seqfeat.display.shading import SHADE_COLOUR
 from seqfeat.report.analysis import Analysis
 from seqfeat.report.summary import shorten
 
@@ -129,6 +130,9 @@ def series_plot(channel_names: list[str], height: int) -> Any:
     # Fixed, as there is no data yet to compute them from; page.js sets them.
     ranges = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=0, end=1)}
     figure = _figure(height, tools="", x_axis_label="timestep", **ranges)
+    edges = ("left", "right", "bottom", "top")
+    shades = ColumnDataSource({edge: [] for edge in (*edges, "alpha")}, name="shades")
+    figure.quad(*edges, source=shades, fill_color=SHADE_COLOUR, fill_alpha="alpha", line_color=None)
     for name, colour, width in (
         ("series", SERIES_COLOUR, 1.5),
         ("reconstruction", RECONSTRUCTION_COLOUR, 1.8),

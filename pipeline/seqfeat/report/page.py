@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from seqfeat.display.shading import shade_label
 from seqfeat.report.analysis import Analysis
 from seqfeat.report.classification import ClassificationScores, accuracy_interval
 from seqfeat.report.drawn_series import MAX_CHANNELS
@@ -66,6 +67,7 @@ def render(
     page = environment.from_string(template).render(
         title=title or f"Report on {len(analysis.series):,} series",
         notes=notes,
+        shade_label=shade_label(getattr(analysis.parts.autoencoder, "timestep_threshold_", None)),
         was_trained_on=was_trained_on,
         style=Markup((assets / "page.css").read_text(encoding="utf-8")),
         scripts=scripts,

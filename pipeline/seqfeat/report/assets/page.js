@@ -11,6 +11,7 @@
   const LANE_SPACING = 1.15; // a lane and the gap above it, in units of a lane
   const FAINT = 0.06;
   const STRONG = 0.75;
+  const SHADE_OPACITY = 0.45; // as in display/shading.py
 
   // The packed values of every series, and their scales; see drawn_series.py.
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer;
@@ -18,6 +19,10 @@
   const ranges = new Float64Array(bytes(packed.ranges));
   const starts = [0];
   for (const steps of packed.n_steps) starts.push(starts.at(-1) + 2 * steps * packed.n_channels);
+  const shades = new Uint8Array(bytes(packed.shades));
+  const nColumns = packed.n_steps.map((steps, index) => (packed.widths[index] === 0 ? steps : steps / 2));
+  const shadeStarts = [0];
+  for (const columns of nColumns) shadeStarts.push(shadeStarts.at(-1) + columns * packed.n_channels);
 
   // A series and its reconstruction: one array per channel, in the units of the plot's y axis.
   const unpack = (index) => {
@@ -58,6 +63,28 @@
     return found;
   };
 
+  // Rectangles behind the stretches of a series with large errors; low and high are the y axis.
+  const shadesOf = (index, low, high) => {
+    const found = { left: [], right: [], bottom: [], top: [], alpha: [] };
+    const [columns, channels] = [nColumns[index], packed.n_channels];
+    const width = Math.max(1, packed.widths[index]);
+    for (let channel = 0; channel < channels; channel++) {
+      const bottom = LANE_SPACING * (channels - 1 - channel);
+      const start = shadeStarts[index] + channel * columns;
+      const levels = shades.subarray(start, start + columns);
+      for (let first = 0, last = 0; first < columns; first = last) {
+        while (last < columns && levels[last] === levels[first]) last += 1;
+        if (levels[first] === 0) continue;
+        found.left.push(first * width - 0.5);
+        found.right.push(Math.min(last * width, packed.lengths[index]) - 0.5);
+        found.bottom.push(channels === 1 ? low : bottom);
+        found.top.push(channels === 1 ? high : bottom + 1);
+        found.alpha.push((SHADE_OPACITY * levels[first]) / 255);
+      }
+    }
+    return found;
+  };
+
   const embed = async (id) => {
     if (!(id in plots)) return null;
     const manager = await Bokeh.embed.embed_item(plots[id], id);
@@ -76,12 +103,14 @@
     x_range.setv({ start: -0.02 * packed.lengths[index], end: 1.02 * packed.lengths[index] - 1 });
     if (drawn.series.length > 1) {
       y_range.setv({ start: -0.15, end: LANE_SPACING * drawn.series.length });
+      plot.source("shades").data = shadesOf(index);
       return;
     }
     const values = [...drawn.series[0], ...drawn.reconstruction[0]].filter((value) => !isNaN(value));
     const [low, high] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [values[0], values[0]]);
     const margin = 0.07 * (high - low) || 0.1 * Math.abs(high) || 1;
     y_range.setv({ start: low - margin, end: high + margin });
+    plot.source("shades").data = shadesOf(index, low - margin, high + margin);
   };
 
   const isMisclassified = (index) =>
