@@ -116,8 +116,9 @@ bench-cluster: $(VENV)/.bench  ## Search, transform and fit on two processes aga
 house: $(VENV)/.dev  ## Draw the packages and their imports again
 	@$(BIN)/python -m tests.house
 
-docs-pictures: $(VENV)/.run  ## Train the model that ships again, with the README's picture
+docs-pictures: $(VENV)/.dev  ## Train the model that ships again, with the README's picture, and draw those of the pages
 	@$(BIN)/seqfeat train demo:japanese-vowels --picture models/japanese-vowels.png -o models/japanese-vowels.joblib
+	@$(BIN)/python -m tests.doc_pages
 
 clean:  ## Remove what make made
 	rm -rf $(VENV) .venv-oldest .venv-newest build dist .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info pipeline/*.egg-info
