@@ -160,7 +160,9 @@ class Pretrained:
         names = self._names("encoder.")
         shapes = weight_shapes(planned)
         decoder, head = self._names("decoder."), self._names("head.")
-        is_same_head = planned.n_targets > 0 or _are_equal(classes, self.classes)
+        is_same_head = _are_equal(classes, self.classes)
+        if planned.n_targets:
+            is_same_head = planned.n_targets == self.architecture.n_targets
         for part, is_alike in ((decoder, True), (head, is_same_head)):
             if is_alike and all(shapes.get(name) == self.weights[name].shape for name in part):
                 names += part
