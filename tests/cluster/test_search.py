@@ -41,7 +41,7 @@ def test_searching_needs_no_labels(client, labelled):
 
 def test_fits_on_workers_start_from_a_fitted_model(client, autoencoder, labelled):
     estimator = make_classifier(3, max_iter=0, init=autoencoder)
-    search = grid_search(estimator, {"classifier__C": [0.1, 10.0]})
+    search = grid_search(estimator, {"classifier__C": [0.1]})
     expected = scores(search.fit(*labelled))
     with cluster.searching(*labelled, client=client):
         np.testing.assert_array_equal(scores(search.fit(*labelled)), expected)
