@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 from sklearn.base import is_classifier
+from sklearn.cluster import DBSCAN
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -358,7 +359,7 @@ def test_a_pipeline_needs_exactly_one_autoencoder():
         pipeline_parts(make_pipeline(LSTMAutoencoder(), LSTMAutoencoder()))
 
 
-def test_a_last_step_that_predicts_no_classes_is_an_error():
-    message = r"the last step is LinearRegression, which predicts no classes; .* model\[:-1\]"
+def test_a_last_step_that_predicts_neither_classes_nor_numbers_is_an_error():
+    message = r"the last step is DBSCAN, which predicts neither .* model\[:-1\]"
     with pytest.raises(InputError, match=message):
-        pipeline_parts(make_pipeline(LSTMAutoencoder(), LinearRegression()))
+        pipeline_parts(make_pipeline(LSTMAutoencoder(), DBSCAN()))

@@ -1,7 +1,7 @@
 """Features from time series, for scikit-learn.
 
-`LSTMAutoencoder` turns each series into one vector; `make_classifier` puts it in
-front of a classifier, in an ordinary Pipeline.
+`LSTMAutoencoder` turns each series into one vector; `make_classifier` and `make_regressor` put it
+in front of a classifier or a regressor, in an ordinary Pipeline.
 
 The packages and modules, from the bottom to the top; each imports only what comes before it:
 
@@ -11,7 +11,7 @@ The packages and modules, from the bottom to the top; each imports only what com
 - `inference`: a trained network applied to any number of series
 - `training`: from parameters and series to a plan, and from the plan to weights
 - `autoencoder`: the transformer
-- `pipeline`: the two-stage classifier, and the parts of a fitted pipeline
+- `pipeline`: the two-stage classifier and regressor, and the parts of a fitted pipeline
 - `datasets`: a small real data set
 - `distributed`: one fit on several processes
 - `saving`: model files, their cards, and ONNX
@@ -51,7 +51,7 @@ from seqfeat.version import __version__ as __version__
 if TYPE_CHECKING:
     from seqfeat.autoencoder import LSTMAutoencoder
     from seqfeat.inference.transform_into import transform_into
-    from seqfeat.pipeline import make_classifier
+    from seqfeat.pipeline import make_classifier, make_regressor
     from seqfeat.report import save_report
     from seqfeat.saving.onnx import export_onnx
     from seqfeat.saving.persistence import load, load_card, save
@@ -80,6 +80,7 @@ __all__ = [
     "load",
     "load_card",
     "make_classifier",
+    "make_regressor",
     "read_into",
     "save",
     "save_report",
@@ -92,6 +93,7 @@ _MODULES = {
     "load": "saving.persistence",
     "load_card": "saving.persistence",
     "make_classifier": "pipeline",
+    "make_regressor": "pipeline",
     "read_into": "series.files.read_into",
     "save": "saving.persistence",
     "save_report": "report",

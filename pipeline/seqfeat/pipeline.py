@@ -1,4 +1,4 @@
-"""The autoencoder with a classifier: `make_classifier`, and a fitted pipeline taken apart again."""
+"""The autoencoder with a classifier or regressor, and a fitted pipeline taken apart again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import pipeline as sklearn_pipeline
-from sklearn.base import ClassifierMixin, is_classifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 
@@ -19,8 +20,9 @@ from seqfeat.inference.pretrained import model_steps
 from seqfeat.series.arrays import reusable
 from seqfeat.training.rehearsal import rehearse
 from seqfeat.training.targets.labels import are_multilabel, check_labels_of, class_labels, names_of
+from seqfeat.training.targets.numbers import target_numbers
 
-__all__ = ["Pipeline", "PipelineParts", "make_classifier", "pipeline_parts"]
+__all__ = ["Pipeline", "PipelineParts", "make_classifier", "make_regressor", "pipeline_parts"]
 
 
 def _can_score(pipeline: Any) -> bool:
@@ -30,9 +32,10 @@ def _can_score(pipeline: Any) -> bool:
 class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
     """A `~sklearn.pipeline.Pipeline` that finds out before the training what fails after it.
 
-    `make_classifier` returns one. `fit` first checks that every series has a label, and, where
-    there are few series in a class, or many that are identical, that the classifier can be fitted
-    to features of such series. `score` checks the labels, too. In all else it is its base class.
+    `make_classifier` and `make_regressor` return one. `fit` first checks that every series has a
+    label or its numbers. Then it checks that the last step can be fitted to features of such
+    series: a classifier where there are few series in a class, or many that are identical, and a
+    regressor always. `score` checks `y`, too. In all else it is its base class.
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -42,8 +45,8 @@ class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
         ----------
         X : array-like
             Series, as in `LSTMAutoencoder.fit`.
-        y : array-like of shape (n_samples,)
-            Their classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their classes; for a regressor, one number of each series, or several.
         **params
             Passed on to the steps, as by `~sklearn.pipeline.Pipeline`.
 
@@ -54,8 +57,9 @@ class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If a series has no label, if labels name other series, if their types differ, or if
-            the classifier cannot be fitted to series such as these.
+            If a series has no label or number, if `y` names other series, if the types of labels
+            differ, if numbers are not finite, or if the last step cannot be fitted to series and
+            `y` such as these.
         """
         X = reusable(X)
         self._check_before_training(X, y, has_params=bool(params))
@@ -64,14 +68,16 @@ class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
 
     @available_if(_can_score)  # type: ignore[untyped-decorator]
     def score(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> float:
-        """Return the mean accuracy on series and their labels.
+        """Return the mean accuracy of a classifier, or R squared of a regressor.
+
+        Of several targets, R squared is the mean.
 
         Parameters
         ----------
         X : array-like
             Series, as in `fit`.
-        y : array-like of shape (n_samples,)
-            Their classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their classes or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the series.
         **params
@@ -84,11 +90,13 @@ class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If a series has no label, or if labels name other series.
+            If a series has no label or number, or if `y` names other series.
         """
         X, autoencoder = reusable(X), self._first_autoencoder()
         if autoencoder is not None and y is not None:
             check_labels_of(X, y)
+            if is_regressor(self.steps[-1][1]):
+                target_numbers(y, names_of(X))
             check_not_cut(autoencoder, X)
         return float(super().score(X, y, sample_weight, **params))
 
@@ -98,26 +106,33 @@ class Pipeline(sklearn_pipeline.Pipeline):  # type: ignore[misc]
         return first if isinstance(first, LSTMAutoencoder) else None
 
     def _check_before_training(self, X: Any, y: Any, *, has_params: bool) -> None:
-        autoencoder = self._first_autoencoder()
-        if autoencoder is None or not is_classifier(self.steps[-1][1]):
+        autoencoder, last = self._first_autoencoder(), self.steps[-1][1]
+        if autoencoder is None or not hasattr(last, "predict"):
+            return
+        if not (is_classifier(last) or is_regressor(last)):
             return
         if y is None:
             raise InputError(
-                f"{type(self.steps[-1][1]).__name__} requires y to be passed, but the target y is "
-                "None. Pass the labels."
+                f"{type(last).__name__} requires y to be passed, but the target y is None. Pass "
+                f"{'the labels' if is_classifier(last) else 'one number for each series'}."
             )
-        if isinstance(y, np.ndarray) and y.dtype.kind == "T":
-            raise InputTypeError(
-                "y is an array of NumPy's StringDType, which scikit-learn's classifiers do not "
-                "take; pass y.astype(str)."
-            )
+        if is_regressor(last):
+            numbers = target_numbers(y, names_of(X))
+            targets: NDArray[Any] = numbers if are_multilabel(y) else numbers[:, 0]
+        else:
+            if isinstance(y, np.ndarray) and y.dtype.kind == "T":
+                raise InputTypeError(
+                    "y is an array of NumPy's StringDType, which scikit-learn's classifiers do not "
+                    "take; pass y.astype(str)."
+                )
+            if are_multilabel(y):
+                autoencoder._validate_params()
+                return
+            targets = class_labels(y, names_of(X))
         autoencoder._validate_params()
-        if are_multilabel(y):
-            return
-        labels = class_labels(y, names_of(X))
         if not has_params:
             # A step that needs a parameter of `fit` could not be tried without it.
-            rehearse(X, labels, self.steps[1:], autoencoder.embedding_dim)
+            rehearse(X, targets, self.steps[1:], autoencoder.embedding_dim)
 
 
 def make_classifier(
@@ -153,6 +168,7 @@ def make_classifier(
 
     See Also
     --------
+    make_regressor : The same for numbers.
     LSTMAutoencoder : The transformer alone.
 
     Examples
@@ -178,6 +194,69 @@ def make_classifier(
     )
 
 
+def make_regressor(
+    embedding_dim: int | None = 64,
+    regressor: RegressorMixin | None = None,
+    *,
+    memory: Any = None,
+    **autoencoder_params: Any,
+) -> Pipeline:
+    """Return a pipeline that embeds series and predicts numbers from the embeddings.
+
+    Parameters
+    ----------
+    embedding_dim : int or None, default=64
+        Length of the embedding; None keeps all statistics, see `LSTMAutoencoder`.
+    regressor : estimator, default=None
+        Any scikit-learn regressor. None is ``RidgeCV(alphas=np.logspace(-3, 3, 10))``, which
+        takes several numbers for each series, too.
+    memory : str or object with the joblib.Memory interface, default=None
+        Cache for fitted autoencoders, as in `make_classifier`.
+    **autoencoder_params
+        Passed on to `LSTMAutoencoder`, with ``target_type="continuous"`` unless you pass another.
+        With ``target_weight=0.5``, the numbers that the regressor needs serve the features as
+        well.
+
+    Returns
+    -------
+    pipeline : Pipeline
+        A `~sklearn.pipeline.Pipeline` with the steps ``"autoencoder"``, ``"scaler"`` and
+        ``"regressor"``. Its `score` is R squared.
+
+    See Also
+    --------
+    make_classifier : The same for classes.
+    LSTMAutoencoder : The transformer alone.
+    sklearn.compose.TransformedTargetRegressor : A regressor for the logarithm of a number, say.
+
+    Examples
+    --------
+    How fast a wave is, and how far it is shifted:
+
+    >>> import numpy as np
+    >>> from seqfeat import make_regressor
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.uniform([0.2, 0], [0.4, 2], size=(60, 2))
+    >>> X = np.sin(y[:, :1] * np.arange(50) + y[:, 1:])[:, :, None]
+    >>> pipeline = make_regressor(embedding_dim=16, max_iter=5, random_state=0)
+    >>> pipeline.fit(X[:40], y[:40]).predict(X[40:]).shape
+    (20, 2)
+    >>> pipeline.score(X[40:], y[40:]) > 0.8
+    True
+    """
+    if regressor is None:
+        regressor = RidgeCV(alphas=np.logspace(-3, 3, 10))
+    autoencoder_params.setdefault("target_type", "continuous")
+    return Pipeline(
+        [
+            ("autoencoder", LSTMAutoencoder(embedding_dim, **autoencoder_params)),
+            ("scaler", StandardScaler()),
+            ("regressor", regressor),
+        ],
+        memory=memory,
+    )
+
+
 @dataclass(frozen=True)
 class PipelineParts:
     """The steps of a fitted model, in order.
@@ -191,19 +270,22 @@ class PipelineParts:
         Transformers of embeddings, such as a scaler.
     classifier : classifier or None
         The last step, if it is a classifier.
+    regressor : regressor or None
+        The last step, if it is a regressor.
     """
 
     before: list[Any]
     autoencoder: LSTMAutoencoder
     after: list[Any]
     classifier: Any | None
+    regressor: Any | None
 
     def series(self, X: Any) -> Any:
         """Return the series as the autoencoder receives them."""
         return _transform(self.before, X)
 
     def features(self, embeddings: Any) -> Any:
-        """Return the embeddings as the classifier receives them."""
+        """Return the embeddings as the classifier or regressor receives them."""
         return _transform(self.after, embeddings)
 
 
@@ -223,8 +305,8 @@ def pipeline_parts(model: Any) -> PipelineParts:
     Raises
     ------
     InputError
-        If not exactly one step is an `LSTMAutoencoder`, or if the last step predicts anything
-        but classes.
+        If not exactly one step is an `LSTMAutoencoder`, or if the last step predicts neither
+        classes nor numbers, such as clusters.
     """
     steps = list(model_steps(model))
     positions = [i for i, step in enumerate(steps) if isinstance(step, LSTMAutoencoder)]
@@ -235,18 +317,22 @@ def pipeline_parts(model: Any) -> PipelineParts:
         )
     (position,) = positions
     before, autoencoder, after = steps[:position], steps[position], steps[position + 1 :]
-    classifier = after.pop() if after and _is_last_step(after[-1]) else None
-    if classifier is not None and not is_classifier(classifier):
-        raise InputError(
-            f"the last step is {type(classifier).__name__}, which predicts no classes; pass the "
-            "pipeline without it, model[:-1]."
-        )
-    return PipelineParts(before, autoencoder, after, classifier)
+    last = after.pop() if after and _is_last_step(after[-1]) else None
+    if last is None:
+        return PipelineParts(before, autoencoder, after, classifier=None, regressor=None)
+    if is_classifier(last):
+        return PipelineParts(before, autoencoder, after, classifier=last, regressor=None)
+    if is_regressor(last):
+        return PipelineParts(before, autoencoder, after, classifier=None, regressor=last)
+    raise InputError(
+        f"the last step is {type(last).__name__}, which predicts neither classes nor numbers; pass "
+        "the pipeline without it, model[:-1]."
+    )
 
 
 def _is_last_step(step: Any) -> bool:
     """Tell whether a step predicts; a discriminant analysis does although it also transforms."""
-    return not hasattr(step, "transform") or is_classifier(step)
+    return not hasattr(step, "transform") or is_classifier(step) or is_regressor(step)
 
 
 def _transform(transformers: list[Any], values: Any) -> Any:

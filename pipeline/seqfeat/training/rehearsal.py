@@ -1,9 +1,10 @@
-"""Whether a classifier can learn from a set of series, tried out before the training.
+"""Whether a classifier or regressor can learn from a set of series, tried out before the training.
 
-What fails in a classifier fails only once the features exist, after the training. Most of it can be
-known before: too few series for its folds or neighbours, fewer series than features, series that
-are all the same, parameters that exclude each other. So the steps after the autoencoder are fitted
-to random features first. Identical series get identical features, as they do in earnest.
+What fails in it fails only once the features exist, after the training. Most of it can be known
+before: too few series for its folds or neighbours, fewer series than features, series that are all
+the same, numbers of which there is no logarithm, parameters that exclude each other. So the steps
+after the autoencoder are fitted to random features first. Identical series get identical features,
+as they do in earnest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 
 from seqfeat.exceptions import InputError
@@ -25,7 +26,7 @@ from seqfeat.series.lazy_array import is_lazy
 __all__ = ["rehearse"]
 
 MANY = 10
-"""Distinct series from which on a class is not scarce."""
+"""Distinct series from which on a class is not scarce; a regressor is tried with twice as many."""
 N_FEATURES = 256
 """Random features that stand for those of ``embedding_dim=None``, of which there are thousands."""
 N_TRIALS = 2
@@ -34,30 +35,29 @@ MAX_ROWS = 5000
 """Features of so many series take too long to try."""
 
 Rows = NDArray[np.int64]
+Steps = Sequence[tuple[str, Any]]
 Keys = Callable[[int], bytes]
 """Returns the same for identical series, given their positions, and else something different."""
 
 
-def rehearse(
-    X: Any, labels: NDArray[Any], steps: Sequence[tuple[str, Any]], n_features: int | None
-) -> None:
+def rehearse(X: Any, targets: NDArray[Any], steps: Steps, n_features: int | None) -> None:
     """Fit copies of the steps to random features, unless there are many series of each class.
 
     Parameters
     ----------
     X : array-like
-        The series; if they are not valid, or not as many as the labels, nothing is done.
-    labels : ndarray of shape (n_samples,)
-        Their classes.
+        The series; if they are not valid, or not as many as the targets, nothing is done.
+    targets : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Their classes, or their numbers if the last step is a regressor.
     steps : sequence of (str, estimator)
-        The steps after the autoencoder, the classifier being the last one.
+        The steps after the autoencoder, the classifier or regressor being the last one.
     n_features : int or None
         Number of features of each series.
 
     Raises
     ------
     InputError
-        If a step cannot be fitted to so few or such series, or the classifier not predict.
+        If a step cannot be fitted to so few or such series, or the last one not predict.
     """
     for _, step in steps:
         if hasattr(step, "_parameter_constraints"):
@@ -66,10 +66,18 @@ def rehearse(
         n_series, keys = _series_keys(X)
     except Exception:
         return  # the autoencoder says what is wrong with X
-    if n_series != len(labels) or n_series == 0:
+    if n_series != len(targets) or n_series == 0:
         return
-    classes, codes = np.unique(labels, return_inverse=True)
     width = N_FEATURES if n_features is None else n_features
+    if is_regressor(steps[-1][1]):
+        _rehearse_regressor(targets, keys, steps, width)
+    else:
+        _rehearse_classifier(targets, keys, steps, width)
+
+
+def _rehearse_classifier(labels: NDArray[Any], keys: Keys, steps: Steps, width: int) -> None:
+    n_series = len(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
     size = max(2 * MANY, -(-2 * width // len(classes)))
     tried = [
         _choose_rows(np.flatnonzero(codes == code), keys, size) for code in range(len(classes))
@@ -84,10 +92,52 @@ def rehearse(
         error = _try(steps, labels, [keys(row) for row in range(n_series)], width)
     if error is not None:
         reason, way_out = _describe(steps, labels, [keys(row) for row in range(n_series)], width)
-        raise InputError(
-            f"{type(steps[-1][1]).__name__} cannot be trained on these series: {reason} "
-            f"({str(error).strip().splitlines()[0].rstrip('.')}). {way_out}"
-        ) from error
+        raise _refusal(steps, error, reason, way_out)
+
+
+def _rehearse_regressor(numbers: NDArray[Any], keys: Keys, steps: Steps, width: int) -> None:
+    n_series = len(numbers)
+    # The smallest and the largest numbers are those of which a step may make NaN or infinity.
+    extremes = np.unique([numbers.argmin(axis=0), numbers.argmax(axis=0)])
+    others = np.delete(np.arange(n_series), extremes)
+    size = max(2 * MANY, len(extremes))
+    rows, _ = _choose_rows(np.concatenate([extremes, others]), keys, size)
+    tried_keys = [keys(int(row)) for row in rows]
+    error = _try(steps, numbers[rows], tried_keys, width)
+    if error is None:
+        return
+    harmless = np.linspace(1.0, 2.0, numbers[rows].size).reshape(numbers[rows].shape)
+    if _try(steps, harmless, tried_keys, width) is None:
+        reason = f"y has numbers from {numbers.min():g} to {numbers.max():g}"
+        way_out = "Transform y so that they are valid, or pass another regressor=..."
+        raise _refusal(steps, error, reason, f"{way_out}, such as RidgeCV().")
+    if len(rows) < n_series:
+        # A step may need more series than were chosen.
+        if n_series > MAX_ROWS:
+            return
+        tried_keys = [keys(row) for row in range(n_series)]
+        error = _try(steps, numbers, tried_keys, width)
+        if error is None:
+            return
+    n_distinct = len(set(tried_keys))
+    if n_distinct == n_series:
+        reason = f"there are {n_series} for {width} features"
+    elif n_distinct == 1:
+        reason = f"all {n_series} are identical"
+    else:
+        reason = f"only {n_distinct} of {n_series} are different"
+    way_out = "Add series, or pass another regressor=..., such as RidgeCV()."
+    raise _refusal(steps, error, reason, way_out)
+
+
+def _refusal(steps: Steps, error: Exception, reason: str, way_out: str) -> InputError:
+    """Return the error for steps that cannot be fitted, with `error` as its cause."""
+    refusal = InputError(
+        f"{type(steps[-1][1]).__name__} cannot be trained on these series: {reason} "
+        f"({str(error).strip().splitlines()[0].rstrip('.')}). {way_out}"
+    )
+    refusal.__cause__ = error
+    return refusal
 
 
 def _series_keys(X: Any) -> tuple[int, Keys]:
@@ -119,9 +169,7 @@ def _choose_rows(rows: Rows, keys: Keys, size: int) -> tuple[Rows, int]:
     return np.array(chosen, dtype=np.int64), len(first)
 
 
-def _try(
-    steps: Sequence[tuple[str, Any]], labels: NDArray[Any], keys: list[bytes], width: int
-) -> Exception | None:
+def _try(steps: Steps, targets: NDArray[Any], keys: list[bytes], width: int) -> Exception | None:
     """Fit copies of the steps to random features, and return the error if that fails."""
     _, codes = np.unique(np.array(keys, dtype=object), return_inverse=True)
     n_distinct = int(codes.max()) + 1
@@ -137,7 +185,7 @@ def _try(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                _copy(steps).fit(features, labels).predict(features[:MANY])
+                _copy(steps).fit(features, targets).predict(features[:MANY])
             except (ValueError, ArithmeticError, IndexError) as error:
                 return error
             except Exception:
@@ -145,7 +193,7 @@ def _try(
     return None
 
 
-def _copy(steps: Sequence[tuple[str, Any]]) -> Pipeline:
+def _copy(steps: Steps) -> Pipeline:
     """Return unfitted copies, with a seed, as they would draw from the global random state."""
     model = clone(Pipeline(list(steps)))
     parameters = model.get_params()
@@ -153,9 +201,7 @@ def _copy(steps: Sequence[tuple[str, Any]]) -> Pipeline:
     return model.set_params(**{name: 0 for name in seeds if parameters[name] is None})
 
 
-def _describe(
-    steps: Sequence[tuple[str, Any]], labels: NDArray[Any], keys: list[bytes], width: int
-) -> tuple[str, str]:
+def _describe(steps: Steps, labels: NDArray[Any], keys: list[bytes], width: int) -> tuple[str, str]:
     """Say what is special about series to which a classifier cannot be fitted, and a way out."""
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) == 1:
