@@ -25,6 +25,7 @@ from tests.benchmarks import (
     japanese_vowels,
     onnx_transform,
     plots,
+    pretraining,
     search,
     speed,
     tables,
@@ -44,6 +45,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "growth": ("speed.csv", growth.growth),
     "transform": ("speed.csv", onnx_transform.transform),
     "few-labels": ("few_labels.csv", few_labels.few_labels),
+    "pretraining": ("pretraining.csv", pretraining.pretraining),
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"

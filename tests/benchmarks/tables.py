@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from tests.benchmarks import pretraining
 from tests.benchmarks.accuracy_tables import accuracy, reconstruction
 from tests.benchmarks.markdown import markdown, unique
 from tests.benchmarks.measure import (
@@ -186,6 +187,9 @@ def write(folder: Path) -> Path:
     rows = read_rows(folder / "few_labels.csv")
     if rows:
         parts += ["## Few labels\n", few_labels(rows)]
+    rows = read_rows(folder / "pretraining.csv")
+    if rows:
+        parts += ["## Starting from a fitted model\n", pretraining.table(rows)]
     rows = read_rows(folder / "japanese_vowels.csv")
     if rows:
         parts += ["## Japanese Vowels\n", japanese_vowels(rows)]
