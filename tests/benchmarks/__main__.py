@@ -18,6 +18,7 @@ from pathlib import Path
 import sklearn
 from tests.benchmarks import (
     accuracy,
+    anomalies,
     equal_quality,
     equal_time,
     few_labels,
@@ -46,6 +47,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "transform": ("speed.csv", onnx_transform.transform),
     "few-labels": ("few_labels.csv", few_labels.few_labels),
     "pretraining": ("pretraining.csv", pretraining.pretraining),
+    "anomalies": ("anomalies.csv", anomalies.anomalies),
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"
