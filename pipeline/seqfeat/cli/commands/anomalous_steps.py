@@ -103,7 +103,8 @@ class _Scored:
         is_observed = ~np.isnan(self.by_channel)
         total: Floats = np.where(is_observed, self.by_channel, 0.0).sum(axis=1)
         with np.errstate(invalid="ignore"):
-            return total / is_observed.sum(axis=1)
+            errors: Floats = total / is_observed.sum(axis=1)
+        return errors
 
 
 def _scored_batches(model: Model, source: DataSource, console: Console) -> Iterator[list[_Scored]]:
