@@ -1,4 +1,4 @@
-"""Classifiers that could not learn from a set of series are refused before the training."""
+"""Classifiers and regressors that could not learn from a set of series are refused beforehand."""
 
 import warnings
 
@@ -6,14 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
 )
-from sklearn.linear_model import LogisticRegression
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 
-from seqfeat import InputError, LSTMAutoencoder, make_classifier
+from seqfeat import InputError, LSTMAutoencoder, make_classifier, make_regressor
 from seqfeat.cli.models import CLASSIFIERS
 from seqfeat.training.rehearsal import rehearse
 
@@ -184,3 +189,57 @@ def test_invalid_series_are_left_to_the_autoencoder():
     rehearse([["x"]] * 4, np.array(list("abab")), steps(CLASSIFIERS["lda"](0)), 4)
     rehearse(np.zeros((0, 2, 1)), np.array([]), steps(CLASSIFIERS["lda"](0)), 4)
     rehearse(np.zeros((3, 2, 1)), np.array(list("abab")), steps(CLASSIFIERS["lda"](0)), 4)
+
+
+# Regressors
+
+
+def rehearse_regressor(n_series, regressor, y=None, n_distinct=None):
+    X, _ = waves([n_series], [n_distinct or n_series])
+    numbers = np.linspace(-1.0, 5.0, n_series) if y is None else y
+    rehearse(X, numbers, make_regressor(regressor=regressor).steps[1:], 4)
+
+
+LOGARITHM = TransformedTargetRegressor(Ridge(), func=np.log, inverse_func=np.exp)
+
+
+@pytest.mark.parametrize(
+    ("n_series", "n_distinct", "regressor", "message"),
+    [
+        (4, 4, KNeighborsRegressor(), "there are 4 for 4 features .*another regressor="),
+        (4, 4, GridSearchCV(Ridge(), {"alpha": [1]}), r"there are 4 .*n_splits=5"),
+        (8, 1, GaussianProcessRegressor(alpha=0), "all 8 are identical"),
+        (8, 2, GaussianProcessRegressor(alpha=0), "only 2 of 8 are different"),
+        (30, 30, KNeighborsRegressor(31), "there are 30 for 4 features"),
+        (30, 30, PoissonRegressor(), "y has numbers from -1 to 5 .*Transform y so that"),
+        (30, 30, LOGARITHM, "y has numbers from -1 to 5 .*contains NaN"),
+    ],
+)
+def test_a_refused_regressor_is_told_the_reason_and_a_way_out(
+    n_series, n_distinct, regressor, message
+):
+    with pytest.raises(InputError, match=f"{type(regressor).__name__} cannot be .*{message}"):
+        rehearse_regressor(n_series, regressor, n_distinct=n_distinct)
+
+
+@pytest.mark.parametrize("row", [0, 5000, 9999])
+def test_the_extremes_of_many_numbers_are_tried(row):
+    numbers = np.ones(10_000)
+    rehearse_regressor(len(numbers), PoissonRegressor(), numbers)
+    numbers[row] = -1
+    with pytest.raises(InputError, match="numbers from -1 to 1"):
+        rehearse_regressor(len(numbers), PoissonRegressor(), numbers)
+
+
+@pytest.mark.parametrize("n_series", [30, 10_000])
+def test_a_regressor_that_needs_more_series_than_are_tried_is_not_refused(n_series):
+    rehearse_regressor(n_series, KNeighborsRegressor(29))
+    rehearse_regressor(n_series, PLSRegression(4))
+
+
+@pytest.mark.parametrize(("n_series", "n_distinct"), [(1, 1), (2, 2), (8, 1), (8, 2), (30, 30)])
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_the_default_regressor_is_never_refused(n_series, n_distinct, n_targets):
+    numbers = np.arange(float(n_series * n_targets)).reshape(n_series, n_targets)
+    rehearse_regressor(n_series, None, numbers, n_distinct)
+    rehearse_regressor(n_series, None, np.zeros(n_series), n_distinct)

@@ -146,8 +146,11 @@ def _check_not_by_row(y: Any, n_series: int, n_rows: int) -> None:
         )
 
 
-def check_present(y: Any, ids: pd.Index[Any] | None) -> None:
-    """Raise if a label is missing, whatever stands for it: None, NaN, NaT, NA or a mask."""
+def check_present(y: Any, ids: pd.Index[Any] | None, kind: str = "label") -> None:
+    """Raise if a label is missing, whatever stands for it: None, NaN, NaT, NA or a mask.
+
+    `kind` is what the error calls it.
+    """
     # As objects, because NumPy would convert a NaN among strings to a string.
     values = np.asarray(y, dtype=object)
     is_missing = np.asarray(pd.isna(values))
@@ -161,9 +164,9 @@ def check_present(y: Any, ids: pd.Index[Any] | None) -> None:
     first = int(np.argwhere(is_missing)[0][0])
     n_missing = int(is_missing.reshape(len(values), -1).any(axis=1).sum())
     raise InputError(
-        f"Input y contains NaN: {n_missing} of {len(values)} series {_have(n_missing)} no label, "
-        f"the first one being {_series(first, ids)}. Every series needs a label: add it, or drop "
-        "the series."
+        f"Input y contains NaN: {n_missing} of {len(values)} series {_have(n_missing)} no "
+        f"{kind}, the first one being {_series(first, ids)}. Every series needs a {kind}: add it, "
+        "or drop the series."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from numbers import Real
+from numbers import Complex, Real
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def target_numbers(y: Any, ids: pd.Index[Any] | None = None) -> NDArray[np.float
         )
     check_not_dict(y)
     y = as_labels(y)
-    check_present(y, ids)
+    check_present(y, ids, "number")
     values = as_floats(y, "y", ids)
     numbers = values[:, None] if values.ndim == 1 else values
     if numbers.ndim != 2 or 0 in numbers.shape:
@@ -91,10 +91,15 @@ def as_floats(values: Any, name: str, ids: pd.Index[Any] | None = None) -> NDArr
         if is_foreign.any():
             place = np.unravel_index(int(is_foreign.argmax()), array.shape)
             value = array[place].item() if isinstance(array[place], np.generic) else array[place]
+            found = f"{name} holds {value!r} for series {_name(int(place[0]), ids)}"
+            if isinstance(value, Complex):
+                raise InputTypeError(
+                    f"Complex data not supported: {found}. Pass real numbers, such as "
+                    f"np.abs({name})."
+                )
             raise InputTypeError(
-                f"{name} holds {value!r} for series {_name(int(place[0]), ids)}, of type "
-                f"{type(value).__name__}; it has to hold numbers. Convert it first, for "
-                f"example [float(value) for value in {name}]."
+                f"{found}, of type {type(value).__name__}; it has to hold numbers. Convert it "
+                f"first, for example [float(value) for value in {name}]."
             )
     floats: NDArray[np.float64] = array.astype(np.float64)
     return floats
