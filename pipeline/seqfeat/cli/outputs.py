@@ -249,6 +249,9 @@ class _NpyWriter:
 
     def write(self, frame: pd.DataFrame) -> None:
         array = np.ascontiguousarray(frame.to_numpy())
+        if array.dtype == object and all(dtype.kind in "biuf" for dtype in frame.dtypes):
+            # Beside numbers, True and False are 1 and 0.
+            array = array.astype(np.float64)
         if frame.shape[1] == 1:
             array = array[:, 0]
         if array.dtype == object or array.dtype.kind in "UST":

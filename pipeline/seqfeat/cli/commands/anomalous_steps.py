@@ -51,7 +51,9 @@ def run_steps(
                 summary.add(scored)
             if writer is not None:
                 writer.write(_as_frame(batch, threshold, names if options.by_channel else []))
-    noun = "series" if source.reading.cut is None else "recordings"
+    noun = "series"
+    if source.reading.cut is not None:
+        noun = "recording" if summary.n_series == 1 else "recordings"
     _print_result(summary, names, noun, console)
     if options.output is not None:
         console.print(
