@@ -200,7 +200,9 @@ class LSTMAutoencoder(
         classes may differ. ``embedding_dim`` has to be that of the model, and dimensions that are
         ``"auto"`` or None become its own. A trained encoder goes on training; a reservoir keeps its
         components unless ``target_weight`` weights them, and what reconstructs is fitted again if
-        the longest series differ. Clones share the model, and pickles hold a copy.
+        the longest series differ. From series of the same kind, few new ones are reconstructed
+        better; from another data set, classifiers are worse than without. Clones share the model,
+        and pickles hold a copy.
     random_state : int, RandomState instance or None, default=None
         Seed of weights, batches, noise and validation split. On one kind of CPU, with the same
         versions, a seed gives the same weights, bit for bit, whatever the number of threads.
