@@ -15,6 +15,7 @@ from skl2onnx import convert_sklearn, get_model_alias
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 from skl2onnx.sklapi import CastTransformer
 from sklearn.base import is_classifier, is_regressor
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 
 from seqfeat.autoencoder import LSTMAutoencoder
@@ -110,18 +111,24 @@ def _convert(
         shape = [None, autoencoder.n_timesteps_in_]
     converters: dict[type, Any] = {LSTMAutoencoder: convert_autoencoder}
     parsers: dict[type, Any] = {LSTMAutoencoder: _parse_autoencoder}
+    shapes: dict[type, Any] = {LSTMAutoencoder: set_autoencoder_shape}
     converter = find_converter(last)
     if converter:
         converters[type(last)] = converter
         if is_classifier(last):
             parsers[type(last)] = _parse_classifier
+    if isinstance(last, TransformedTargetRegressor):
+        parsers[type(last)], shapes[type(last)] = _parse_regressor, _keep_shape
+        inner = find_converter(last.regressor_)
+        if inner:
+            converters[type(last.regressor_)] = inner
     model: onnx.ModelProto = _convert_without_zipmap(
         Pipeline(steps),
         takes_option=is_classifier(last) and not converter,
         initial_types=[("X", tensor(shape))],
         target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
         custom_conversion_functions=converters,
-        custom_shape_calculators={LSTMAutoencoder: set_autoencoder_shape},
+        custom_shape_calculators=shapes,
         custom_parsers=parsers,
     )
     return model
@@ -158,6 +165,19 @@ def _parse_classifier(scope: Any, classifier: Any, inputs: list[Any], **_: Any) 
     operator.outputs.append(scope.declare_local_variable("probabilities", scores()))
     outputs: list[Any] = operator.outputs
     return outputs
+
+
+def _parse_regressor(scope: Any, regressor: Any, inputs: list[Any], **_: Any) -> list[Any]:
+    """Declare the prediction as float64."""
+    operator = scope.declare_local_operator(None, regressor)
+    operator.inputs = inputs
+    operator.outputs.append(scope.declare_local_variable("variable", DoubleTensorType()))
+    outputs: list[Any] = operator.outputs
+    return outputs
+
+
+def _keep_shape(operator: Any) -> None:
+    """Leave the shape of the outputs open; that of the model's outputs is declared."""
 
 
 # Outputs and axes

@@ -37,7 +37,7 @@ def export_onnx(
     dtype: str = "float32",
     opset: int = 17,
 ) -> Path:
-    """Write a fitted pipeline as one ONNX graph, including scaling and classifier.
+    """Write a fitted pipeline as one ONNX graph, with scaling and classifier or regressor.
 
     The file runs wherever ONNX does, without Python, scikit-learn or PyTorch. Before it
     is written, the graph is run in onnxruntime and compared with the pipeline on
@@ -87,7 +87,7 @@ def export_onnx(
 
     See Also
     --------
-    make_classifier : Make a pipeline that can be exported.
+    make_classifier, make_regressor : Make a pipeline that can be exported.
     load_card : Check a file that was exported, and return its card.
 
     Notes
@@ -107,7 +107,7 @@ def export_onnx(
     ================================  ==============================================
     classifier with `predict_proba`   ``label``, ``probabilities`` (n_series, n_classes)
     other classifiers                 ``label``, ``decision_function`` if there is one
-    regressor                         ``prediction``
+    regressor                         ``prediction`` (n_series,), or (n_series, n_targets)
     transformer                       ``features``
     `LSTMAutoencoder` alone           ``embeddings`` (n_series, embedding_dim)
     ================================  ==============================================
@@ -115,6 +115,10 @@ def export_onnx(
     The columns of ``probabilities`` are in the order of ``classes_``. The metadata of
     the file contain it as ``classes``, along with the versions and a description of the
     input.
+
+    Of regressors of several targets, linear models, trees, forests and neighbours are
+    exported; of a `~sklearn.compose.TransformedTargetRegressor`, those whose inverse is
+    ``np.exp``, ``np.expm1``, ``np.square`` or a scaler.
 
     Every series of a batch takes as many steps as the longest one, so batches of a few
     dozen series of similar length are the fastest.
@@ -214,10 +218,13 @@ def _check_steps(estimator: Any, steps: Steps) -> None:
 def _check_converters(steps: Steps) -> None:
     """Raise `ExportError` if there is no converter for a step."""
     for name, step in steps[1:]:
-        if not _has_converter(step):
+        # What a TransformedTargetRegressor fitted is exported within it.
+        inner = getattr(step, "regressor_", None)
+        missing = next((s for s in (step, inner) if s is not None and not _has_converter(s)), None)
+        if missing is not None:
             raise ExportError(
                 f"step {name!r} cannot be exported: skl2onnx has no converter for "
-                f"{type(step).__name__}. {SUPPORTED} for which skl2onnx has a converter "
+                f"{type(missing).__name__}. {SUPPORTED} for which skl2onnx has a converter "
                 "(skl2onnx.supported_converters() lists them). Register one with "
                 "skl2onnx.update_registered_converter, replace the step, or export the "
                 "LSTMAutoencoder alone and process its embeddings outside the graph."

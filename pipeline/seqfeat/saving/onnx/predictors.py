@@ -7,6 +7,7 @@
   not at all, and where many terms add up the results differ from scikit-learn's by
   more than 1e-5.
 - Histogram gradient boosting: skl2onnx passes numbers of types that onnx rejects.
+- Regressors of transformed targets: skl2onnx has no converter.
 
 Shapes use N series, F features, V support vectors, K classes and P pairs of classes.
 """
@@ -20,10 +21,13 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from skl2onnx import get_model_alias
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from skl2onnx.operator_converters.random_forest import (
     convert_sklearn_random_forest_classifier,
     convert_sklearn_random_forest_regressor_converter,
 )
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -32,6 +36,13 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVC, NuSVR
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
@@ -277,6 +288,48 @@ def _radial_kernel(g: GraphWriter, x: str, product: str, machine: Any) -> str:
     return g.node("Exp", g.node("Mul", distances, g.constant(-machine._gamma, np.float64)))
 
 
+# Regressors of transformed targets
+
+AFFINE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+"""Scalers whose inverse is a multiplication and an addition."""
+
+
+def convert_transformed_target(scope: Any, operator: Any, container: Any) -> None:
+    """Add the regressor of the transformed target, and the inverse of the transformation."""
+    g = GraphWriter(scope, container)
+    inner = operator.raw_operator.regressor_
+    transformed = scope.declare_local_operator(get_model_alias(type(inner)), inner)
+    transformed.inputs = operator.inputs
+    is_float32 = isinstance(operator.inputs[0].type, FloatTensorType)
+    kind = FloatTensorType if is_float32 else DoubleTensorType
+    transformed.outputs.append(scope.declare_local_variable("transformed", kind()))
+    numbers = g.cast(transformed.outputs[0].full_name, np.float64)
+    result = _inverse_transform(g, numbers, operator.raw_operator.transformer_)
+    g.cast(result, np.float64, output=operator.outputs[0].full_name)
+
+
+def _inverse_transform(g: GraphWriter, y: str, transformer: Any) -> str:
+    """Return the numbers in the units of the target, shape (N, K)."""
+    if isinstance(transformer, AFFINE):
+        zeros = np.zeros((1, transformer.n_features_in_))
+        offset = transformer.inverse_transform(zeros)
+        factor = transformer.inverse_transform(zeros + 1) - offset
+        return g.node("Add", g.node("Mul", y, g.constant(factor)), g.constant(offset))
+    inverse = transformer.inverse_func if isinstance(transformer, FunctionTransformer) else ...
+    if inverse is None:
+        return y
+    if inverse is np.exp:
+        return g.node("Exp", y)
+    if inverse is np.expm1:
+        return g.node("Sub", g.node("Exp", y), g.constant(1, np.float64))
+    if inverse is np.square:
+        return g.node("Mul", y, y)
+    raise NotImplementedError(
+        "as the inverse of a transformed target, only np.exp, np.expm1, np.square and the scalers "
+        f"{', '.join(scaler.__name__ for scaler in AFFINE)} can be converted"
+    )
+
+
 CONVERTERS: dict[type, Converter] = {
     DecisionTreeClassifier: convert_forest,
     ExtraTreeClassifier: convert_forest,
@@ -294,5 +347,6 @@ CONVERTERS: dict[type, Converter] = {
     RidgeClassifierCV: convert_linear_classifier,
     SVC: convert_support_vector_classifier,
     SVR: convert_support_vector_regressor,
+    TransformedTargetRegressor: convert_transformed_target,
 }
 """Converters that take precedence over skl2onnx's."""

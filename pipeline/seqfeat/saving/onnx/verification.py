@@ -25,7 +25,11 @@ from seqfeat.saving.onnx.encoder import EMBEDDINGS_NODE
 __all__ = ["draw_series", "embed_on_cpu", "run_steps", "verify_model"]
 
 TOLERANCE = 1e-5
-"""Largest allowed difference between graph and pipeline, relative to values above 1."""
+"""Largest allowed difference between graph and pipeline.
+
+It is relative to values above 1, and for a regressor to the range of what it predicts, plus a tenth
+of the largest absolute value, of which float32 has seven digits.
+"""
 MAX_SERIES, MIN_SERIES = 128, 8
 MAX_TIMESTEPS = 2**14
 """Timesteps of all series together, so that verifying long ones takes seconds."""
@@ -143,7 +147,7 @@ def _compare_numbers(name: str, found: NDArray[Any], expected: NDArray[Any]) -> 
         raise ExportError(
             f"its {name} have shape {found.shape}, but the pipeline's have {expected.shape}"
         )
-    difference = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+    difference = np.abs(found - expected) / _units(name, expected)
     difference[~(difference <= np.inf)] = np.inf
     n_wrong = int((difference > TOLERANCE).any(axis=tuple(range(1, found.ndim))).sum())
     if n_wrong:
@@ -151,6 +155,17 @@ def _compare_numbers(name: str, found: NDArray[Any], expected: NDArray[Any]) -> 
             f"its {name} differ from the pipeline's by up to {difference.max():.2g}, and by more "
             f"than {TOLERANCE:g} for {n_wrong} of {len(found)} randomly drawn series"
         )
+
+
+def _units(name: str, expected: NDArray[Any]) -> NDArray[Any]:
+    """Return what a difference is compared with, of a shape that broadcasts."""
+    sizes: NDArray[Any] = np.abs(expected)
+    units: NDArray[Any] = np.maximum(sizes, 1.0)
+    if name == "prediction":
+        # The numbers that a regressor predicts may all be millions, or millionths.
+        ranges = np.ptp(expected, axis=0) + 0.1 * sizes.max(axis=0)
+        units = np.where(ranges > 0, ranges, 1.0)
+    return units
 
 
 def _compare_labels(found: NDArray[Any], expected: NDArray[Any]) -> None:
