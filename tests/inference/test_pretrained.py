@@ -167,7 +167,7 @@ def test_all_statistics_are_those_of_the_model():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"embedding_dim": 5}, "embedding_dim=5, .* embedding_dim=4. Set embedding_dim=4"),
+        ({"embedding_dim": 5}, "embedding_dim=5, .* embedding_dim=4. Pass embedding_dim=4"),
         ({"embedding_dim": None}, "embedding_dim=None, .* embedding_dim=4"),
         ({"hidden_dim": 9}, "hidden_dim=9, .* hidden_dim=8"),
         ({"window_len": 7}, "window_len=7, .* window_len=2"),

@@ -86,14 +86,14 @@ class Pretrained:
         if series.n_channels != n_channels:
             raise InputError(
                 f"X has {series.n_channels} channels, but the model of init was fitted on series "
-                f"with {n_channels}. Select the same channels, or set init=None."
+                f"with {n_channels}. Select the same channels, or pass init=None."
             )
         own = None if series.frame_rows is None else list(series.frame_rows.columns)
         if own is not None and names and own != names:
             # The columns become names of features, whose order is that of the frame.
             raise InputError(
                 f"the frame has the channels {own}, but the model of init was fitted on {names}. "
-                "Select those, in this order, or set init=None."
+                "Select those, in this order, or pass init=None."
             )
         return order_channels(series, names, "the model of init")
 
@@ -130,7 +130,7 @@ class Pretrained:
                 resolved[name] = value
             elif wanted != value:
                 raise InputError(
-                    f"{name}={wanted!r}, but the model of init has {name}={value!r}. Set "
+                    f"{name}={wanted!r}, but the model of init has {name}={value!r}. Pass "
                     f"{name}={value!r}, or init=None to start anew."
                 )
         # Where the decoder is fitted anew, its patches are as long as these series need them.
