@@ -34,6 +34,7 @@ def card():
         "metrics": {"accuracy": 0.1 + 0.2, "test_series": 12, "tiny": 1e-9},
         "notes": "für Max",
         "reading": {"label": "kind", "time": None, "channels": ["load", "heat"], "step": 0.5},
+        "task": "classification",
         "classes": ["a", 1, True],
     }
 

@@ -29,11 +29,28 @@ def test_the_card_describes_the_model(tmp_path, pipeline, utterances, suffix):
     assert card["bytes"] == path.stat().st_size
     assert card["versions"]["seqfeat"] == seqfeat.__version__
     assert card["metrics"] == {"accuracy": 0.5}
+    assert card["task"] == "classification"
     assert card["classes"] == sorted(set(utterances[1].tolist()))
     assert card["input"]["n_channels"] == 12
     assert card["parameters"]["autoencoder__embedding_dim"] == 4
     assert "LogisticRegression" in card["parameters"]["classifier"]
     assert ("executes code" in card["notice"]) == (suffix == "joblib")
+
+
+def test_the_card_of_a_regressor_has_numbers_and_no_classes(tmp_path, regressor):
+    metrics = {"test_r_squared": 0.9, "test_mae": 1.5}
+    reading = {"target": ("length", "first value")}
+    path = seqfeat.save(regressor, tmp_path / "m.joblib", metrics=metrics, reading=reading)
+    card = seqfeat.load_card(path)
+    assert (card["task"], card["classes"]) == ("regression", None)
+    assert card["metrics"] == metrics
+    assert card["reading"]["target"] == ["length", "first value"]
+    assert "RidgeCV" in card["parameters"]["regressor"]
+
+
+def test_the_card_of_features_alone_says_so(tmp_path, pipeline):
+    path = seqfeat.save(pipeline[:-1], tmp_path / "m.joblib")
+    assert seqfeat.load_card(path)["task"] == "features"
 
 
 def test_metrics_become_plain_numbers(tmp_path, pipeline):

@@ -56,6 +56,8 @@ def fit_models():
             .set_output(transform="default")
             .partial_fit(X, np.array(["a", "b", "c"])[y]),
             LSTMAutoencoder(3, **plain, **windows, target_weight=0.5).fit(X, y),
+            LSTMAutoencoder(3, **plain, pooling="mean", target_weight=0.5).fit(X, X[:, 0, :2]),
+            LSTMAutoencoder(3, **plain, target_weight=0.5).fit(X, X[:, 0, 0]),
             LSTMAutoencoder(3, **plain, window_len=5).partial_fit(X),
             LSTMAutoencoder(None, **plain).fit(X[:, :, 0]),
             LSTMAutoencoder(3, **plain, pooling="last", scale=None, bidirectional=True).fit(X),

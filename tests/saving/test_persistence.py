@@ -103,6 +103,13 @@ def test_a_saved_model_loads_unchanged(saved, pipeline, utterances):
     assert names_in(saved.parent) == sorted(["model.json", saved.name])
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_saved_regressor_loads_unchanged(tmp_path, regressor, utterances, suffix):
+    X, _ = utterances
+    again = seqfeat.load(seqfeat.save(regressor, tmp_path / f"model.{suffix}"))
+    np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+
+
 def test_a_joblib_file_is_an_ordinary_one(tmp_path, pipeline, utterances):
     path = seqfeat.save(pipeline, tmp_path / "model.joblib")
     X, _ = utterances

@@ -28,6 +28,9 @@ DIGEST = "card_sha256"
 MAX_BYTES = 2**26
 """Size of the largest card. One with a million classes is half as large."""
 
+TASKS = ("classification", "regression", "features")
+"""What a model is for, by its last step."""
+
 RESTORE = "Restore it from a copy, or save the model again."
 MOVE = (
     "This is the name of the card that seqfeat writes next to a model: copy the card again from "
@@ -203,6 +206,7 @@ FIELDS = {
     "metrics": OBJECT,
     "input": OBJECT.or_null(),
     "reading": OBJECT.or_null(),
+    "task": Field(lambda value: value in TASKS, f"{', '.join(map(repr, TASKS))}").or_null(),
     "classes": Field(lambda value: isinstance(value, (list, str)), "a list, text").or_null(),
     "estimator": TEXT,
     "parameters": OBJECT,
@@ -223,6 +227,7 @@ INNER_FIELDS = {
     },
     "reading": {
         "label": TEXT.or_null(),
+        "target": NAMES,
         "series_id": TEXT.or_null(),
         "time": TEXT.or_null(),
         "channels": NAMES,
@@ -243,8 +248,8 @@ INNER_FIELDS = {
         "channels_first": Field(lambda value: isinstance(value, bool), "true, false").or_null(),
     },
 }
-OPTIONAL = {"reading", *(f"reading.{name}" for name in INNER_FIELDS["reading"])}
-"""Fields that a card may lack; the first cards had no `reading`."""
+OPTIONAL = {"reading", "task", *(f"reading.{name}" for name in INNER_FIELDS["reading"])}
+"""Fields that a card may lack; the first cards had no `reading`, and later ones no `task`."""
 EVERY_VALUE = {"versions": TEXT, "metrics": NUMBER}
 """What every value in an object has to be, whatever its name."""
 

@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import sklearn
 import torch
+from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 
 from seqfeat.autoencoder import LSTMAutoencoder
@@ -61,6 +62,7 @@ def make_card(
         "metrics": _convert_metrics(metrics or {}),
         "input": _describe_input(_find_autoencoder(estimator)),
         "reading": None if reading is None else _convert_reading(reading),
+        "task": _task(estimator),
         "classes": _to_json(getattr(estimator, "classes_", None)),
         "estimator": type(estimator).__name__,
         "parameters": _describe_parameters(estimator),
@@ -78,6 +80,15 @@ def installed_versions() -> dict[str, str]:
         "numpy": np.__version__,
         "joblib": joblib.__version__,
     }
+
+
+def _task(estimator: Any) -> str | None:
+    """Return what a model is for, one of `TASKS`; None if it neither predicts nor transforms."""
+    if is_classifier(estimator):
+        return "classification"
+    if is_regressor(estimator):
+        return "regression"
+    return "features" if hasattr(estimator, "transform") else None
 
 
 def _find_autoencoder(estimator: Any) -> LSTMAutoencoder | None:

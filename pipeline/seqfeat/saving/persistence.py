@@ -60,11 +60,12 @@ def save(
         ``NAME.joblib`` or ``NAME.skops``; the card is saved as ``NAME.json``. Missing
         folders are created.
     metrics : dict of str to float, default=None
-        Metrics to record in the card, such as the test accuracy.
+        Metrics to record in the card, such as the test accuracy or R squared.
     notes : str, default=None
         Anything else worth recording, such as what the model was trained on.
     reading : dict, default=None
-        The arguments of `seqfeat.series.read` with which the training series were read.
+        The arguments of `seqfeat.series.read` with which the training series were read;
+        for numbers as targets also ``target``, a list of their names.
         The commands use them as defaults when they read other series for this model.
     format : {"joblib", "skops"}, default=None
         None infers the format from the suffix. joblib is fast and supports every
