@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline as sklearn_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
-from seqfeat import LSTMAutoencoder, make_classifier
+from seqfeat import LSTMAutoencoder, make_classifier, make_regressor
 
 pytest.importorskip("aeon")
 pytest.importorskip("sktime")
@@ -95,6 +95,21 @@ def test_a_pipeline_predicts_what_make_classifier_predicts(make_pipeline, vowels
     np.testing.assert_allclose(fitted.predict_proba(X_test), probabilities, atol=1e-12)
     # Of nine speakers, the most frequent makes up a quarter of the test set.
     assert fitted.score(X_test, y_test) > 0.6
+
+
+@both_adapters
+def test_a_pipeline_predicts_the_numbers_that_make_regressor_predicts(adapter, motions):
+    X, _, X_test, _ = motions
+    y = X[:, 0].mean(axis=1)
+    counted = {**PARAMS, "max_iter": 0, "target_weight": 0.5, "target_type": "continuous"}
+    expected = make_regressor(**counted).fit(X.transpose(0, 2, 1), y)
+    transformer, rest = adapter(small(**counted)), (StandardScaler(), expected["regressor"])
+    if adapter is AeonTransformer:
+        pipeline = aeon_pipeline(transformer, *rest)
+    else:
+        pipeline = transformer * sklearn_pipeline(*rest)
+    predicted = pipeline.fit(X, y).predict(X_test)
+    np.testing.assert_allclose(predicted, expected.predict(X_test.transpose(0, 2, 1)), atol=1e-9)
 
 
 # Copies

@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pytest
 
-from seqfeat import LSTMAutoencoder, cluster, make_classifier
+from seqfeat import LSTMAutoencoder, cluster, make_classifier, make_regressor
 from tests.cluster.estimators import RecordedSeries, Sleeper, recorded
 from tests.cluster.searches import grid_search, scores
 from tests.commands import ok
@@ -37,6 +37,17 @@ def test_searching_needs_no_labels(client, labelled):
     expected = scores(search.fit(X))
     with cluster.searching(X, client=client):
         np.testing.assert_array_equal(scores(search.fit(X)), expected)
+
+
+def test_a_search_for_a_regressor_gives_the_same_scores(client, labelled):
+    X, _ = labelled
+    y = np.array([series[0] for series in X], dtype=float)
+    model = make_regressor(3, target_weight=0.5, max_iter=0, random_state=0)
+    search = grid_search(model, {"regressor__alphas": [[0.1], [10.0]]})
+    expected = scores(search.fit(X, y))
+    with cluster.searching(X, y, client=client):
+        np.testing.assert_array_equal(scores(search.fit(X, y)), expected)
+    assert np.isfinite(expected).all()
 
 
 def test_fits_on_workers_start_from_a_fitted_model(client, autoencoder, labelled):

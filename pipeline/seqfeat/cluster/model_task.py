@@ -50,7 +50,7 @@ def model_task(model: Any) -> ModelTask:
     if not hasattr(model, "transform"):
         raise InputError(
             "the last step of the model has no transform method. Pass the pipeline without that "
-            "step, model[:-1], to get the features that the classifier sees."
+            "step, model[:-1], to get the features that it sees."
         )
     check_is_fitted(autoencoder)
     # cloudpickle also handles what the user's __main__ defines, such as a function in a pipeline.

@@ -35,7 +35,7 @@ def searching(X: Any, y: Any = None, *, client: Any = None) -> Iterator[None]:
     X : array-like
         The series that will be passed to the search; has to be the same object.
     y : array-like, optional
-        Their labels; has to be the same object as well.
+        Their labels or numbers; has to be the same object as well.
     client : dask.distributed.Client, optional
         The client of the cluster. By default the current client.
 
