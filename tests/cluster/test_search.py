@@ -43,7 +43,7 @@ def test_a_search_for_a_regressor_gives_the_same_scores(client, labelled):
     X, _ = labelled
     y = np.array([series[0] for series in X], dtype=float)
     model = make_regressor(3, target_weight=0.5, max_iter=0, random_state=0)
-    search = grid_search(model, {"regressor__alphas": [[0.1], [10.0]]})
+    search = grid_search(model, {"regressor__alphas": [[0.1]]})
     expected = scores(search.fit(X, y))
     with cluster.searching(X, y, client=client):
         np.testing.assert_array_equal(scores(search.fit(X, y)), expected)
