@@ -27,6 +27,7 @@ from tests.benchmarks import (
     onnx_transform,
     plots,
     pretraining,
+    regression,
     search,
     speed,
     tables,
@@ -48,6 +49,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "few-labels": ("few_labels.csv", few_labels.few_labels),
     "pretraining": ("pretraining.csv", pretraining.pretraining),
     "anomalies": ("anomalies.csv", anomalies.anomalies),
+    "regression": ("regression.csv", regression.regression),
     "japanese-vowels": ("japanese_vowels.csv", japanese_vowels.japanese_vowels),
 }
 RESULTS = Path(__file__).parent / "results"

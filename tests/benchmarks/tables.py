@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from tests.benchmarks import anomalies, pretraining
+from tests.benchmarks import anomalies, pretraining, regression
 from tests.benchmarks.accuracy_tables import accuracy, reconstruction
 from tests.benchmarks.markdown import markdown, unique
 from tests.benchmarks.measure import (
@@ -196,6 +196,9 @@ def write(folder: Path) -> Path:
     rows = read_rows(folder / "anomalies.csv")
     if rows:
         parts += ["## Anomalies\n", anomalies.table(rows)]
+    rows = read_rows(folder / "regression.csv")
+    if rows:
+        parts += ["## Numbers as targets\n", regression.table(rows)]
     speed = read_rows(folder / "speed.csv")
     for name, table in SPEED.items():
         rows = [row for row in speed if row.benchmark == name]
