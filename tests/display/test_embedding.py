@@ -2,13 +2,14 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from seqfeat import InputError, LSTMAutoencoder, make_classifier
+from seqfeat import InputError, LSTMAutoencoder, make_classifier, make_regressor
 from seqfeat.display import EmbeddingDisplay
 from seqfeat.display.embedding import project_pca
 
@@ -57,6 +58,28 @@ def test_each_class_has_a_colour_a_label_and_a_cross_at_its_centroid(embeddings)
     np.testing.assert_allclose(crosses, expected)
 
 
+def test_numbers_colour_the_points_on_a_scale_with_their_name(embeddings):
+    heights = pd.Series(np.linspace(1.5, 2.0, 30), name="height")
+    display = EmbeddingDisplay.from_embeddings(embeddings, heights)
+    (points,) = display.ax_.collections
+    np.testing.assert_array_equal(points.get_array(), heights)
+    assert (display.colorbar_.vmin, display.colorbar_.vmax) == (1.5, 2.0)
+    assert display.colorbar_.ax.get_ylabel() == "height"
+    assert display.centroids_ is None
+
+
+def test_whole_numbers_are_classes_unless_the_model_is_a_regressor(embeddings):
+    ages = np.arange(30.0)
+    classes = EmbeddingDisplay.from_embeddings(embeddings, ages)
+    assert len(classes.centroids_) == 30
+    X = np.random.default_rng(0).normal(size=(30, 8, 1))
+    model = make_regressor(2, max_iter=0, random_state=0).fit(X, ages)
+    display = EmbeddingDisplay.from_estimator(model, X, ages)
+    np.testing.assert_array_equal(display.numbers, ages)
+    with pytest.raises(InputError, match="y has 2 numbers for each series"):
+        EmbeddingDisplay.from_estimator(model, X, np.column_stack([ages, ages]))
+
+
 def test_labels_of_classes_in_the_same_place_do_not_overlap():
     rng = np.random.default_rng(0)
     display = EmbeddingDisplay.from_embeddings(rng.normal(size=(300, 4)), np.arange(300) % 3)
@@ -102,14 +125,13 @@ def test_a_search_is_drawn_by_its_best_estimator(utterances):
     np.testing.assert_array_equal(of_search, of_best)
 
 
-def test_a_model_with_a_regressor_or_without_an_autoencoder_is_an_error(pipeline, utterances):
-    X, y = utterances
-    with pytest.raises(InputError, match="LinearRegression has 0 steps"):
-        EmbeddingDisplay.from_estimator(LinearRegression(), X)
-    regression = make_pipeline(pipeline["autoencoder"], LinearRegression())
-    regression.fit(X, y.astype(float))
-    with pytest.raises(InputError, match=r"LinearRegression, which predicts no classes; .*\[:-1\]"):
-        EmbeddingDisplay.from_estimator(regression, X)
+def test_a_model_that_ends_in_clusters_or_has_no_autoencoder_is_an_error(pipeline, utterances):
+    X, _ = utterances
+    with pytest.raises(InputError, match="DBSCAN has 0 steps"):
+        EmbeddingDisplay.from_estimator(DBSCAN(), X)
+    clusters = make_pipeline(pipeline["autoencoder"], DBSCAN()).fit(X)
+    with pytest.raises(InputError, match=r"DBSCAN, which predicts neither .*\[:-1\]"):
+        EmbeddingDisplay.from_estimator(clusters, X)
 
 
 def test_an_unknown_projection_is_an_error(embeddings):

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 
@@ -17,9 +18,12 @@ from seqfeat.display.drawing import (
 )
 from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
+from seqfeat.training.targets.numbers import are_numbers, target_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 __all__ = ["EmbeddingDisplay", "project_pca"]
@@ -41,10 +45,12 @@ class EmbeddingDisplay:
         Coordinates of each series.
     labels : ndarray of shape (n_samples,) or None
         Class labels to colour the points by. With None, all points have the same
-        colour.
+        colour, or that of their number.
     explained : ndarray of shape (2,) or None
         Fraction of the variance explained by each axis. None for UMAP, whose axes
         have no meaning of their own.
+    numbers : Series of shape (n_samples,) or None, default=None
+        Numbers to colour the points by; its name labels the scale.
 
     Attributes
     ----------
@@ -55,6 +61,8 @@ class EmbeddingDisplay:
     centroids_ : ndarray of shape (n_classes, 2) or None
         The mean position of each class, in sorted order of the classes. Each is
         marked with a cross.
+    colorbar_ : matplotlib Colorbar or None
+        The scale of the numbers.
 
     See Also
     --------
@@ -63,19 +71,32 @@ class EmbeddingDisplay:
     Examples
     --------
     >>> import numpy as np
+    >>> import pandas as pd
     >>> from seqfeat.display import EmbeddingDisplay
     >>> embeddings = np.random.default_rng(0).normal(size=(20, 8))
     >>> display = EmbeddingDisplay.from_embeddings(embeddings, ["a", "b"] * 10)
     >>> display.centroids_.shape
     (2, 2)
+
+    Numbers colour the points on a scale:
+
+    >>> heights = pd.Series(np.linspace(1.5, 2.0, 20), name="height in m")
+    >>> display = EmbeddingDisplay.from_embeddings(embeddings, heights)
+    >>> display.colorbar_.ax.get_ylabel()
+    'height in m'
     """
 
     def __init__(
-        self, positions: Floats, labels: NDArray[Any] | None, explained: Floats | None
+        self,
+        positions: Floats,
+        labels: NDArray[Any] | None,
+        explained: Floats | None,
+        numbers: pd.Series[Any] | None = None,
     ) -> None:
         self.positions = positions
         self.labels = labels
         self.explained = explained
+        self.numbers = numbers
 
     @classmethod
     def from_estimator(
@@ -93,11 +114,13 @@ class EmbeddingDisplay:
         Parameters
         ----------
         estimator : LSTMAutoencoder, Pipeline or search
-            A fitted estimator. A classifier at the end of a pipeline is skipped.
+            A fitted estimator. A classifier or regressor at the end of a pipeline is
+            skipped.
         X : array-like
             Series in any format that the estimator accepts.
         y : array-like of shape (n_samples,), default=None
-            Class labels to colour the points by.
+            Class labels, or numbers, to colour the points by. With a regressor, all
+            numbers are such, otherwise floats with a fractional part.
         projection : {"pca", "umap"}, default="pca"
             How to project the embeddings: onto their first two principal
             components, or by UMAP, which preserves neighbourhoods rather than
@@ -121,7 +144,12 @@ class EmbeddingDisplay:
         parts = pipeline_parts(estimator)
         embeddings = parts.features(parts.autoencoder.transform(parts.series(X)))
         return cls.from_embeddings(
-            embeddings, y, projection=projection, random_state=random_state, ax=ax
+            embeddings,
+            y,
+            target_type="auto" if parts.regressor is None else "continuous",
+            projection=projection,
+            random_state=random_state,
+            ax=ax,
         )
 
     @classmethod
@@ -130,6 +158,7 @@ class EmbeddingDisplay:
         embeddings: ArrayLike,
         y: ArrayLike | None = None,
         *,
+        target_type: str = "auto",
         projection: str = "pca",
         random_state: int = 0,
         ax: Axes | None = None,
@@ -141,7 +170,9 @@ class EmbeddingDisplay:
         embeddings : array-like of shape (n_samples, embedding_dim)
             The embeddings. UMAP needs at least four.
         y : array-like of shape (n_samples,), default=None
-            Class labels to colour the points by.
+            Class labels, or numbers, to colour the points by.
+        target_type : {"auto", "continuous", "multiclass"}, default="auto"
+            What `y` holds; ``"auto"`` takes floats with a fractional part as numbers.
         projection : {"pca", "umap"}, default="pca"
             See `from_estimator`.
         random_state : int, default=0
@@ -156,12 +187,17 @@ class EmbeddingDisplay:
         Raises
         ------
         InputError
-            If `projection` is unknown, or there are too few series for UMAP.
+            If `projection` is unknown, if there are too few series for UMAP, or several
+            numbers for each series.
         ImportError
             If matplotlib or, for UMAP, umap-learn is missing.
         """
         embeddings = np.asarray(embeddings, dtype=np.float64)
-        labels = None if y is None else np.asarray(y)
+        labels, numbers = None, None
+        if y is not None and are_numbers(y, target_type):
+            numbers = _one_number_each(y)
+        elif y is not None:
+            labels = np.asarray(y)
         explained: Floats | None
         if projection == "pca":
             positions, explained = project_pca(embeddings)
@@ -169,10 +205,10 @@ class EmbeddingDisplay:
             positions, explained = _project_umap(embeddings, random_state), None
         else:
             raise InputError(f"projection={projection!r} is unknown; pass 'pca' or 'umap'.")
-        return cls(positions, labels, explained).plot(ax=ax)
+        return cls(positions, labels, explained, numbers).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Plot one point per series, and the centroid and name of each class.
+        """Plot one point per series, and each class's centroid and name or the scale of numbers.
 
         Parameters
         ----------
@@ -186,7 +222,10 @@ class EmbeddingDisplay:
         self.ax_ = get_axes(ax, self, figsize=(7, 5.5))
         self.figure_: Figure | Any = self.ax_.figure
         self.centroids_: Floats | None = None
-        if self.labels is None:
+        self.colorbar_: Colorbar | None = None
+        if self.numbers is not None:
+            self._plot_numbers(self.numbers)
+        elif self.labels is None:
             self._scatter(self.positions)
         else:
             self._plot_classes(self.labels)
@@ -194,8 +233,14 @@ class EmbeddingDisplay:
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
 
-    def _scatter(self, points: Floats, **style: Any) -> None:
-        self.ax_.scatter(points[:, 0], points[:, 1], s=18, alpha=0.8, linewidths=0, **style)
+    def _scatter(self, points: Floats, **style: Any) -> PathCollection:
+        return self.ax_.scatter(points[:, 0], points[:, 1], s=18, alpha=0.8, linewidths=0, **style)
+
+    def _plot_numbers(self, numbers: pd.Series[Any]) -> None:
+        points = self._scatter(self.positions, c=numbers.to_numpy())
+        self.colorbar_ = self.figure_.colorbar(points, ax=self.ax_)
+        if numbers.name is not None:
+            self.colorbar_.set_label(escape_math(str(numbers.name)))
 
     def _plot_classes(self, labels: NDArray[Any]) -> None:
         classes = np.unique(labels)
@@ -235,6 +280,18 @@ class EmbeddingDisplay:
             xlabel=f"first principal component ({first:.0%} of variance)",
             ylabel=f"second principal component ({second:.0%} of variance)",
         )
+
+
+def _one_number_each(y: Any) -> pd.Series[Any]:
+    """Return the numbers to colour points by, with their name if they have one."""
+    numbers = target_numbers(y)
+    if numbers.shape[1] != 1:
+        raise InputError(
+            f"y has {numbers.shape[1]} numbers for each series, but a point has one colour; pass "
+            "one of its columns."
+        )
+    name = y.columns[0] if isinstance(y, pd.DataFrame) else getattr(y, "name", None)
+    return pd.Series(numbers[:, 0], name=name)
 
 
 def project_pca(embeddings: Floats) -> tuple[Floats, Floats]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from seqfeat.display.drawing import get_axes, split_axes
@@ -296,7 +296,9 @@ def _score_name(search: Any) -> str:
     """Return what the search's only score is called."""
     if isinstance(search.scoring, str):
         return search.scoring
-    return "accuracy" if is_classifier(search.estimator) else "score"
+    if is_classifier(search.estimator):
+        return "accuracy"
+    return "R squared" if is_regressor(search.estimator) else "score"
 
 
 def _best_candidates(results: Any, sizes: NDArray[np.int64], scores: Any) -> NDArray[np.int64]:
