@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.cluster import DBSCAN
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
@@ -141,10 +141,10 @@ def test_labels_that_are_too_few_or_continuous_are_an_error(small):
         analyse(small, X, y + 0.5)
 
 
-def test_a_model_that_is_not_fitted_or_predicts_no_classes_is_an_error():
+def test_a_model_that_is_not_fitted_or_finds_clusters_is_an_error():
     X, y = noisy_waves(30)
     with pytest.raises(NotFittedError):
         analyse(untrained(), X, y)
-    model = make_pipeline(LSTMAutoencoder(2, max_iter=0, random_state=0), LinearRegression())
-    with pytest.raises(InputError, match="LinearRegression, which predicts no classes"):
+    model = make_pipeline(LSTMAutoencoder(2, max_iter=0, random_state=0), DBSCAN())
+    with pytest.raises(InputError, match="DBSCAN, which predicts neither classes nor numbers"):
         analyse(model.fit(X, y), X, y)
