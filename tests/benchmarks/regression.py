@@ -4,7 +4,7 @@ Covid3Month (the fatality rate of 201 countries, from 84 days of confirmed cases
 (the sentiment on 107 days, from hourly returns and volumes of a currency) and Tecator (the fat in
 215 pieces of meat, from absorbance spectra) come with aeon and sktime. They are small, so there is
 a 5-fold cross-validation over all series, repeated with other folds, beside the official test
-series. Nothing is chosen on either.
+series. Nothing of seqfeat is chosen on either.
 """
 
 import warnings
@@ -15,6 +15,7 @@ import aeon.datasets
 import numpy as np
 from aeon.regression.convolution_based import MiniRocketRegressor
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import RidgeCV
@@ -83,40 +84,51 @@ def _flatten(X: Floats) -> Floats:
     return X.reshape(len(X), -1)
 
 
-def _components(X: Floats, seed: int) -> PCA:
-    return PCA(min(EMBEDDING_DIM, len(X) - 1, X[0].size), random_state=seed)
+class ChannelScaler(TransformerMixin, BaseEstimator):
+    """Scales each channel over all series and timesteps, as `LSTMAutoencoder` does, and flattens."""
+
+    def fit(self, X: Floats, y: Any = None) -> "ChannelScaler":
+        self.mean_, self.std_ = X.mean(axis=(0, 1)), X.std(axis=(0, 1))
+        return self
+
+    def transform(self, X: Floats) -> Floats:
+        return _flatten((X - self.mean_) / self.std_)
 
 
 def _channels_first(X: Floats) -> Floats:
     return X.transpose(0, 2, 1)
 
 
-def _minirocket(seed: int, X: Floats) -> Any:
+def _minirocket(seed: int) -> Any:
     return make_pipeline(
         FunctionTransformer(_channels_first), MiniRocketRegressor(random_state=seed)
     )
 
 
-METHODS: dict[str, Callable[[int, Floats], Any]] = {
-    OURS: lambda seed, X: make_regressor(EMBEDDING_DIM, random_state=seed),
-    "seqfeat, with targets": lambda seed, X: make_regressor(
+METHODS: dict[str, Callable[[int], Any]] = {
+    OURS: lambda seed: make_regressor(EMBEDDING_DIM, random_state=seed),
+    "seqfeat, with targets": lambda seed: make_regressor(
         EMBEDDING_DIM, target_weight=0.5, random_state=seed
     ),
-    "seqfeat, all statistics": lambda seed, X: make_regressor(None, random_state=seed),
-    "seqfeat, trained encoder": lambda seed, X: make_regressor(
+    "seqfeat, all statistics": lambda seed: make_regressor(None, random_state=seed),
+    "seqfeat, trained encoder": lambda seed: make_regressor(
         EMBEDDING_DIM, pooling="statistics", random_state=seed
     ),
-    "seqfeat, trained encoder with targets": lambda seed, X: make_regressor(
+    "seqfeat, trained encoder with targets": lambda seed: make_regressor(
         EMBEDDING_DIM, pooling="statistics", target_weight=0.5, random_state=seed
     ),
     "MiniRocket": _minirocket,
-    "raw": lambda seed, X: _flat(StandardScaler(), ridge()),
-    "PCA": lambda seed, X: _flat(StandardScaler(), _components(X, seed), ridge()),
-    "mean": lambda seed, X: _flat(DummyRegressor()),
+    "raw, timesteps scaled": lambda seed: _flat(StandardScaler(), ridge()),
+    "raw, channels scaled": lambda seed: make_pipeline(ChannelScaler(), ridge()),
+    "PCA, 16 components": lambda seed: make_pipeline(
+        ChannelScaler(), PCA(16), StandardScaler(), ridge()
+    ),
+    "mean": lambda seed: _flat(DummyRegressor()),
 }
-"""Each returns an unfitted model for a seed and training series.
+"""Each returns an unfitted model for a seed. All but the mean end in the same ridge regression.
 
-All but the mean end in the same ridge regression.
+The number of components is the one that did best on these sets, of 16, 32, 64 and shares of the
+variance.
 """
 
 
@@ -154,7 +166,7 @@ def _scores(X: Floats, y: Floats, method: str, seed: int, parts: Any) -> dict[st
     """Return what is measured over the predictions of all parts together."""
     true, predicted = [], []
     for train, test in parts:
-        model = METHODS[method](seed, X[train]).fit(X[train], y[train])
+        model = METHODS[method](seed).fit(X[train], y[train])
         true.append(y[test])
         predicted.append(model.predict(X[test]))
     pair = np.concatenate(true), np.concatenate(predicted)
