@@ -228,6 +228,7 @@ def make_regressor(
     make_classifier : The same for classes.
     LSTMAutoencoder : The transformer alone.
     sklearn.compose.TransformedTargetRegressor : A regressor for the logarithm of a number, say.
+    sklearn.metrics.PredictionErrorDisplay : Plots true numbers against predicted ones.
 
     Examples
     --------

@@ -85,7 +85,7 @@ def _flatten(X: Floats) -> Floats:
 
 
 class ChannelScaler(TransformerMixin, BaseEstimator):
-    """Scales each channel over all series and timesteps, as `LSTMAutoencoder` does, and flattens."""
+    """Scales each channel over series and timesteps, as `LSTMAutoencoder` does, and flattens."""
 
     def fit(self, X: Floats, y: Any = None) -> "ChannelScaler":
         self.mean_, self.std_ = X.mean(axis=(0, 1)), X.std(axis=(0, 1))
