@@ -109,8 +109,8 @@ def _rehearse_regressor(numbers: NDArray[Any], keys: Keys, steps: Steps, width: 
     harmless = np.linspace(1.0, 2.0, numbers[rows].size).reshape(numbers[rows].shape)
     if _try(steps, harmless, tried_keys, width) is None:
         reason = f"y has numbers from {numbers.min():g} to {numbers.max():g}"
-        way_out = "Transform y so that they are valid, or pass another regressor=..."
-        raise _refusal(steps, error, reason, f"{way_out}, such as RidgeCV().")
+        way_out = "Transform y, or pass another regressor=..., such as RidgeCV()."
+        raise _refusal(steps, error, reason, way_out)
     if len(rows) < n_series:
         # A step may need more series than were chosen.
         if n_series > MAX_ROWS:
