@@ -33,6 +33,7 @@ from seqfeat.inference.fitted import (
 from seqfeat.inference.fitted_rows import remember_rows
 from seqfeat.inference.pretrained import PretrainedMixin, open_pretrained
 from seqfeat.inference.reconstruction import ReconstructionMixin
+from seqfeat.inference.timesteps import timestep_states
 from seqfeat.nn.network import Architecture
 from seqfeat.runtime.checked_state import CheckedStateMixin
 from seqfeat.runtime.float_errors import without_float_errors
@@ -575,6 +576,28 @@ class LSTMAutoencoder(
             return embeddings
         frame: Any = pd.DataFrame(embeddings, index=series.ids)
         return frame  # type: ignore[no-any-return]
+
+    @without_float_errors
+    def transform_timesteps(self, X: Any) -> list[NDArray[np.float32]]:
+        """Return features of each timestep: the states of the encoder's LSTM layers.
+
+        A timestep gets the state after the window whose centre is nearest to it. The states are
+        those that `pooling` summarizes: of all six layers of a reservoir, of both layers with
+        ``"statistics"``, and otherwise of the second one; of both directions, side by side.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` accepts.
+
+        Returns
+        -------
+        states : list of n_samples ndarrays of shape (n_timesteps_i, n_units), float32
+            With the default parameters, there are 576 units, so that they take 2.3 KB a timestep.
+        """
+        check_fitted(self)
+        series = validate_series(self, X)
+        return timestep_states(fitted_backend(self), series, fitted_scaling(self))
 
     def fit_transform(self, X: Any, y: ArrayLike | None = None, **fit_params: Any) -> Floats:
         """Train the autoencoder, and embed the same series; see `fit` and `transform`."""

@@ -81,8 +81,10 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     for name, _ in options.set:
         if name not in known:
             raise UserError(f"--set {name}: unknown parameter; choose from {', '.join(known)}.")
-    names = ("max_iter", "target_weight", "contamination", "missing")
-    names += ("batch_size", "device", "random_state")
+    names = [
+        *("max_iter", "target_weight", "contamination", "missing"),
+        *("batch_size", "device", "random_state"),
+    ]
     given = {name: getattr(options, name) for name in names}
     parameters = {name: value for name, value in given.items() if value is not None}
     if options.early_stopping:

@@ -25,7 +25,14 @@ from seqfeat.runtime.torch_threads import n_cpu_threads, single_threaded, use_on
 from seqfeat.series.scaling import LARGEST_SCALED, ChannelScaling
 from seqfeat.series.series import Series
 
-__all__ = ["Reconstruction", "decode", "embed", "reconstruct"]
+__all__ = [
+    "Reconstruction",
+    "decode",
+    "embed",
+    "embed_scaled",
+    "encode_timesteps",
+    "reconstruct",
+]
 
 MAX_BATCH_SERIES = {"cpu": 256}
 """Maximum number of series in a batch, by type of device."""
@@ -86,6 +93,20 @@ def embed(
         if not largest < LARGEST_SCALED:
             scaling.apply(series, rows)  # Raises an error that names the value.
         return rows, embeddings.cpu().numpy()
+
+    size = _batch_size(backend, series.values.shape)
+    return _run_batches(backend, run, _order_by_length(series), size)
+
+
+def encode_timesteps(
+    backend: Backend, series: Series, scaling: ChannelScaling
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Yield row numbers (B,), and the encoder's states at each timestep (B, T, D)."""
+
+    def run(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        values = torch.from_numpy(scaling.apply(series, rows))
+        lengths = torch.from_numpy(series.lengths[rows])
+        return rows, backend.timestep_states(values, lengths).cpu().numpy()
 
     size = _batch_size(backend, series.values.shape)
     return _run_batches(backend, run, _order_by_length(series), size)

@@ -23,6 +23,7 @@ from seqfeat.inference.fitted import (
     validate_series,
 )
 from seqfeat.inference.fitted_rows import check_not_cut
+from seqfeat.inference.timesteps import timestep_errors, timestep_scores
 from seqfeat.runtime.float_errors import without_float_errors
 
 __all__ = ["ReconstructionMixin"]
@@ -128,6 +129,53 @@ class ReconstructionMixin:
         check_not_cut(self, X, may_continue=True)
         evaluation = self._evaluate(X)
         return -evaluation.squared_error / evaluation.n_values
+
+    @without_float_errors
+    def score_timesteps(self, X: Any, by_channel: bool = False) -> list[NDArray[np.float64]]:
+        """Return the negative squared reconstruction error of each timestep.
+
+        The lower the score, the more anomalous the timestep. The average over all observed values
+        of a series is what `score_samples` returns.
+
+        Parameters
+        ----------
+        X : array-like
+            Series in any form that `fit` accepts.
+        by_channel : bool, default=False
+            Whether to keep the errors of the channels apart instead of averaging them.
+
+        Returns
+        -------
+        scores : list of n_samples ndarrays of shape (n_timesteps_i,), float64
+            Or (n_timesteps_i, n_channels) with `by_channel`. In scaled units; NaN where nothing was
+            observed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from seqfeat import LSTMAutoencoder
+        >>> phase = np.random.default_rng(0).uniform(0, 6, (80, 1))
+        >>> X = np.sin(np.arange(100) / 8 + phase)
+        >>> X[70, 45] += 1
+        >>> autoencoder = LSTMAutoencoder(4, reconstruction_fraction=1, max_iter=0, random_state=0)
+        >>> int(autoencoder.fit(X[:60]).score_timesteps(X)[70].argmin())
+        45
+        """
+        check_not_cut(self, X, may_continue=True)
+        check_fitted(self)
+        series = validate_series(self, X)
+        scores: list[NDArray[np.float64]] = [np.empty(0)] * len(series)
+        backend, scaling = fitted_backend(self), fitted_scaling(self)
+        for rows, errors in timestep_errors(backend, series, scaling):
+            check_finite(
+                np.nansum(errors, axis=(1, 2)),
+                rows,
+                "series {} of X is rebuilt with errors that are",
+            )
+            found = -errors if by_channel else timestep_scores(errors)
+            for row, of_series in zip(rows, found, strict=True):
+                scores[row] = of_series[: series.lengths[row]].copy()
+        return scores
 
     @without_float_errors
     def _evaluate(self, X: Any) -> Evaluation:

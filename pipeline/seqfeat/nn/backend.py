@@ -51,6 +51,9 @@ class Backend(Protocol):
     def summarize(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Encode scaled series without the projection. Shape: (B, T, C), (B,) -> (B, D)."""
 
+    def timestep_states(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the encoder's states at each timestep. Shape: (B, T, C), (B,) -> (B, T, D)."""
+
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
 
@@ -113,6 +116,11 @@ class TorchBackend:
         """Encode scaled series without the projection."""
         values, lengths = to_device(values, self.device), to_device(lengths, self.device)
         return self.network.summarize(values, lengths)
+
+    def timestep_states(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the encoder's states at each timestep."""
+        values, lengths = to_device(values, self.device), to_device(lengths, self.device)
+        return self.network.timestep_states(values, lengths)
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series."""

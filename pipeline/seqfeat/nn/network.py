@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from seqfeat.nn.lstm import LSTMLayer, make_linear, make_lstm, project
 from seqfeat.nn.pooling import STATISTICS, pool_max, pool_mean, pool_statistics
-from seqfeat.nn.reservoir import ReservoirEncoder, count_statistics
-from seqfeat.nn.windows import count_windows, cut_or_pad, windows
+from seqfeat.nn.reservoir import N_VIEWS, ReservoirEncoder, count_statistics
+from seqfeat.nn.windows import count_windows, cut_or_pad, of_timesteps, windows
 
 __all__ = [
     "MAX_DIMENSION",
@@ -240,6 +240,12 @@ class Encoder(nn.Module):
             return pool_statistics([hidden, outputs], n_steps)
         return (pool_max if self.pooling == "max" else pool_mean)(outputs, n_steps)
 
+    def states(self, inputs: Tensor, n_steps: Tensor) -> list[Tensor]:
+        """Return the outputs of the layers that are pooled. Shape: (B, L, W * C) -> (B, L, H)."""
+        hidden = self._layer(0, inputs, n_steps)
+        outputs = self._layer(1, hidden, n_steps)
+        return [hidden, outputs] if self.pooling == "statistics" else [outputs]
+
     def _layer(self, index: int, sequences: Tensor, n_steps: Tensor) -> Tensor:
         outputs = cast(LSTMLayer, self.forward_layers[index]).outputs(sequences)
         if not self.backward_layers:
@@ -354,6 +360,26 @@ class RecurrentAutoencoder(nn.Module):
         if isinstance(self.encoder, ReservoirEncoder):
             return self.encoder.summarize(values, lengths)
         return self.encoder.summarize(*self.encoder_inputs(values, lengths))
+
+    def timestep_states(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states of the encoder at each timestep. Shape: (B, T, C), (B,) -> (B, T, D).
+
+        These are the outputs of all layers whose outputs are pooled, side by side.
+        """
+        a, n_timesteps = self.architecture, values.shape[1]
+        if isinstance(self.encoder, ReservoirEncoder):
+            lens = list(self.encoder.window_lens) * N_VIEWS
+            states = [one for one, _ in self.encoder.states(values, lengths)]
+        else:
+            states = self.encoder.states(*self.encoder_inputs(values, lengths))
+            lens = [a.window_len] * len(states)
+        return torch.cat(
+            [
+                of_timesteps(one, lengths, n_timesteps, length, a.window_stride)
+                for one, length in zip(states, lens, strict=True)
+            ],
+            dim=2,
+        )
 
     def encoder_inputs(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return windows and how many are valid. Shape: (B, T, C), (B,) -> (B, L, W * C), (B,)."""

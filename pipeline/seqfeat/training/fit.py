@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from seqfeat.inference.evaluation import Evaluation, evaluate
+from seqfeat.inference.thresholds import Thresholds, find_thresholds
 from seqfeat.nn.backend import Backend
 from seqfeat.nn.initialization import fit_encoder, initialize
 from seqfeat.nn.kernels import make_backend
@@ -54,12 +55,15 @@ class FitResult:
         What `partial_fit` continues from.
     evaluation : Evaluation
         On the validation set if there is one, else on the training set.
+    thresholds : Thresholds or None
+        Of anomalies, over all training series.
     """
 
     network: RecurrentAutoencoder
     history: History
     optimizer_state: dict[str, Any]
     evaluation: Evaluation
+    thresholds: Thresholds | None = None
 
 
 def run_fit(plan: Plan, observer: Observer | None = None) -> FitResult:
@@ -111,7 +115,12 @@ def _run_fit(plan: Plan, observer: Observer | None) -> FitResult:
 
     monitored = (train_set if validation_set is None else validation_set).own_rows
     evaluation = evaluate(backend, data.series, data.scaling, rows=monitored, ranks=ranks)
-    return FitResult(network, history, trainer.optimizer_state, evaluation)
+    thresholds = None
+    if plan.contamination is not None:
+        thresholds = find_thresholds(
+            backend, data.series, data.scaling, data.own_rows, plan.contamination, ranks
+        )
+    return FitResult(network, history, trainer.optimizer_state, evaluation, thresholds)
 
 
 def _initialize(

@@ -73,7 +73,7 @@ def planned_attributes(plan: Plan) -> dict[str, Any]:
 
 def trained_attributes(result: FitResult) -> dict[str, Any]:
     """Return the learned attributes that training decides."""
-    history = result.history
+    history, found = result.history, result.thresholds
     return {
         "weights_": weights_of(result.network),
         "loss_curve_": history.loss_curve,
@@ -81,6 +81,8 @@ def trained_attributes(result: FitResult) -> dict[str, Any]:
         "n_iter_": history.n_iter,
         "best_iter_": history.best_iter,
         "best_score_": result.evaluation.r_squared,
+        **({} if found is None else {"anomaly_threshold_": found.series}),
+        **({} if found is None else {"timestep_threshold_": found.timesteps}),
     }
 
 

@@ -291,6 +291,8 @@ class Plan:
         What an earlier fit ended with, if this one continues it.
     checkpoints : Checkpoints or None
         Where the state of the training is saved; only rank 0 has them.
+    contamination : float or None
+        Share of the series that thresholds take as anomalous; None if there are to be none.
     ranks : Ranks
         The processes that share the fit.
     """
@@ -308,12 +310,14 @@ class Plan:
     start_weights: Weights | None = None
     optimizer_state: Mapping[str, Any] | None = None
     checkpoints: Checkpoints | None = None
+    contamination: float | None = None
     ranks: Ranks = ALONE
 
 
 def plan_fit(parameters: FitParameters, facts: SharedFacts, earlier: EarlierFit | None) -> Plan:
     """Return the plan of `fit`; with ``warm_start`` it continues the `earlier` one."""
     plan = _plan_from_scratch(parameters, facts)
+    plan = replace(plan, contamination=parameters.contamination)
     if _holds_out(parameters, len(plan.dataset)):
         plan = replace(plan, validation_fraction=parameters.validation_fraction)
     if earlier is not None:

@@ -104,6 +104,7 @@ class CompiledBackend:
         self.embed, self.scale_and_embed = embedder.embed, embedder.scale_and_embed
         self.summarize, self.decode = embedder.summarize, embedder.decode
         self.decode_recurrently = embedder.decode_recurrently
+        self.timestep_states = embedder.timestep_states
         if not embedder.is_frozen:
             from seqfeat.nn.kernels.backpropagation import Backpropagation
 

@@ -15,6 +15,7 @@ from seqfeat.nn.kernels.program import Buffer, External, Program
 from seqfeat.nn.kernels.program_cache import Cacheable, ProgramCache
 from seqfeat.nn.kernels.reservoir import ReservoirCalls
 from seqfeat.nn.kernels.weights import PackedNetwork
+from seqfeat.nn.windows import of_timesteps
 from seqfeat.runtime.fork_safety import ForkSafeLock
 
 __all__ = ["Embedder"]
@@ -66,6 +67,14 @@ class Embedder:
         pooled = program.summarize(values, lengths)
         self._give_back(cache)
         return pooled
+
+    def timestep_states(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the encoder's states at each timestep. Shape: (B, T, C), (B,) -> (B, T, D)."""
+        n_series, n_timesteps, _ = values.shape
+        cache, program = self._take(StatesProgram, n_series, n_timesteps)
+        states = program.timestep_states(values, lengths)
+        self._give_back(cache)
+        return states
 
     def decode(self, embeddings: Tensor, n_timesteps: int) -> Tensor:
         """Reconstruct scaled series. Shape: (B, E) float32 -> (B, T, C) float32."""
@@ -243,6 +252,42 @@ class SummaryProgram(EncoderProgram):
         for own, padded in columns.parts(result, pooled):
             own.copy_(padded)
         return result
+
+
+class StatesProgram:
+    """From scaled series to the states of the encoder at each timestep."""
+
+    def __init__(self, weights: PackedNetwork, n_series: int, n_timesteps: int) -> None:
+        self.architecture = a = weights.network.architecture
+        self.n_timesteps = n_timesteps
+        self.program = program = Program(weights.kernels)
+        self.arena = program.arena
+        self.lengths = program.external(n_series, dtype=torch.int64)
+        self.values = program.external(n_series, n_timesteps, a.n_channels)
+        calls = EncoderCalls if weights.trains_encoder else ReservoirCalls
+        encoder = calls(program, weights, n_series, n_timesteps)
+        self.layers = encoder.states(self.values, self.lengths)
+        self.dims = [a.hidden_dim] * len(self.layers)
+        if weights.trains_encoder:
+            self.dims[-1] = a.embedding_dim
+
+    def finish(self, storage: Tensor) -> None:
+        """Make ready to run in a storage."""
+        self.program.finish(storage)
+
+    def timestep_states(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states, without padding, in the order of the layers."""
+        self.values.set(values)
+        self.lengths.set(lengths)
+        self.program.run()
+        stride, n_directions = self.architecture.window_stride, 1 + self.architecture.bidirectional
+        parts = []
+        for (buffer, window_len), dim in zip(self.layers, self.dims, strict=True):
+            # They lie by time, and the units of each direction in whole vectors.
+            for outputs in self.program.tensor(buffer).transpose(0, 1).chunk(n_directions, dim=2):
+                own = outputs[:, :, :dim]
+                parts.append(of_timesteps(own, lengths, self.n_timesteps, window_len, stride))
+        return torch.cat(parts, dim=2)
 
 
 class RecurrentDecodingProgram:

@@ -80,6 +80,17 @@ class EncoderCalls:
         self.pooled = self._pool()
         return self.pooled
 
+    def states(self, values: Buffer | External, lengths: External) -> list[tuple[Buffer, int]]:
+        """Add the calls that write the outputs that are pooled, and return these.
+
+        With each comes the length of the windows that it read.
+        """
+        self.forward(values, lengths)
+        layers = [self.outputs]
+        if self.architecture.pooling == "statistics":
+            layers.insert(0, self.hidden)
+        return [(one, self.architecture.window_len) for one in layers]
+
     def backward(self, d_pooled: Buffer, zeros: Tensor) -> None:
         """Add the calls that find the gradients of the weights, given that of the pooled values."""
         program, (first, second) = self.program, self.layers

@@ -6,6 +6,8 @@ There is no way back, because a reservoir is not trained. Shapes are those of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch.nn.functional import pad
 
@@ -35,19 +37,45 @@ class ReservoirCalls:
 
     def forward(self, values: Buffer | External, lengths: External) -> Buffer:
         """Add the calls that write the statistics and the first timesteps, and return these."""
-        program, (layers,) = self.program, self.weights.encoder
+        program = self.program
         depth = self.weights.summary_columns.depth
         pooled = program.arena.take(self.n_series, depth)
+        number = 0
+        for number, (layer, view, length) in enumerate(self._inputs(values, lengths)):
+            width = len(RESERVOIR_STATISTICS) * layer.units
+            columns = pooled.columns(number * width, (number + 1) * width)
+            self._pool(layer, view, length, lengths, number, columns)
+        self._copy_first_steps(values, pooled.columns((number + 1) * width, depth))
+        return pooled
+
+    def states(self, values: Buffer | External, lengths: External) -> list[tuple[Buffer, int]]:
+        """Add the calls that write the layers' outputs; return these and their windows' length."""
+        return [
+            (self._run_layer(layer, view, length)[1].outputs, length)
+            for layer, view, length in self._inputs(values, lengths)
+        ]
+
+    def _inputs(
+        self, values: Buffer | External, lengths: External
+    ) -> Iterator[tuple[PackedLSTM, Buffer | External, int]]:
+        """Yield each layer, the view of the series that it reads, and the length of its windows."""
+        program, (layers,) = self.program, self.weights.encoder
         standardized = program.arena.take(*values.shape)
         program.call("standardize_series", values=values, lengths=lengths, result=standardized)
         views = [view for view in (values, standardized) for _ in self.encoder.window_lens]
         lens = list(self.encoder.window_lens) * N_VIEWS
-        width = len(RESERVOIR_STATISTICS) * layers[0].units
-        for number, (layer, view, length) in enumerate(zip(layers, views, lens, strict=True)):
-            columns = pooled.columns(number * width, (number + 1) * width)
-            self._pool(layer, view, length, lengths, number, columns)
-        self._copy_first_steps(values, pooled.columns(len(layers) * width, depth))
-        return pooled
+        yield from zip(layers, views, lens, strict=True)
+
+    def _run_layer(
+        self, layer: PackedLSTM, view: Buffer | External, window_len: int
+    ) -> tuple[Buffer, LSTMCalls]:
+        """Add the calls that write one layer's outputs."""
+        stride = self.encoder.window_stride
+        n_steps = n_windows(self.n_timesteps, window_len, stride)
+        windows = cut_windows(self.program, view, window_len, stride)
+        calls = LSTMCalls(self.program, layer, self.n_series, n_steps)
+        calls.forward(windows)
+        return windows, calls
 
     def _pool(
         self,
@@ -61,7 +89,6 @@ class ReservoirCalls:
         """Add the calls that write one layer's statistics."""
         program, stride = self.program, self.encoder.window_stride
         arena, units = program.arena, layer.units
-        n_steps = n_windows(self.n_timesteps, window_len, stride)
         n_valid = torch.ones(self.n_series, dtype=torch.int64, device="cpu")
         program.call(
             "count_windows",
@@ -70,9 +97,7 @@ class ReservoirCalls:
             window_len=window_len,
             window_stride=stride,
         )
-        windows = cut_windows(program, view, window_len, stride)
-        calls = LSTMCalls(program, layer, self.n_series, n_steps)
-        calls.forward(windows)
+        windows, calls = self._run_layer(layer, view, window_len)
         row, of_states = pooled.strides[0], len(STATISTICS["statistics"])
         n_above = len(RESERVOIR_STATISTICS) - of_states
         program.call(
