@@ -180,7 +180,7 @@ def test_a_stream_keeps_the_features_of_its_first_part():
 def test_a_warm_start_trains_the_decoder_further():
     X = waves(60, 20)
     model = LSTMAutoencoder(
-        6, max_iter=10, early_stopping=False, warm_start=True, random_state=0
+        6, max_iter=10, early_stopping=False, warm_start=True, random_state=3
     ).fit(X)
     features, score = model.transform(X), model.score(X)
     model.fit(X)

@@ -50,7 +50,7 @@ OUT_OF_REACH = {
     # What the commands check themselves, before or in other words.
     "X and the frame of fit": "the commands keep series apart in one step",
     "y has {} labels, one for each row": "labels come with the series from one file",
-    "y {}: entry": "labels come with the series from one file",
+    "{} {}: entry": "labels come with the series from one file",
     "y is a dict": "labels come with the series from one file",
     "X is a frame indexed": "transform_into, which no command calls",
     "target": "read_into and transform_into, whose target --output has checked",
@@ -65,6 +65,11 @@ OUT_OF_REACH = {
     "dtype=": "the dtype of an exported graph is not an option",
     "format=": "the format of a model follows from its suffix",
     "y holds {}, which are not among": "partial_fit, which no command calls",
+    "class_weight='balanced' needs": "partial_fit, which no command calls",
+    "sample_weight": "no command reads weights",
+    "X has {} channels, but the model of init": "no command passes init",
+    "the frame has the channels {}, but the model of init": "no command passes init",
+    "{}={}, but the model of init": "no command passes init",
 }
 """Beginnings of messages that the command line never shows, and why."""
 

@@ -6,7 +6,7 @@ import torch
 from scipy.fft import dct
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import f_classif
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 
 from seqfeat.nn.backend import TorchBackend
 from seqfeat.nn.batch import Batch
@@ -16,9 +16,9 @@ from seqfeat.nn.reservoir_fit import (
     RIDGE_PENALTIES,
     ReservoirSettings,
     _cosine_transform,
+    _explained_share,
     _inverse_cosine_transform,
     _regress,
-    _share_between_classes,
     fit_reservoir,
 )
 from seqfeat.runtime.threads import WorkerPool
@@ -88,7 +88,8 @@ def test_the_share_between_classes_follows_from_scikit_learns_f_value():
     rng = np.random.default_rng(0)
     statistics, classes = rng.normal(size=(30, 5)), np.repeat([0, 1, 2], [5, 10, 15])
     statistics[:, 1] += classes
-    found = _share_between_classes(torch.from_numpy(statistics), torch.from_numpy(classes))
+    indicators = torch.from_numpy(np.eye(3)[classes])
+    found = _explained_share(torch.from_numpy(statistics), indicators, None)
     ratio = f_classif(statistics, classes)[0] * (3 - 1) / (30 - 3)
     np.testing.assert_allclose(found, ratio / (1 + ratio), rtol=1e-9)
 
@@ -96,15 +97,26 @@ def test_the_share_between_classes_follows_from_scikit_learns_f_value():
 @pytest.mark.parametrize(("classes", "share"), [([0] * 6, 0.0), ([0, 1, 2, 3, 4, 5], 1.0)])
 def test_labels_that_say_nothing_weight_all_statistics_alike(classes, share):
     statistics = torch.randn(6, 3, dtype=torch.float64)
-    found = _share_between_classes(statistics, torch.tensor(classes))
+    found = _explained_share(statistics, torch.eye(6)[classes], None)
     np.testing.assert_allclose(found, share, atol=1e-12)
+
+
+def test_numbers_explain_what_a_weighted_regression_on_them_does():
+    rng = np.random.default_rng(0)
+    statistics, numbers = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    statistics[:, 1] += numbers[:, 0] - numbers[:, 1]
+    weights = rng.uniform(0.1, 3, size=40)
+    found = _explained_share(*map(torch.from_numpy, (statistics, numbers, weights)))
+    for share, statistic in zip(found, statistics.T, strict=True):
+        regression = LinearRegression().fit(numbers, statistic, weights)
+        assert float(share) == pytest.approx(regression.score(numbers, statistic, weights))
 
 
 def test_the_regression_is_a_ridge_regression_with_one_of_the_penalties():
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(200, 4)) * [3, 1, 1, 0.1]
     outputs = inputs @ rng.normal(size=(4, 7)) + rng.normal(size=(200, 7))
-    found = _regress(torch.from_numpy(inputs), torch.from_numpy(outputs)).numpy()
+    found = _regress(torch.from_numpy(inputs), torch.from_numpy(outputs), 200).numpy()
     mean = np.linalg.eigvalsh(inputs.T @ inputs).mean()
     ridges = [Ridge(p * mean, fit_intercept=False).fit(inputs, outputs) for p in RIDGE_PENALTIES]
     assert min(np.abs(ridge.coef_ - found).max() for ridge in ridges) < 1e-9
@@ -113,8 +125,8 @@ def test_the_regression_is_a_ridge_regression_with_one_of_the_penalties():
 def test_what_cannot_be_predicted_is_not():
     rng = np.random.default_rng(0)
     inputs, noise = rng.normal(size=(60, 20)), rng.normal(size=(60, 30))
-    assert not _regress(torch.from_numpy(inputs), torch.from_numpy(noise)).any()
-    few = _regress(torch.from_numpy(inputs[:30]), torch.from_numpy(inputs[:30] @ inputs[:20]))
+    assert not _regress(torch.from_numpy(inputs), torch.from_numpy(noise), 60).any()
+    few = _regress(torch.from_numpy(inputs[:30]), torch.from_numpy(inputs[:30] @ inputs[:20]), 30)
     assert not few.any(), "too few series for the number of components"
 
 
