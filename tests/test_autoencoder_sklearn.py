@@ -33,7 +33,15 @@ WITH_OPTIONS = LSTMAutoencoder(
 )
 
 
-@parametrize_with_checks([DEFAULT, STATISTICS, LABELLED, PLAIN, WITH_OPTIONS])
+def expected_failures(estimator):
+    """Weights and repetitions agree where series are read in one order; see test_autoencoder_targets."""
+    reason = "batches are shuffled, and networks are in float32, whose roundings are 1e-7"
+    return {"check_sample_weight_equivalence_on_dense_data": reason}
+
+
+@parametrize_with_checks(
+    [DEFAULT, STATISTICS, LABELLED, PLAIN, WITH_OPTIONS], expected_failed_checks=expected_failures
+)
 def test_every_check(estimator, check):
     try:
         check(estimator)

@@ -104,7 +104,7 @@ def test_series_that_are_read_lazily_are_left_out_unread(tmp_path):
         ([-1.0] * 24, "sample_weight is -1 for series 0"),
         (np.r_[np.ones(23), np.nan], "sample_weight is NaN for series 23"),
         (np.r_[np.ones(23), np.inf], "sample_weight is inf for series 23"),
-        (np.zeros(24), "sample_weight is 0 for every series"),
+        (np.zeros(24), "sample_weight is zero for every series"),
         (["heavy"] * 24, "sample_weight holds 'heavy' for series 0, of type str"),
         ([1.0] * 23 + [None], "sample_weight holds None for series 23"),
         ({"a": 1.0}, "sample_weight is a dict"),
