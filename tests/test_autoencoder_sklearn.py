@@ -34,7 +34,7 @@ WITH_OPTIONS = LSTMAutoencoder(
 
 
 def expected_failures(estimator):
-    """Weights and repetitions agree where series are read in one order; see test_autoencoder_targets."""
+    """Weights and repetitions agree where series are read in one order; another test shows it."""
     reason = "batches are shuffled, and networks are in float32, whose roundings are 1e-7"
     return {"check_sample_weight_equivalence_on_dense_data": reason}
 

@@ -63,8 +63,8 @@ def series_weights(sample_weight: Any, series: Series) -> Floats | None:
         )
     if not weights.any():
         raise InputError(
-            "sample_weight is zero for every series, so none is left to fit. Pass a positive weight "
-            "for those that count, or sample_weight=None."
+            "sample_weight is zero for every series, so none is left to fit. Pass a positive "
+            "weight for those that count, or sample_weight=None."
         )
     return None if (weights == 1.0).all() else weights
 
