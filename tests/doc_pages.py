@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.commands import seqfeat
 
 DOCS = Path(__file__).parents[1] / "pipeline" / "docs"
-NAMES = ["your-data", "anomalies", "explanations", "regression", "pretraining"]
+NAMES = ["your-data", "anomalies", "explanations", "regression", "weights", "pretraining"]
 PAGES = [name for name in NAMES if (DOCS / f"{name}.md").exists()]
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

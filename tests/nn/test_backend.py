@@ -39,7 +39,7 @@ def frozen(**architecture):
 def test_both_backends_have_the_whole_interface():
     methods = [name for name, one in vars(Backend).items() if inspect.isfunction(one)]
     methods = [name for name in methods if not name.startswith("_")]
-    assert len(methods) == 9
+    assert len(methods) == 10
     for backend in (torch_backend(make_network()), compiled_backend(make_network())):
         for name in methods:
             assert callable(getattr(backend, name)), name

@@ -580,18 +580,23 @@ def unequal_items():
     return items
 
 
+@pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize("is_dense", [False, True])
-def test_processes_that_share_a_set_train_as_one_does(backend_of, unequal_items, is_dense):
+def test_processes_that_share_a_set_train_as_one_does(
+    backend_of, unequal_items, is_dense, is_weighted
+):
     items = unequal_items
     if is_dense:
         items = np.random.default_rng(4).normal(size=(24, 6, 2))
     series, targets = as_series(items, missing="mask"), np.arange(24) % 3
     settings = replace(CORRUPTED, max_iter=3, target_weight=0.3)
+    weights = np.random.default_rng(5).uniform(0.1, 2, size=(2, 24)).astype(np.float32)
 
     def train_on(ranks, rows):
         shard = Shard(rows.start, series.lengths, series.is_dense)
         own = series.take(np.arange(24)[rows])
-        data = Dataset(own, identity_scaling(2), shard, targets[rows])
+        own_weights = weights[:, rows] if is_weighted else (None, None)
+        data = Dataset(own, identity_scaling(2), shard, targets[rows], *own_weights)
         data, held_out = data.subset(np.arange(4, 24)), data.subset(np.arange(4))
         backend = backend_of(make_network(n_classes=3))
         return train(backend, data, settings, validation=held_out, ranks=ranks)
