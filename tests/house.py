@@ -31,6 +31,7 @@ ROOMS = {
     "saving": "files, cards, ONNX",
     "adapters": "aeon and sktime",
     "cluster": "Dask",
+    "inspection": "why a model predicts what it predicts",
     "display": "plots",
     "report": "a report as one HTML file",
     "cli": "the command line",
