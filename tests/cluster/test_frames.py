@@ -176,3 +176,12 @@ def test_dates_as_text_are_read_alike_in_all_partitions(client, table, model):
     only_early = [dated[early & (dated["meter"] < "m03")], dated[dated["meter"] >= "m03"]]
     features = cluster.transform(model, frame_of(only_early), **COLUMNS).compute()
     assert_same(features, in_memory(model, pd.concat(only_early)))
+
+
+def test_the_time_since_the_row_before_is_a_channel(table):
+    irregular = table.assign(day=table["day"] ** 2)
+    X, _ = from_long(irregular, **COLUMNS, elapsed=True)
+    model = LSTMAutoencoder(3, max_iter=0, random_state=0).fit(X)
+    found = cluster.transform(model, partitioned(irregular), **COLUMNS, elapsed=True).compute()
+    expected = pd.DataFrame(model.transform(X), index=X.index)
+    np.testing.assert_allclose(found.loc[X.index], expected, rtol=1e-5, atol=1e-6)

@@ -24,6 +24,7 @@ OPTIONS = {
     "channels": "--channels",
     "step": "--step",
     "time_format": "--time-format",
+    "elapsed": "--elapsed",
     "separator": "--separator",
     "decimal": "--decimal",
     "encoding": "--encoding",

@@ -102,6 +102,11 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
 def add_text_format(group: argparse._ArgumentGroup) -> None:
     """Add how time points and CSV files are written, which is recognized where it is certain."""
     group.add_argument(
+        "--elapsed",
+        action="store_true",
+        help="make the time since the row before a channel, for rows at irregular times",
+    )
+    group.add_argument(
         "--time-format",
         metavar="FORMAT",
         help="how times are written, such as %%d/%%m/%%Y (default: recognized)",

@@ -33,6 +33,7 @@ from seqfeat.series.files.recordings import (
 )
 from seqfeat.series.files.streaming import even_step, split_batches
 from seqfeat.series.files.tables import TABLES, open_table
+from seqfeat.series.long import ELAPSED
 from seqfeat.series.series import to_pandas_series
 from seqfeat.series.time_grid import EvenStep
 from seqfeat.series.windows import Cut
@@ -76,6 +77,7 @@ class ReadOptions:
     encoding: str = "auto"
     header: bool | str = "auto"
     na_values: Sequence[str] = ()
+    elapsed: bool = False
     channels_first: bool = False
     even_step: Any = None
     window: Any = None
@@ -97,6 +99,8 @@ class ReadOptions:
             values |= {"window": None, "stride": None}
         if values["stride"] is not None and values["window"] is None:
             raise UserError(f"--stride {values['stride']} needs --window, the length of a window.")
+        if values["elapsed"] and values["window"] is not None:
+            raise UserError("--elapsed is for series of rows, and not for recordings in windows.")
         if options.step is not None:
             values["even_step"] = None
         return cls(**{name: values[name] for name in asdict(cls())})
@@ -119,6 +123,7 @@ class ReadOptions:
             "time": options.time,
             "channels": options.channels,
             "step": options.step,
+            "elapsed": options.elapsed or None,
             "channels_first": options.channels_first or None,
             **{name: getattr(options, name) for name in (*TEXT_OPTIONS, *WINDOW_OPTIONS)},
         }
@@ -140,6 +145,7 @@ class ReadOptions:
             "time": self.time,
             "channels": self.channels,
             "step": self.known_step,
+            "elapsed": self.elapsed,
             **{name: getattr(self, name) for name in TEXT_OPTIONS},
         }
 
@@ -238,7 +244,7 @@ class DataSource:
                 shown += " (no header, and the labels come first)"
             return _tell(frame, {"series": plan.series_id, "label": label}, shown, names)
         roles = {"series": layout.series_id, "time": layout.time, "label": label}
-        names = list(layout.channels or ())
+        names = [*(layout.channels or ()), *([ELAPSED] if layout.elapsed else [])]
         shown = f"channels: {format_list(names, head=12, tail=2)}"
         return _tell(layout.flatten(frame), roles, shown, names)
 
@@ -257,6 +263,7 @@ class DataSource:
                 reading.step,
                 reading.time_format,
                 reading.form,
+                reading.elapsed,
             )
 
     def _batches(self) -> Iterator[SeriesBatch]:
@@ -320,7 +327,7 @@ class DataSource:
             layout = self._plan().layout
             if layout is not None:
                 reading = replace(reading, channels=list(layout.channels or ()))
-                if reading.step == "auto":
+                if reading.step == "auto" and not reading.elapsed:
                     step = even_step(
                         self.name,
                         series_id=reading.series_id,

@@ -17,6 +17,7 @@ from seqfeat.exceptions import InputError
 from seqfeat.pipeline import pipeline_parts
 from seqfeat.series import from_long
 from seqfeat.series.columns import channel_columns, check_columns
+from seqfeat.series.long import step_for
 from seqfeat.series.time_grid import ScannedStep, Step, StepScan
 
 __all__ = ["LongFormat", "transform_frame"]
@@ -30,6 +31,7 @@ class LongFormat:
     time: str | None
     channels: str | list[str] | None
     step: Step
+    elapsed: bool = False
 
     @property
     def key_columns(self) -> list[str]:
@@ -40,7 +42,12 @@ class LongFormat:
         """Return the series in a pandas DataFrame, indexed by their ids."""
         assert self.series_id is not None
         X: pd.Series[Any] = from_long(
-            frame, self.series_id, self.time, self.channels, step=self.step
+            frame,
+            self.series_id,
+            self.time,
+            self.channels,
+            step=self.step,
+            elapsed=self.elapsed,
         ).X
         return X
 
@@ -83,7 +90,8 @@ def _resolve_columns(layout: LongFormat, frame: Any) -> tuple[LongFormat, list[s
         )
     check_columns(example, list(layout.key_columns))
     channels = channel_columns(example, layout.channels, list(layout.key_columns))
-    return replace(layout, channels=channels), channels
+    step = step_for(layout.step, layout.time, channels, elapsed=layout.elapsed)
+    return replace(layout, channels=channels, step=step), channels
 
 
 def _example_row(frame: Any) -> pd.DataFrame:
@@ -103,12 +111,13 @@ def _select(frame: Any, names: list[str]) -> Any:
 def _empty_features(model: Any, frame: Any, layout: LongFormat) -> pd.DataFrame:
     """Return a feature table without rows, after checking that the table fits the model."""
     example = _example_row(frame)
+    n_elapsed = int(layout.elapsed)
     if layout.time is not None and pd.api.types.is_string_dtype(example[layout.time].dtype):
         # A made-up text is no time point.
         layout = replace(layout, time=None)
-    X = layout.read(example)
+    X = replace(layout, elapsed=False).read(example)
     length = pipeline_parts(model).autoencoder.n_timesteps_in_
-    zeros = np.zeros((length, X.iloc[0].shape[1]), dtype=X.iloc[0].dtype)
+    zeros = np.zeros((length, X.iloc[0].shape[1] + n_elapsed), dtype=X.iloc[0].dtype)
     X.iloc[0] = zeros
     features = compute_features(model, X)
     return pd.DataFrame(features, index=X.index, columns=model.get_feature_names_out()).iloc[:0]

@@ -22,6 +22,7 @@ def transform(
     channels: str | list[str] | None = None,
     *,
     step: Step = "auto",
+    elapsed: bool = False,
 ) -> Any:
     """Embed the series of a Dask array or dataframe lazily, chunk by chunk.
 
@@ -43,7 +44,7 @@ def transform(
         same partition.
     series_id : str, optional
         For a long table, the column or index with the series ids.
-    time, channels, step
+    time, channels, step, elapsed
         For a long table, as in `~seqfeat.series.from_long`. ``step="auto"`` needs an
         additional pass over the ids and times to find the shortest gap in the whole
         table; an explicit step, or None, avoids that pass.
@@ -87,10 +88,16 @@ def transform(
     True
     """
     if isinstance(data, import_dask("dask.array").Array):
-        _check_no_table_arguments(series_id=series_id, time=time, channels=channels, step=step)
+        _check_no_table_arguments(
+            series_id=series_id,
+            time=time,
+            channels=channels,
+            step=step,
+            elapsed=elapsed or None,
+        )
         return transform_array(model_task(model), data)
     if isinstance(data, import_dask("dask.dataframe").DataFrame):
-        layout = LongFormat(series_id, time, channels, step)
+        layout = LongFormat(series_id, time, channels, step, elapsed)
         return transform_frame(model_task(model), data, layout)
     raise InputTypeError(
         f"data is a {type(data).__module__}.{type(data).__qualname__}; seqfeat.cluster.transform "

@@ -225,7 +225,7 @@ class OcclusionDisplay:
         largest = np.nanmax(np.abs(self.importances), initial=0.0) or 1.0
         colours: Any = {"cmap": COLOURS, "vmin": -largest, "vmax": largest, "alpha": 0.75}
         edges = np.minimum(np.arange(len(self.importances) + 1) * self.width, len(self.values))
-        self.lines_ = []
+        self.lines_: list[Any] = []
         mesh: Any = None
         for lane, channel in enumerate(reversed(channels)):
             bottom = LANE_SPACING * lane
@@ -267,7 +267,9 @@ class OcclusionDisplay:
 
 def _prediction(parts: Any, series: Series) -> str:
     """Return what the model predicts for a series, in words."""
-    features = parts.features(parts.autoencoder.transform(series.like_input(series.values)))
+    features = parts.features(
+        parts.autoencoder.transform(series.like_input(np.asarray(series.values)))
+    )
     if parts.regressor is not None:
         return f"predicted {float(np.ravel(parts.regressor.predict(features))[0]):.4g}"
     label = parts.classifier.predict(features)[0]

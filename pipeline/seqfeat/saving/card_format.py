@@ -245,6 +245,7 @@ INNER_FIELDS = {
             lambda value: isinstance(value, bool) or value == "auto", "true, false, 'auto'"
         ).or_null(),
         "na_values": NAMES,
+        "elapsed": Field(lambda value: isinstance(value, bool), "true, false").or_null(),
         "channels_first": Field(lambda value: isinstance(value, bool), "true, false").or_null(),
     },
 }

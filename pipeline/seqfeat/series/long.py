@@ -18,9 +18,18 @@ from seqfeat.series.columns import channel_columns, check_columns, show_columns
 from seqfeat.series.nested import unnest
 from seqfeat.series.numbers import frame_as_numbers, frame_from_library
 from seqfeat.series.series import FrameRows, Series, to_pandas_series
-from seqfeat.series.time_grid import Step, check_density, steps_by_order, steps_by_time
+from seqfeat.series.time_grid import (
+    ScannedStep,
+    Step,
+    check_density,
+    is_auto,
+    steps_and_gaps,
+    steps_by_order,
+    steps_by_time,
+)
 
 __all__ = [
+    "ELAPSED",
     "NO_ROWS",
     "SERIES",
     "TIME",
@@ -35,6 +44,8 @@ __all__ = [
     "split_by_series",
 ]
 
+ELAPSED = "elapsed"
+"""Name of the channel with the time since the row before."""
 SERIES, TIME = "series", "time"
 """Column names for the index levels of a frame that is indexed by series and time."""
 NO_ROWS = "the table has 0 rows; at least 1 series with 1 row is required."
@@ -59,6 +70,7 @@ def from_long(
     *,
     step: Step = "auto",
     time_format: str | None = None,
+    elapsed: bool = False,
 ) -> LabelledSeries:
     """Convert a long table, with one row per series and timestep.
 
@@ -99,6 +111,11 @@ def from_long(
         reads numbers, ISO 8601, dates such as 29.02.2024, 29 Feb 2024 or 2/29/2024
         where that is certain, and durations such as 00:01:30 or 1.5s; all rows must
         have the same form.
+    elapsed : bool, default=False
+        Whether the time since the row before becomes the last channel, for rows at
+        irregular times: seconds between dates, otherwise in the unit of the numbers,
+        and 0 for the first row of a series. The rows are then the timesteps, as with
+        ``step=None``.
 
     Returns
     -------
@@ -114,7 +131,8 @@ def from_long(
     InputError
         If a column is missing, an id or time point is NaN, a time point is no date
         that exists or occurs twice in a series, day and month cannot be told apart,
-        the labels of a series differ, or ``step="auto"`` finds no regular step.
+        the labels of a series differ, or ``step="auto"`` finds no regular step; or if
+        `elapsed` has no time, a step as well, or a column of its name beside it.
     InputTypeError
         If a channel does not hold numbers, or a time point cannot be read as the
         others are.
@@ -143,13 +161,17 @@ def from_long(
     frame = unnest(as_pandas(frame, [series_id, time, label]), series_id, time, channels, label)
     channels = channel_columns(frame, channels, [series_id, time, label])
     check_columns(frame, [series_id, time, label, *channels])
+    step = step_for(step, time, channels, elapsed=elapsed)
     codes, ids = series_codes(frame[series_id])
+    values = channel_values(frame, channels)
     if time is None:
         _check_no_format(time_format)
         steps = steps_by_order(codes)
     else:
-        steps = steps_by_time(codes, frame[time], ids, step, time_format)
-    arrays = split_by_series(channel_values(frame, channels), codes, steps, ids)
+        steps, gaps = steps_and_gaps(codes, frame[time], ids, step, time_format)
+        if elapsed:
+            values = np.column_stack([values, gaps])
+    arrays = split_by_series(values, codes, steps, ids)
     labels = None if label is None else _series_labels(frame[label], codes, ids)
     return LabelledSeries(to_pandas_series(arrays, ids), labels)
 
@@ -191,6 +213,7 @@ class LongLayout:
     step: Step
     time_format: str | None = None
     is_indexed: bool = False
+    elapsed: bool = False
 
     @property
     def keys(self) -> list[str]:
@@ -214,6 +237,7 @@ class LongLayout:
             self.label,
             step=self.step,
             time_format=self.time_format,
+            elapsed=self.elapsed,
         )
 
 
@@ -225,10 +249,15 @@ def long_layout(
     label: str | None,
     step: Step,
     time_format: str | None = None,
+    elapsed: bool = False,
 ) -> LongLayout | None:
     """Return the layout of a long table, or None if the table is wide, with one row per series."""
     if isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 2:
-        return LongLayout(SERIES, TIME, channels, label, step, time_format, is_indexed=True)
+        step = step_for(step, TIME, channels, elapsed=elapsed)
+        return LongLayout(
+            SERIES, TIME, channels, label, step, time_format, is_indexed=True, elapsed=elapsed
+        )
+    step = step_for(step, time, channels, elapsed=elapsed)
     if time is None and channels is None:
         return None
     if series_id is None:
@@ -236,7 +265,35 @@ def long_layout(
             "a long table needs series_id, the column that identifies the series of each row; the "
             f"table has {show_columns(frame)}."
         )
-    return LongLayout(series_id, time, channels, label, step, time_format)
+    return LongLayout(series_id, time, channels, label, step, time_format, elapsed=elapsed)
+
+
+def step_for(
+    step: Step, time: str | None, channels: str | list[str] | None, *, elapsed: bool
+) -> Step:
+    """Return the step of a table, after checking that nothing else stands against `elapsed`.
+
+    A table whose step has been scanned was checked before.
+    """
+    if not elapsed or isinstance(step, ScannedStep):
+        return step
+    if time is None:
+        raise InputError(
+            "elapsed=True needs the column with the time points of a long table. Name it with "
+            "time=..., or leave it out."
+        )
+    if step is not None and not is_auto(step):
+        raise InputError(
+            f"elapsed=True says how much time is between the rows, and step={step!r} would put "
+            "them on a grid, where that is always the same. Leave one of them out."
+        )
+    if channels == ELAPSED or (isinstance(channels, list) and ELAPSED in channels):
+        raise InputError(
+            f"the table has a column {ELAPSED!r} among the channels, which is what elapsed=True "
+            "would add. Rename the column, or leave elapsed out if it already is the time since "
+            "the row before."
+        )
+    return None
 
 
 def as_pandas(frame: Any, keys: Sequence[str | None] = ()) -> pd.DataFrame:

@@ -20,6 +20,7 @@ __all__ = [
     "StepScan",
     "check_density",
     "is_auto",
+    "steps_and_gaps",
     "steps_by_order",
     "steps_by_time",
 ]
@@ -117,6 +118,21 @@ def steps_by_time(
     InputTypeError
         If the time points cannot be read.
     """
+    return steps_and_gaps(codes, times, ids, step, time_format)[0]
+
+
+def steps_and_gaps(
+    codes: Ints,
+    times: pd.Series[Any],
+    ids: pd.Index[Any],
+    step: Step,
+    time_format: str | None = None,
+) -> tuple[Ints, NDArray[np.float64]]:
+    """Return the timestep of each row as `steps_by_time`, and the time since the row before it.
+
+    That is 0 for the first row of a series, in seconds between dates and for durations, and
+    otherwise in the numbers' own unit. Shapes: (n_rows,), (n_rows,).
+    """
     column = TimeColumn(times)
     if isinstance(step, ScannedStep):
         step, reading, counts_local_days, shortest = step
@@ -128,9 +144,11 @@ def steps_by_time(
         rows = _SortedRows.of(reading.read(column), codes)
         gaps = _GapSummary.of(rows)
         counts_local_days, shortest = gaps.count_local_days, gaps.length
+    # A day on the local clock is not always one of 24 hours, and this is the time that passed.
+    passed = rows.seconds()
     if counts_local_days:
         rows = rows.on_local_clock()
-    return _Grid(rows, times, ids, reading.name, shortest).steps(step)
+    return _Grid(rows, times, ids, reading.name, shortest).steps(step), passed
 
 
 class StepScan:
@@ -260,6 +278,16 @@ class _SortedRows(NamedTuple):
             clock=self.clock._replace(values=values),
             gaps=_gaps(values[self.order], self.is_first),
         )
+
+    def seconds(self) -> NDArray[np.float64]:
+        """Return the gap before each row, in the order of the table; seconds, if they have any."""
+        gaps = self.gaps.astype(np.float64)
+        if self.clock.unit is not None:
+            # Divided, as a billionth is no float.
+            gaps = gaps * pd.Timedelta(self.clock.unit).as_unit("ns").value / 1e9
+        passed = np.empty_like(gaps)
+        passed[self.order] = gaps
+        return passed
 
     @property
     def inner_gaps(self) -> NDArray[Any]:

@@ -91,6 +91,8 @@ def _as_options(reading: dict[str, Any]) -> str:
         for name, value in values.items()
         if value not in (None, "auto", [])
     ]
+    if reading.get("elapsed"):
+        options.append("--elapsed")
     if isinstance(reading.get("header"), bool):
         options.append("--header" if reading["header"] else "--no-header")
     return " ".join([*options, *(["--channels-first"] if reading.get("channels_first") else [])])

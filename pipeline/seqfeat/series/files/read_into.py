@@ -36,6 +36,7 @@ def read_into(
     channels: str | list[str] | None = None,
     step: Step = "auto",
     time_format: str | None = None,
+    elapsed: bool = False,
     separator: str = "auto",
     decimal: str = "auto",
     encoding: str = "auto",
@@ -56,7 +57,7 @@ def read_into(
     target : str or Path
         The ``.npy`` file to write. It appears only when it is complete, and takes
         8 bytes per value, or 4 if the table has float32.
-    label, series_id, time, channels, step, time_format, batch_bytes
+    label, series_id, time, channels, step, time_format, elapsed, batch_bytes
         As in `read_batches`.
     separator, decimal, encoding, header, na_values
         As in `read_batches`.
@@ -115,6 +116,7 @@ def read_into(
         channels=channels,
         step=step,
         time_format=time_format,
+        elapsed=elapsed,
         separator=separator,
         decimal=decimal,
         encoding=encoding,

@@ -23,7 +23,7 @@ from seqfeat.series.files.csv_files import CsvFormat, CsvTable
 from seqfeat.series.files.names import as_names
 from seqfeat.series.files.tables import TABLES, Table, format_suffix, open_table
 from seqfeat.series.files.ts_files import read_ts
-from seqfeat.series.long import LabelledSeries, LongLayout, long_layout
+from seqfeat.series.long import LabelledSeries, LongLayout, long_layout, step_for
 from seqfeat.series.nested import from_nested, is_nested
 from seqfeat.series.numbers import frame_as_numbers
 from seqfeat.series.series import to_pandas_series
@@ -52,6 +52,7 @@ def read(
     channels: str | list[str] | None = None,
     step: Step = "auto",
     time_format: str | None = None,
+    elapsed: bool = False,
     separator: str = "auto",
     decimal: str = "auto",
     encoding: str = "auto",
@@ -94,6 +95,9 @@ def read(
         The time from one timestep of a long table to the next, as in `from_long`.
     time_format : str, default=None
         How the time points of a long table are written, as in `from_long`.
+    elapsed : bool, default=False
+        Whether the time since the row before becomes the last channel of a long
+        table, as in `from_long`.
     separator : str, default="auto"
         The character between the fields of a CSV file, or ``" "`` for any white
         space. ``"auto"`` is the one of comma, semicolon, tab and pipe that divides
@@ -161,7 +165,7 @@ def read(
     suffix = file_format(path)
     form = CsvFormat(separator, decimal, encoding, header, na_values)
     if suffix in TABLES:
-        plan = plan_table(path, label, series_id, time, channels, step, time_format, form)
+        plan = plan_table(path, label, series_id, time, channels, step, time_format, form, elapsed)
         with repeated_ids_first(plan):
             frame = plan.table.read(plan.keys, plan.columns)
         frame = frame.assign(**{name: as_names(frame[name]) for name in plan.text_names})
@@ -169,7 +173,8 @@ def read(
         if plan.layout is None:
             return from_wide(frame, plan.label, plan.series_id)
         return plan.layout.convert(plan.layout.flatten(frame))
-    check_has_columns(path, form, label=label, series_id=series_id, time=time, channels=channels)
+    columns = {"label": label, "series_id": series_id, "time": time, "channels": channels}
+    check_has_columns(path, form, **columns, elapsed=elapsed or None)
     return read_ts(path, step) if suffix == ".ts" else _ARRAYS[suffix](path)
 
 
@@ -214,6 +219,7 @@ def plan_table(
     step: Step = "auto",
     time_format: str | None = None,
     form: CsvFormat | None = None,
+    elapsed: bool = False,
 ) -> TablePlan:
     """Return what to read from a table, after checking that it has the columns.
 
@@ -226,7 +232,7 @@ def plan_table(
         label = table.names[0]
     label, series_id, time, channels = names_in(table, label, series_id, time, channels)
     frame = table.empty(key_columns(series_id, time, label))
-    layout = long_layout(frame, series_id, time, channels, label, step, time_format)
+    layout = long_layout(frame, series_id, time, channels, label, step, time_format, elapsed)
     if layout is None:
         check_columns(frame, [label, series_id])
         keys = [series_id, label]
@@ -237,6 +243,7 @@ def plan_table(
     flat = layout.flatten(frame)
     names = channel_columns(flat, channels, [layout.series_id, layout.time, label])
     check_columns(flat, [*layout.keys, *names])
+    step_for(None, layout.time, names, elapsed=elapsed)
     layout = replace(layout, channels=names)
     columns = None if layout.is_indexed else _in_order(frame, [*layout.keys, *names])
     return TablePlan(table, layout, label, series_id, columns)

@@ -45,6 +45,7 @@ def read_batches(
     channels: str | list[str] | None = None,
     step: Step = "auto",
     time_format: str | None = None,
+    elapsed: bool = False,
     separator: str = "auto",
     decimal: str = "auto",
     encoding: str = "auto",
@@ -61,7 +62,7 @@ def read_batches(
     ----------
     path : str or Path
         The file, in any format that `read` accepts.
-    label, series_id, time, channels, step, time_format
+    label, series_id, time, channels, step, time_format, elapsed
         As in `read`. ``step="auto"`` is the shortest gap of the whole table, whose
         time points are read before the first batch.
     separator, decimal, encoding, header, na_values
@@ -107,11 +108,10 @@ def read_batches(
     size = BATCH_BYTES if batch_bytes is None else batch_bytes
     form = CsvFormat(separator, decimal, encoding, header, na_values)
     if file_format(path) not in TABLES:
-        check_has_columns(
-            path, form, label=label, series_id=series_id, time=time, channels=channels
-        )
+        columns = {"label": label, "series_id": series_id, "time": time, "channels": channels}
+        check_has_columns(path, form, **columns, elapsed=elapsed or None)
         return split_batches(read(path, step=step), size)
-    plan = plan_table(path, label, series_id, time, channels, step, time_format, form)
+    plan = plan_table(path, label, series_id, time, channels, step, time_format, form, elapsed)
     n_columns = plan.table.empty(plan.keys).shape[1] if plan.columns is None else len(plan.columns)
     n_rows = max(1, size // (8 * max(1, n_columns)))
     if plan.layout is None:
