@@ -26,11 +26,13 @@ from seqfeat.pipeline import PipelineParts, pipeline_parts
 from seqfeat.series.series import Series
 from seqfeat.sklearn_compat import output_container
 
-__all__ = ["check_width", "occlude_series", "occlusion"]
+__all__ = ["can_occlude", "check_width", "occlude_series", "occlusion"]
 
 BATCH_VALUES = 2**22
 """Values of the occluded copies that are embedded at once."""
 MAX_BATCH_COPIES = 4096
+CERTAINTIES = ("predict_proba", "decision_function")
+"""Methods of a classifier that tell how sure it is of a class, the first one that it has."""
 
 Floats = NDArray[np.float64]
 
@@ -112,6 +114,13 @@ def check_width(width: Any) -> int:
     return int(width)
 
 
+def can_occlude(parts: PipelineParts) -> bool:
+    """Return whether a model predicts something, and tells how sure it is."""
+    if parts.regressor is not None:
+        return True
+    return any(hasattr(parts.classifier, name) for name in CERTAINTIES)
+
+
 def occlude_series(parts: PipelineParts, series: Series, *, width: int, by_channel: bool) -> Floats:
     """Return the importances for series as the autoencoder receives them; see `occlusion`."""
     outputs = _outputs_of(parts)
@@ -185,8 +194,7 @@ def _outputs_of(parts: PipelineParts) -> Outputs:
         )
     name = "predict"
     if parts.regressor is None:
-        names = ("predict_proba", "decision_function")
-        name = next((name for name in names if hasattr(last, name)), "")
+        name = next((name for name in CERTAINTIES if hasattr(last, name)), "")
         if not name:
             raise InputError(
                 f"{type(last).__name__} has neither predict_proba nor decision_function, so that "

@@ -40,7 +40,9 @@ def test_each_step_of_the_model_runs_once(small, monkeypatch):
     count("scaler", "transform")
     count("classifier", "predict")
     analysis = analyse(small, X, y, max_points=10, n_anomalies=2)
-    assert calls == [("autoencoder", 30), ("scaler", 30), ("classifier", 30)]
+    # What follows are copies of the drawn series without one of their stretches.
+    assert calls[:3] == [("autoencoder", 30), ("scaler", 30), ("classifier", 30)]
+    assert {step for step, _ in calls[3:]} == {"scaler"}
     assert list(analysis.seconds) == ["reconstructing", "embedding", "classifying"]
 
 

@@ -60,6 +60,7 @@ def map_of(labels=None, predictions=None):
         predictions=predictions,
         drawn=SimpleNamespace(rows=np.arange(n)),
         names=[f"series {row}" for row in range(n)],
+        numbers=None,
         positions=np.random.default_rng(0).normal(size=(n, 2)),
         explained=np.array([0.6, 0.3]),
     )

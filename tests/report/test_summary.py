@@ -62,6 +62,7 @@ def test_only_the_first_of_many_classes_are_listed(small):
         autoencoder=small["autoencoder"],
         after=[],
         classifier=SimpleNamespace(classes_=np.arange(300)),
+        regressor=None,
     )
     described = dict(describe_model(SimpleNamespace(parts=parts)))
     assert described["Classes"].startswith("300: 0, 1, 2,")

@@ -20,6 +20,7 @@ OPTIONS = {
     "series_id": "--id",
     "by": "--id",
     "label": "--label",
+    "target": "--target",
     "time": "--time",
     "channels": "--channels",
     "step": "--step",

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.decomposition import PCA
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
+from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -37,6 +38,7 @@ from seqfeat.cli.console import Console, format_list, format_table
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.sources import count_of, recordings_of
 from seqfeat.inference.fitted import fitted_scaling
+from seqfeat.pipeline import make_regressor
 from seqfeat.series import LabelledSeries, as_series
 from seqfeat.series.scaling import channel_scaling, empty_statistics
 from seqfeat.series.windows import Cut
@@ -50,7 +52,9 @@ __all__ = [
     "classifier_baselines",
     "evaluate",
     "make_folds",
+    "number_scores",
     "pad_to_table",
+    "regressor_baselines",
     "split_series",
 ]
 
@@ -90,6 +94,8 @@ def split_series(
     if recordings_of(labelled.X) is not None:
         return _split_windows(labelled, fraction, options)
     X, y = labelled
+    if options.target is not None:
+        y = None  # numbers have no classes to keep the shares of
     n_test = int(np.ceil(fraction * len(X)))
     n_classes = 1 if y is None else len(np.unique(np.asarray(y)))
     if n_classes > min(n_test, len(X) - n_test):
@@ -119,6 +125,8 @@ def _select(labelled: LabelledSeries, rows: NDArray[np.intp]) -> LabelledSeries:
 def _split_windows(labelled: LabelledSeries, fraction: float, options: argparse.Namespace) -> Split:
     """Hold out whole recordings, or the last part of a single one."""
     X, y = labelled
+    if options.target is not None:
+        y = None
     codes, names = pd.factorize(_recordings(X))
     if len(names) == 1:
         first = len(X) - math.ceil(fraction * len(X))
@@ -204,12 +212,21 @@ class RecordingFolds:
         The number of windows that a window shares timesteps with, on either side.
     random_state : int, default=0
         The seed of the assignment of recordings to folds.
+    is_stratified : bool, default=True
+        Whether the labels are classes, whose shares the folds keep.
     """
 
-    def __init__(self, n_splits: int, n_overlapping: int, random_state: int = 0) -> None:
+    def __init__(
+        self,
+        n_splits: int,
+        n_overlapping: int,
+        random_state: int = 0,
+        is_stratified: bool = True,
+    ) -> None:
         self.n_splits = n_splits
         self.n_overlapping = n_overlapping
         self.random_state = random_state
+        self.is_stratified = is_stratified
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds."""
@@ -229,7 +246,7 @@ class RecordingFolds:
                 yield rows[(rows < first) | (rows > last)], block
             return
         options = {"n_splits": n_splits, "shuffle": True, "random_state": self.random_state}
-        if y is None:
+        if y is None or not self.is_stratified:
             yield from GroupKFold(**options).split(codes, groups=codes)
             return
         with warnings.catch_warnings():
@@ -255,7 +272,7 @@ class RecordingFolds:
                     f"{option}: a fold would have {len(train_rows)} windows to train on and "
                     f"{len(test_rows)} to test on. Use fewer folds."
                 )
-            _check_classes(y, train_rows, option)
+            _check_classes(y if self.is_stratified else None, train_rows, option)
 
     def describe(self, X: Any) -> str:
         """Say how windows are split."""
@@ -275,13 +292,13 @@ def make_folds(labelled: LabelledSeries, options: argparse.Namespace) -> Any:
     """Return the splitter of a cross-validation with ``--cv`` folds."""
     X, y = labelled
     if recordings_of(X) is not None:
-        by_recording = RecordingFolds(options.cv, _n_overlapping(options), options.random_state)
+        by_recording = _recording_folds(options.cv, options, options.random_state)
         by_recording.check(X, y)
         return by_recording
     if len(X) < options.cv:
         raise UserError(f"--cv {options.cv}: there are only {len(X)} series; use fewer folds.")
     shuffle = {"shuffle": True, "random_state": options.random_state}
-    if y is None:
+    if y is None or options.target is not None:
         return KFold(options.cv, **shuffle)
     rarest = int(np.unique(np.asarray(y), return_counts=True)[1].min())
     if rarest < options.cv:
@@ -290,6 +307,13 @@ def make_folds(labelled: LabelledSeries, options: argparse.Namespace) -> Any:
             f"folds. Use --cv {rarest} or less, or add series to it."
         )
     return StratifiedKFold(options.cv, **shuffle)
+
+
+def _recording_folds(
+    n_splits: int, options: argparse.Namespace, random_state: int = 0
+) -> RecordingFolds:
+    has_classes = options.target is None
+    return RecordingFolds(n_splits, _n_overlapping(options), random_state, has_classes)
 
 
 @dataclass
@@ -337,14 +361,16 @@ def evaluate(
     *,
     with_baselines: bool,
 ) -> Evaluation:
-    """Score a fitted estimator and, if it is a classifier, the baselines."""
+    """Score a fitted estimator and, if it predicts something, the baselines."""
     result = Evaluation()
-    is_classifier = not isinstance(fitted, LSTMAutoencoder)
-    autoencoder = fitted["autoencoder"] if is_classifier else fitted
+    predicts = not isinstance(fitted, LSTMAutoencoder)
+    autoencoder = fitted["autoencoder"] if predicts else fitted
     name = f"seqfeat, {autoencoder.embedding_dim_:,} features"
-    quantity = "R squared of the reconstruction"
-    if is_classifier:
-        name, quantity = f"{name} + {options.classifier}", "accuracy"
+    quantity, metric = "R squared of the reconstruction", "cv_r_squared"
+    if is_regressor(fitted):
+        name, quantity, metric = f"{name} + ridge", "R squared of the predictions", "cv_r2"
+    elif predicts:
+        name, quantity, metric = f"{name} + {options.classifier}", "accuracy", "cv_accuracy"
     score: Score
     if split.test is not None:
         test = split.test
@@ -355,11 +381,10 @@ def evaluate(
         result.title = f"{quantity[0].upper()}{quantity[1:]}, mean and std of {options.cv} folds:"
         score = partial(_fold_scores, split.train, options)
         console.status(f"Cross-validating with {options.cv} folds...")
-        metric = "cv_accuracy" if is_classifier else "cv_r_squared"
         _add_fold_scores(result, name, score(clone(fitted)), metric)
     else:
         return result
-    if is_classifier and with_baselines:
+    if predicts and with_baselines:
         _add_baselines(result, fitted, split, score, options, console)
     return result
 
@@ -384,6 +409,11 @@ def _add_test_score(
     result.metrics["test_series"] = len(test.X)
     if isinstance(fitted, LSTMAutoencoder):
         result.metrics["test_r_squared"] = score
+    elif is_regressor(fitted):
+        scores = number_scores(np.asarray(test.y), fitted.predict(test.X))
+        result.spreads[name] = f"mean absolute error {scores['mae']:.4g}"
+        result.metrics |= {f"test_{quantity}": value for quantity, value in scores.items()}
+        result.metrics["test_r_squared"] = float(fitted["autoencoder"].score(test.X))
     else:
         interval = _format_interval(score, test)
         result.spreads[name] = f"95% CI {interval}" if interval else ""
@@ -411,10 +441,13 @@ def _add_baselines(
 ) -> None:
     cv: Any = TUNING_FOLDS
     if recordings_of(split.train.X) is not None:
-        cv = RecordingFolds(TUNING_FOLDS, _n_overlapping(options))
-    baselines = classifier_baselines(fitted, *split.train, cv=cv)
+        cv = _recording_folds(TUNING_FOLDS, options)
+    if is_regressor(fitted):
+        baselines = regressor_baselines(fitted, split.train.X)
+    else:
+        baselines = classifier_baselines(fitted, *split.train, cv=cv)
     n_series = len(split.train.X)
-    if n_series > MAX_SERIES_FOR_SVC:
+    if n_series > MAX_SERIES_FOR_SVC and RAW_SVC in baselines:
         del baselines[RAW_SVC]
         console.status(f"(Skipping {RAW_SVC}, which is slow with {n_series:,} series)")
     console.status("Evaluating baselines...")
@@ -425,7 +458,7 @@ def _add_baselines(
         result.metrics[f"baseline: {name}"] = float(scores.mean())
         if split.test is None:
             result.spreads[name] = f"± {scores.std():.3f}"
-        else:
+        elif not is_regressor(fitted):
             result.spreads[name] = _format_interval(float(scores[0]), split.test)
 
 
@@ -484,12 +517,7 @@ def classifier_baselines(
     ['most frequent class', 'raw series + RBF SVC', 'PCA(8) + same classifier',
      'untrained encoder + same classifier']
     """
-    autoencoder = pipeline["autoencoder"]
-    series = as_series(X, missing=autoencoder.missing)
-    as_table = partial(pad_to_table, n_timesteps=series.n_timesteps, missing=autoencoder.missing)
-    n_columns = series.n_timesteps * series.n_channels
-    n_wanted = autoencoder.embedding_dim or N_COMPONENTS
-    pca = PCA(min(n_wanted, n_columns, max(1, len(series) // 2)), random_state=0)
+    as_table, pca = _table_and_components(pipeline["autoencoder"], X)
     svc = _on_table(as_table, SVC())
     # Three folds in each half of the series.
     if np.unique(np.asarray(y), return_counts=True)[1].min() >= 2 * TUNING_FOLDS:
@@ -503,6 +531,38 @@ def classifier_baselines(
             as_table, pca, StandardScaler(), same
         ),
         "untrained encoder + same classifier": untrained,
+    }
+
+
+def regressor_baselines(pipeline: Pipeline, X: Any) -> dict[str, Any]:
+    """Return baselines for a pipeline from `seqfeat.make_regressor`, as `classifier_baselines`."""
+    as_table, pca = _table_and_components(pipeline["autoencoder"], X)
+    same = clone(pipeline["regressor"])
+    untrained = clone(pipeline).set_params(autoencoder__max_iter=0, autoencoder__target_weight=0)
+    return {
+        "mean": _on_table(as_table, DummyRegressor()),
+        "raw series + ridge": _on_table(as_table, make_regressor()["regressor"]),
+        f"PCA({pca.n_components}) + same regressor": _on_table(
+            as_table, pca, StandardScaler(), same
+        ),
+        "untrained encoder + same regressor": untrained,
+    }
+
+
+def _table_and_components(autoencoder: LSTMAutoencoder, X: Any) -> tuple[Any, PCA]:
+    """Return what turns series into a table, and as many principal components as features."""
+    series = as_series(X, missing=autoencoder.missing)
+    as_table = partial(pad_to_table, n_timesteps=series.n_timesteps, missing=autoencoder.missing)
+    n_columns = series.n_timesteps * series.n_channels
+    n_wanted = autoencoder.embedding_dim or N_COMPONENTS
+    return as_table, PCA(min(n_wanted, n_columns, max(1, len(series) // 2)), random_state=0)
+
+
+def number_scores(numbers: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
+    """Return R squared and the mean absolute error of predictions of numbers."""
+    return {
+        "r2": float(r2_score(numbers, predictions)),
+        "mae": float(mean_absolute_error(numbers, predictions)),
     }
 
 

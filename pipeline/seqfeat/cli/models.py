@@ -25,7 +25,7 @@ from seqfeat.cli.console import Console, progress_bars
 from seqfeat.cli.errors import UserError
 from seqfeat.cli.outputs import check_suffix
 from seqfeat.cli.sources import count_of
-from seqfeat.pipeline import PipelineParts, make_classifier, pipeline_parts
+from seqfeat.pipeline import PipelineParts, make_classifier, make_regressor, pipeline_parts
 from seqfeat.runtime.device import resolve_device
 from seqfeat.saving.card_format import Card
 from seqfeat.saving.persistence import load, load_card, save
@@ -71,6 +71,8 @@ def make_estimator(options: argparse.Namespace, *, with_labels: bool) -> Any:
     resolve_device(parameters.get("device", "auto"))
     if not with_labels:
         return LSTMAutoencoder(options.embedding_dim[0], **parameters)
+    if options.target is not None:
+        return make_regressor(options.embedding_dim[0], **parameters)
     classifier = CLASSIFIERS[options.classifier](options.random_state)
     return make_classifier(options.embedding_dim[0], classifier, **parameters)
 
@@ -157,16 +159,21 @@ class Model:
         """Whether it can predict classes."""
         return self.parts.classifier is not None
 
+    @property
+    def is_regressor(self) -> bool:
+        """Whether it can predict numbers."""
+        return self.parts.regressor is not None
+
     def embed(self, X: Any) -> NDArray[Any]:
         """Return the embeddings of series."""
         return np.asarray(self.parts.autoencoder.transform(self.parts.series(X)))
 
-    def check_is_classifier(self) -> None:
-        """Raise an error if the model has no classifier."""
-        if not self.is_classifier:
+    def check_predicts(self) -> None:
+        """Raise an error if the model predicts nothing."""
+        if not self.is_classifier and not self.is_regressor:
             raise UserError(
                 f"{self.path} was trained without labels and cannot predict classes. Use seqfeat "
-                "embed, or train a model with --label COLUMN."
+                "embed, or train a model with --label COLUMN, or --target COLUMN for numbers."
             )
 
 

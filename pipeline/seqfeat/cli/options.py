@@ -73,7 +73,13 @@ def add_data(parser: argparse.ArgumentParser, *, has_model: bool = False) -> Non
         "A wide table has one row per series. With --time or --channels, DATA is a long table\n"
         f"with one row per series and timestep.{default}",
     )
-    group.add_argument("--label", metavar="COLUMN", help="column with the class labels")
+    targets = group.add_mutually_exclusive_group()
+    targets.add_argument("--label", metavar="COLUMN", help="column with the class labels")
+    targets.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="column with the numbers to predict, instead of classes; y for those of a .npz file",
+    )
     group.add_argument("--id", metavar="COLUMN", help="column that identifies the series")
     group.add_argument("--time", metavar="COLUMN", help="column with the times of a long table")
     group.add_argument(
@@ -235,7 +241,8 @@ def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> 
         "--classifier",
         choices=CLASSIFIERS,
         default="logistic",
-        help="classifier to train on the features (default: logistic)",
+        help="classifier to train on the features (default: logistic); with --target it is a "
+        "ridge regression",
     )
     group.add_argument(
         "--max-iter", metavar="N", type=int, help="maximum number of epochs (default: auto)"
@@ -244,7 +251,8 @@ def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> 
         "--target-weight",
         metavar="WEIGHT",
         type=float,
-        help="influence of the labels on the features, from 0, none, to less than 1 (default: 0)",
+        help="influence of labels or targets on the features, from 0, none, to less than 1 "
+        "(default: 0)",
     )
     group.add_argument(
         "--contamination",

@@ -21,7 +21,7 @@ from seqfeat.exceptions import IndexColumnWarning, InputError
 from seqfeat.runtime.visible_text import escape_controls
 from seqfeat.series import LabelledSeries, Windows, from_channels_first, read, read_batches
 from seqfeat.series.columns import index_columns, match_name
-from seqfeat.series.files.csv_files import CsvFormat
+from seqfeat.series.files.csv_files import CsvFormat, CsvTable
 from seqfeat.series.files.reading import TablePlan, file_format, plan_table
 from seqfeat.series.files.recordings import (
     Recording,
@@ -67,6 +67,7 @@ class ReadOptions:
     """
 
     label: str | None = None
+    target: list[str] | None = None
     series_id: str | None = None
     time: str | None = None
     channels: list[str] | None = None
@@ -91,6 +92,11 @@ class ReadOptions:
     ) -> ReadOptions:
         """Take what the command line gives, then what the training used, then the defaults."""
         values = {**asdict(cls()), **(trained or {})}
+        if options.label is not None:
+            values["target"] = None
+        if options.target is not None and options.window is not None:
+            # The most frequent number says little.
+            values["label_from"] = "last"
         if options.window is not None:
             # The stride of the training belongs to the window of the training.
             values["stride"] = None
@@ -111,14 +117,21 @@ class ReadOptions:
 
         `read` rejects columns for such a file, but those of the training do not count.
         """
-        kept = ("step", "channels_first", *WINDOW_OPTIONS)
-        return cls(**{**cls._given(options), **{name: getattr(reading, name) for name in kept}})
+        kept = ("step", "channels_first", "target", *WINDOW_OPTIONS)
+        given = cls._given(options)
+        if reading.target is not None:
+            # An array of labels, or of numbers, is called y.
+            given.pop("label", None)
+            if options.target not in (None, "y"):
+                given["label"] = options.target
+        return cls(**{**given, **{name: getattr(reading, name) for name in kept}})
 
     @classmethod
     def _given(cls, options: argparse.Namespace) -> dict[str, Any]:
         """Return what the command line gives, by the names of the parameters of `read`."""
         given = {
-            "label": options.label,
+            "label": options.label if options.target is None else options.target,
+            "target": None if options.target is None else [options.target],
             "series_id": options.id,
             "time": options.time,
             "channels": options.channels,
@@ -189,6 +202,10 @@ class DataSource:
     def read(self, console: Console | None = None) -> LabelledSeries:
         """Read all series, after saying on the console which columns became what."""
         self._tell_columns(console)
+        X, y = self._read()
+        return LabelledSeries(X, self._as_targets(y, series_ids(X)))
+
+    def _read(self) -> LabelledSeries:
         cut = self.reading.cut
         if cut is not None:
             with self._hint_at_step():
@@ -227,10 +244,11 @@ class DataSource:
     def describe_columns(self) -> str:
         """Say which columns of a table became what."""
         reading = self.reading
+        role = "label" if reading.target is None else "target"
         frame = open_table(Path(self.name), reading.form).empty(reading.keys)
         if reading.cut is not None:
             by, time, label = reading.series_id, reading.time, reading.label
-            roles = {"recording": by, "time": time, "label": label}
+            roles = {"recording": by, "time": time, role: label}
             names = reading.channels or _other_columns(frame, reading.keys)
             return _tell(frame, roles, f"channels: {format_list(names, head=12, tail=2)}", names)
         plan = self._plan()
@@ -242,8 +260,8 @@ class DataSource:
                 shown = f"channels: {format_list(names, head=12, tail=2)}"
             if label != reading.label:
                 shown += " (no header, and the labels come first)"
-            return _tell(frame, {"series": plan.series_id, "label": label}, shown, names)
-        roles = {"series": layout.series_id, "time": layout.time, "label": label}
+            return _tell(frame, {"series": plan.series_id, role: label}, shown, names)
+        roles = {"series": layout.series_id, "time": layout.time, role: label}
         names = [*(layout.channels or ()), *([ELAPSED] if layout.elapsed else [])]
         shown = f"channels: {format_list(names, head=12, tail=2)}"
         return _tell(layout.flatten(frame), roles, shown, names)
@@ -269,9 +287,22 @@ class DataSource:
     def _batches(self) -> Iterator[SeriesBatch]:
         n_read = 0
         for X, y in self._parts():
-            batch = SeriesBatch(X, y, series_ids(X, n_read))
+            ids = series_ids(X, n_read)
+            batch = SeriesBatch(X, self._as_targets(y, ids), ids)
             yield batch
             n_read += len(batch)
+
+    def _as_targets(self, y: Any, ids: pd.Index[Any]) -> Any:
+        """Return labels as numbers, if they are to be predicted."""
+        target = self.reading.target
+        if target is None or y is None:
+            return y
+        decimal = self.reading.decimal
+        if _is_table(self.name) and isinstance(table := self._plan().table, CsvTable):
+            # That of all numbers, as a comma in these alone may stand between thousands.
+            others = {self.reading.series_id, self.reading.time}
+            decimal = table.decimal_of([name for name in table.names if name not in others])
+        return as_targets(y, ids, f"--target {target[0]}", decimal)
 
     def _parts(self) -> Iterator[LabelledSeries]:
         cut = self.reading.cut
@@ -553,3 +584,30 @@ def _load_demo(name: str) -> LabelledSeries:
 
     split: Literal["train", "test"] = "test" if name.endswith(":test") else "train"
     return LabelledSeries(*load_japanese_vowels(split=split, return_X_y=True))
+
+
+def as_targets(y: Any, ids: pd.Index[Any], name: str, decimal: str) -> Any:
+    """Return labels as floats, NaN where they are missing; texts that are no numbers are an error.
+
+    `name` is what the error calls them. The columns of a CSV file with labels are text as it is
+    written, in which `decimal` may be a comma.
+    """
+    values = np.asarray(y, dtype=object)
+    numbers = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if pd.isna(value):
+            continue
+        text = str(value).strip()
+        try:
+            numbers[row] = float(text.replace(",", ".") if decimal == "," else text)
+        except ValueError as error:
+            raise UserError(
+                f"{name}: series {ids[row]} has {text!r}, which is no number. Correct it, or name "
+                "the column with --label if it holds classes."
+            ) from error
+        if not np.isfinite(numbers[row]):
+            raise UserError(
+                f"{name}: series {ids[row]} has {text!r}, which is not finite. Correct it, or drop "
+                "the series."
+            )
+    return pd.Series(numbers, index=y.index) if isinstance(y, pd.Series) else numbers

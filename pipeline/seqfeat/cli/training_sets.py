@@ -47,8 +47,10 @@ def read_training_set(
     ids = series_ids(labelled.X)
     if len(ids) < 2:
         raise UserError(f"{source.name} has {count_of(labelled.X)}; training needs at least 2.")
-    if labelled.y is not None:
-        label = source.reading.label
+    target, label = source.reading.target, source.reading.label
+    if target is not None:
+        _check_targets(labelled.y, ids, target[0], source)
+    elif labelled.y is not None:
         _check_labels(labelled.y, ids, f"--label {label}" if label else f"labels of {source.name}")
     # The estimators see only parts of the set, in which a series has another position.
     with rewording_errors(ids, has_model=False):
@@ -58,6 +60,11 @@ def read_training_set(
     what = f"{count_of(labelled.X)}{' (one per row)' if source.is_wide else ''}"
     if labelled.y is None:
         console.status(f"Read {what} without labels from {source.name}; learning features only.")
+    elif target is not None:
+        lowest, highest = np.min(labelled.y), np.max(labelled.y)
+        console.status(
+            f"Read {what} from {source.name}; {target[0]} is {lowest:.4g} to {highest:.4g}."
+        )
     else:
         n_classes = len(set(labelled.y))
         console.status(f"Read {what} of {n_classes} classes from {source.name}.")
@@ -78,6 +85,24 @@ def _drop_unlabelled_windows(labelled: LabelledSeries, console: Console | None) 
     return LabelledSeries(X[~is_missing], y[~is_missing].infer_objects())
 
 
+def _check_targets(y: Any, ids: pd.Index[Any], target: str, source: DataSource) -> None:
+    """Check that a regressor can learn these numbers."""
+    if y is None:
+        raise UserError(f"--target {target}: {source.name} holds no array y of numbers to predict.")
+    numbers = np.asarray(y, dtype=np.float64)
+    missing = np.isnan(numbers)
+    if missing.any():
+        raise UserError(
+            f"--target {target}: {missing.sum():,} of {len(missing):,} series have no number, the "
+            f"first one being {ids[int(np.argmax(missing))]}. Add the numbers, or drop the series."
+        )
+    if np.ptp(numbers) == 0:
+        raise UserError(
+            f"--target {target}: all series have the number {numbers[0]:g}, so that there is "
+            "nothing to learn. Name another column."
+        )
+
+
 def _check_labels(y: Any, ids: pd.Index[Any], name: str) -> None:
     """Check that a classifier can learn these labels."""
     labels = np.asarray(y, dtype=object)
@@ -89,8 +114,9 @@ def _check_labels(y: Any, ids: pd.Index[Any], name: str) -> None:
         )
     if type_of_target(np.asarray(y)) not in ("binary", "multiclass"):
         raise UserError(
-            f"{name}: the labels are continuous numbers such as {labels[0]!r}, not classes. Name "
-            "a column with classes, or omit --label to learn features only."
+            f"{name}: the labels are continuous numbers such as {labels[0]!r}, not classes. Pass "
+            "--target to predict numbers, name a column with classes, or omit --label to learn "
+            "features only."
         )
     classes, counts = np.unique(np.asarray(y), return_counts=True)
     if len(classes) < 2:
@@ -112,6 +138,9 @@ def read_test_set(
     try:
         with rewording_errors(ids, has_model=False):
             validate_series(template, X)
+        if source.reading.target is not None:
+            _check_targets(y, ids, source.reading.target[0], source)
+            return LabelledSeries(X, y)
         return LabelledSeries(X, _read_test_labels(y, labelled, ids))
     except UserError as error:
         raise UserError(f"--test {source.name}: {error}") from error

@@ -20,8 +20,11 @@ from seqfeat.display.model_outputs import evaluate_series
 from seqfeat.pipeline import PipelineParts, pipeline_parts
 from seqfeat.report.classification import ClassificationScores, score_predictions
 from seqfeat.report.drawn_series import DrawnSeries, draw_series, sample_rows, size_limits
+from seqfeat.report.occlusion import Explanations, explain
+from seqfeat.report.regression import Numbers, as_columns, score_numbers
 from seqfeat.series import Series
 from seqfeat.training.targets.labels import check_labels
+from seqfeat.training.targets.numbers import target_numbers
 
 __all__ = ["Analysis", "run_analysis"]
 
@@ -78,6 +81,10 @@ class Analysis:
     explained: NDArray[np.float64]
     drawn: DrawnSeries
     seconds: dict[str, float]
+    numbers: Numbers | None = None
+    """What a regressor predicts, with its scores."""
+    explanations: Explanations | None = None
+    """Which stretches of the first drawn series the predictions rest on."""
     knows_training: bool = False
     """Whether the majority class is that of the training series."""
 
@@ -106,7 +113,8 @@ def run_analysis(
     X = parts.series(X)
     with _timed(seconds, "reconstructing"):
         series, evaluation = evaluate_series(parts.autoencoder, X)
-    labels = _check_labels(y, series)
+    is_regressor = parts.regressor is not None
+    labels = None if is_regressor else _check_labels(y, series)
     names = series_ids_or_default(series, ids)
     channel_names = channel_names_or_default(series, channel_names)
     with _timed(seconds, "embedding"):
@@ -116,6 +124,14 @@ def run_analysis(
     if parts.classifier is not None:
         with _timed(seconds, "classifying"):
             predictions = np.asarray(parts.classifier.predict(features))
+    numbers = None
+    if parts.regressor is not None:
+        with _timed(seconds, "predicting"):
+            predicted = as_columns(parts.regressor.predict(features))
+        if y is not None:
+            check_labels(y, series)
+        true = None if y is None else target_numbers(y, series.ids)
+        numbers = score_numbers(predicted, true, y_train)
     scores = None
     if labels is not None and predictions is not None:
         known = None if y_train is None else np.asarray(column_or_1d(y_train))
@@ -141,6 +157,8 @@ def run_analysis(
         explained=explained,
         drawn=draw_series(parts.autoencoder, series, rows, n_steps),
         seconds=seconds,
+        numbers=numbers,
+        explanations=explain(parts, series, rows),
         knows_training=y_train is not None,
     )
 

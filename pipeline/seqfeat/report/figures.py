@@ -17,7 +17,7 @@ from seqfeat.display.shading import SHADE_COLOUR
 from seqfeat.report.analysis import Analysis
 from seqfeat.report.summary import shorten
 
-__all__ = ["embedding_map", "loss_curves", "series_plot"]
+__all__ = ["embedding_map", "loss_curves", "prediction_plot", "series_plot"]
 
 MARKERS = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star"]
 MAX_CLASS_LABELS = 30
@@ -35,6 +35,9 @@ def embedding_map(analysis: Analysis) -> Any:
 
     classes, codes = _class_codes(analysis)
     palette = _palette(max(1, len(classes)))
+    colours = [palette[code] for code in codes]
+    if analysis.numbers is not None:
+        colours = _number_colours(analysis)
     figure = _figure(
         420,
         tools="pan,wheel_zoom,box_zoom,reset",
@@ -47,7 +50,7 @@ def embedding_map(analysis: Analysis) -> Any:
             "x": analysis.positions[:, 0],
             "y": analysis.positions[:, 1],
             "name": [shorten(name) for name in analysis.names],
-            "colour": [palette[code] for code in codes],
+            "colour": colours,
             "marker": [MARKERS[code % len(MARKERS)] for code in codes],
             "alpha": np.full(len(codes), 0.75),
         },
@@ -84,6 +87,44 @@ def _class_codes(analysis: Analysis) -> tuple[list[Any], NDArray[np.int64]]:
         return [], np.zeros(len(analysis.names), dtype=np.int64)
     names, codes = np.unique(classes[analysis.drawn.rows], return_inverse=True)
     return names.tolist(), codes
+
+
+def _number_colours(analysis: Analysis) -> list[str]:
+    """Return a colour for the number of each point, true or else predicted: the first target's."""
+    from bokeh.palettes import viridis
+
+    # Its darkest colours are hard to see on black.
+    numbers, palette = analysis.numbers, viridis(256)[40:]
+    assert numbers is not None
+    values = (numbers.predicted if numbers.true is None else numbers.true)[analysis.drawn.rows, 0]
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    last = len(palette) - 1
+    return [palette[last * rank // max(1, len(values) - 1)] for rank in ranks.tolist()]
+
+
+def prediction_plot(analysis: Analysis, target: int) -> Any:
+    """Return the plot of predicted against true numbers, one point per drawn series."""
+    from bokeh.models import ColumnDataSource, HoverTool
+    from bokeh.models.annotations import Slope
+
+    numbers, rows = analysis.numbers, analysis.drawn.rows
+    assert numbers is not None
+    assert numbers.true is not None
+    figure = _figure(320, tools="", x_axis_label="true", y_axis_label="predicted")
+    source = ColumnDataSource(
+        {
+            "true": numbers.true[rows, target],
+            "predicted": numbers.predicted[rows, target],
+            "name": [shorten(name) for name in analysis.names],
+        }
+    )
+    line = Slope(gradient=1, y_intercept=0, line_dash="dashed", line_color=SERIES_COLOUR)
+    figure.add_layout(line)
+    style = {"size": 7, "fill_color": RECONSTRUCTION_COLOUR, "fill_alpha": 0.7, "line_color": None}
+    points = figure.scatter("true", "predicted", source=source, **style)
+    tooltips = [("series", "@name"), ("true", "@true"), ("predicted", "@predicted")]
+    figure.add_tools(HoverTool(renderers=[points], tooltips=tooltips, limit=3))
+    return figure
 
 
 def _add_class_labels(
@@ -133,6 +174,9 @@ def series_plot(channel_names: list[str], height: int) -> Any:
     edges = ("left", "right", "bottom", "top")
     shades = ColumnDataSource({edge: [] for edge in (*edges, "alpha")}, name="shades")
     figure.quad(*edges, source=shades, fill_color=SHADE_COLOUR, fill_alpha="alpha", line_color=None)
+    causes = ColumnDataSource({key: [] for key in (*edges, "alpha", "colour")}, name="causes")
+    strip = {"fill_color": "colour", "fill_alpha": "alpha", "line_color": None}
+    figure.quad(*edges, source=causes, **strip)
     for name, colour, width in (
         ("series", SERIES_COLOUR, 1.5),
         ("reconstruction", RECONSTRUCTION_COLOUR, 1.8),

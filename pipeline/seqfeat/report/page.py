@@ -15,7 +15,7 @@ from seqfeat.display.shading import shade_label
 from seqfeat.report.analysis import Analysis
 from seqfeat.report.classification import ClassificationScores, accuracy_interval
 from seqfeat.report.drawn_series import MAX_CHANNELS
-from seqfeat.report.figures import embedding_map, loss_curves, series_plot
+from seqfeat.report.figures import embedding_map, loss_curves, prediction_plot, series_plot
 from seqfeat.report.summary import (
     describe_model,
     describe_series,
@@ -29,6 +29,8 @@ __all__ = ["render", "to_script_json"]
 
 MAX_MATRIX_CLASSES = 20
 """With more classes, the same number of most frequent confusions replaces the matrix."""
+MAX_TARGETS = 4
+"""Numbers of each series whose predictions are plotted; all of them have scores."""
 MAX_CLASS_ROWS = 200
 """With more classes, only those with the lowest F1 have a row of their own."""
 ANOMALY_HEIGHT = 150
@@ -76,6 +78,9 @@ def render(
         data=to_script_json(_script_data(analysis)),
         scores=analysis.scores,
         **_class_tables(analysis.scores),
+        numbers=analysis.numbers,
+        explains=analysis.explanations is not None,
+        n_plotted_targets=_n_plotted_targets(analysis),
         r_squared=analysis.r_squared,
         metrics=metrics,
         baselines=_baseline_rows(analysis, baselines),
@@ -126,10 +131,20 @@ def _plots(analysis: Analysis, n_anomalies: int) -> dict[str, Any]:
     height = ANOMALY_HEIGHT + LANE_HEIGHT["anomaly"] * max(0, n_lanes - 3)
     for index in range(n_anomalies):
         plots[f"anomaly-{index}"] = series_plot(names, height)
+    for target in range(_n_plotted_targets(analysis)):
+        plots[f"prediction-{target}"] = prediction_plot(analysis, target)
     losses = loss_curves(analysis)
     if losses is not None:
         plots["losses"] = losses
     return {target: json_item(plot, ID(target)) for target, plot in plots.items()}
+
+
+def _n_plotted_targets(analysis: Analysis) -> int:
+    """Return how many plots of predicted against true numbers there are."""
+    numbers = analysis.numbers
+    if numbers is None or numbers.true is None:
+        return 0
+    return min(MAX_TARGETS, int(numbers.true.shape[1]))
 
 
 def _script_data(analysis: Analysis) -> dict[str, Any]:
@@ -151,6 +166,8 @@ def _script_data(analysis: Analysis) -> dict[str, Any]:
         "labels": codes(analysis.labels),
         "predictions": codes(analysis.predictions),
         "confidences": None if confidences is None else [round(p, 4) for p in confidences.tolist()],
+        "causes": None if analysis.explanations is None else analysis.explanations.packed(),
+        "facts": None if analysis.numbers is None else [analysis.numbers.facts(r) for r in rows],
         "errors": [float(f"{error:.4g}") for error in analysis.errors[rows]],
         "ranks": ranks[rows].tolist(),
         "total": len(analysis.series),
@@ -188,8 +205,12 @@ def _baseline_rows(
     analysis: Analysis, baselines: dict[str, float]
 ) -> list[tuple[str, float, str, bool]]:
     """Return names, scores, intervals and whether each is the model's own; best first."""
-    scores = analysis.scores
-    if scores is None:
+    scores, numbers = analysis.scores, analysis.numbers
+    if numbers is not None and numbers.true is not None:
+        whose = "training series" if numbers.knows_training else "series in this report"
+        rows = [("this model", numbers.mean_r_squared, True)]
+        rows.append((f"predict the mean of the {whose}", numbers.mean_score, False))
+    elif scores is None:
         rows = [("this model", analysis.r_squared, True)]
         rows.append(("predict the mean of each channel", 0.0, False))
     else:
@@ -224,6 +245,7 @@ def _anomaly(analysis: Analysis, index: int) -> dict[str, Any]:
         "label": label,
         "prediction": prediction,
         "is_wrong": analysis.scores is not None and label != prediction,
+        "facts": [] if analysis.numbers is None else analysis.numbers.facts(row),
     }
 
 

@@ -38,7 +38,7 @@ def shorten(name: Any, max_length: int = MAX_NAME_LENGTH) -> str:
 def describe_model(analysis: Analysis) -> Table:
     """Return what the model consists of and what it was trained on."""
     parts, autoencoder = analysis.parts, analysis.parts.autoencoder
-    steps = [*parts.before, autoencoder, *parts.after, parts.classifier]
+    steps = [*parts.before, autoencoder, *parts.after, parts.classifier, parts.regressor]
     n_weights = sum(weights.size for weights in autoencoder.weights_.values())
     table = [
         ("Steps", " → ".join(type(step).__name__ for step in steps if step is not None)),

@@ -55,8 +55,9 @@ def save_report(
         Series in any format that the model accepts, preferably not those that it was
         trained on.
     y : array-like of shape (n_samples,), default=None
-        Class labels, to score the predictions and to colour the map. Without them,
-        the map is coloured by the predictions.
+        Class labels, to score the predictions and to colour the map; for a model with a
+        regressor numbers, one or several columns. Without them, the map is coloured by
+        the predictions.
     target : str or Path, default="report.html"
         The file to write. Missing parent folders are created. An existing file is
         replaced atomically.
@@ -69,11 +70,11 @@ def save_report(
     metrics : mapping of str to float, default=None
         Additional metrics to show, for example a cross-validated score.
     baselines : mapping of str to float, default=None
-        The scores of other models on the same series: accuracies, or R squared if
-        `model` has no classifier.
+        The scores of other models on the same series: accuracies, or R squared, of the
+        predictions if `model` has a regressor, and otherwise of the reconstruction.
     y_train : array-like, default=None
-        Labels of the training series, whose most frequent class is a baseline. By default, the
-        most frequent class of `y` is, which a model could not have known.
+        Labels of the training series, whose most frequent class, or mean, is a baseline. By
+        default, that of `y` is, which a model could not have known.
     timings : mapping of str to float, default=None
         Duration of earlier steps, such as training, in seconds.
     channel_names : sequence of str, default=None

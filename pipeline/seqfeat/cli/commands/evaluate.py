@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from seqfeat.cli.console import Console, format_table
 from seqfeat.cli.errors import UserError, rewording_errors
-from seqfeat.cli.evaluation import RunningScore, accuracy_interval
+from seqfeat.cli.evaluation import RunningScore, accuracy_interval, number_scores
 from seqfeat.cli.models import Model, open_model
 from seqfeat.cli.sources import DataSource, SeriesBatch, open_source
 from seqfeat.cli.training_sets import check_all_labelled, match_classes
@@ -33,14 +33,16 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     for batch in source.batches(console):
         with rewording_errors(batch.ids):
             score.add(model.parts.series(batch.X))
-            if model.is_classifier:
+            if model.is_classifier or model.is_regressor:
                 batch_labels, has_label = _labels(batch, source)
                 labels.append(batch_labels)
                 predictions.append(model.estimator.predict(batch.X)[has_label])
     result: dict[str, Any] = {"command": "evaluate", "n_series": score.n_series}
+    if labels and not sum(map(len, labels)):
+        raise UserError(f"{source.name}: none of its windows has a label.")
+    if model.is_regressor:
+        result |= number_scores(np.concatenate(labels), np.concatenate(predictions))
     if model.is_classifier:
-        if not sum(map(len, labels)):
-            raise UserError(f"{source.name}: none of its windows has a label.")
         result |= _compare(model, np.concatenate(labels), np.concatenate(predictions))
         if source.reading.cut is not None:
             # Windows of one recording depend on each other, so that it would be too narrow.
@@ -53,7 +55,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
 def _labels(batch: SeriesBatch, source: DataSource) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the labels, and which series have one; only windows may have none."""
     if batch.y is None:
-        raise UserError(f"{source.name} has no labels to compare with; pass --label COLUMN.")
+        option = "--label" if source.reading.target is None else "--target"
+        raise UserError(f"{source.name} has no labels to compare with; pass {option} COLUMN.")
     has_label = np.ones(len(batch), dtype=bool)
     if source.reading.cut is not None:
         has_label = pd.notna(batch.y).to_numpy()
@@ -89,6 +92,16 @@ def _compare(model: Model, labels: NDArray[Any], predictions: NDArray[Any]) -> d
 def _print_result(result: dict[str, Any], model: Model, noun: str, console: Console) -> None:
     n_series = f"{result['n_series']:,} {noun}"
     r_squared = f"R squared of the reconstruction: {result['r_squared']:.3f}"
+    if "r2" in result:
+        console.print(
+            f"R squared of the predictions {result['r2']:.3f} on {n_series}, mean absolute error "
+            f"{result['mae']:.4g}"
+        )
+        recorded = (model.card.get("metrics") or {}).get("test_r2")
+        if recorded is not None:
+            console.print(f"R squared on the test set of the training: {recorded:.3f}")
+        console.print(f"{r_squared} (the mean scores 0)")
+        return
     if "accuracy" not in result:
         console.print(f"{r_squared} on {n_series} (the mean scores 0)")
         return

@@ -81,7 +81,14 @@ def _describe_input(expected: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _as_options(reading: dict[str, Any]) -> str:
     """Return how the training data was read, as options of the command line."""
-    names = ["label", "series_id", "time", "time_format", "channels", "step"]
+    names = [
+        "label" if reading.get("target") is None else "target",
+        "series_id",
+        "time",
+        "time_format",
+        "channels",
+        "step",
+    ]
     names += ["separator", "decimal", "encoding", "na_values"]
     values = {name: reading.get(name) for name in names}
     if reading.get("even_step") is not None:

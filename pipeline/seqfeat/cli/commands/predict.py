@@ -1,4 +1,4 @@
-"""``seqfeat predict``: predict the class of each series."""
+"""``seqfeat predict``: predict the class, or the number, of each series."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     if options.output is not None:
         check_output(options.output, TABLE_SUFFIXES, options.data, options.model)
     model = open_model(options)
-    model.check_is_classifier()
+    model.check_predicts()
     if options.probabilities and not hasattr(model.estimator, "predict_proba"):
-        raise UserError("--probabilities: the classifier of this model does not provide any.")
+        raise UserError("--probabilities: this model does not provide any.")
     source = open_source(options.data, options, trained=model.reading)
     if options.output is not None:
         with open_writer(options.output, safe_csv=options.safe_csv) as writer:
@@ -76,8 +76,12 @@ def _write(
 def _predict(model: Model, batch: SeriesBatch, *, with_probabilities: bool) -> pd.DataFrame:
     with rewording_errors(batch.ids):
         if not with_probabilities:
-            predictions = model.estimator.predict(batch.X)
-            return pd.DataFrame({"prediction": predictions}, index=batch.ids)
+            predictions = np.asarray(model.estimator.predict(batch.X))
+            if predictions.ndim == 1:
+                return pd.DataFrame({"prediction": predictions}, index=batch.ids)
+            # Numbers of a model that was trained in Python.
+            names = [f"prediction_{number}" for number in range(predictions.shape[1])]
+            return pd.DataFrame(predictions, index=batch.ids, columns=names)
         probabilities = model.estimator.predict_proba(batch.X)
     classes = np.asarray(model.estimator.classes_)
     columns = {"prediction": classes[probabilities.argmax(axis=1)]}

@@ -66,8 +66,12 @@ def write_report(
     """Write a report with the metrics of the model's card and the baselines' scores on `X`."""
     save_report = import_module("seqfeat.report").save_report
     ids = series_ids(X)
-    # The report has its own line for the most frequent class.
-    others = {name: it for name, it in (baselines or {}).items() if name != "most frequent class"}
+    # The report has its own lines for these.
+    others = {
+        name: it
+        for name, it in (baselines or {}).items()
+        if name not in ("most frequent class", "mean")
+    }
     with rewording_errors(ids):
         save_report(
             estimator,
@@ -96,6 +100,9 @@ def _with_prefix(ids: pd.Index[Any]) -> pd.Index[Any]:
 
 
 QUANTITIES = {
+    "test_r2": "R squared of the predictions",
+    "cv_r2": "R squared of the predictions",
+    "test_mae": "mean absolute error",
     "test_accuracy": "accuracy",
     "cv_accuracy": "accuracy",
     "test_r_squared": "R squared of the reconstruction",
@@ -125,7 +132,9 @@ def describe_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
             continue
         quantity = QUANTITIES.get(name.removesuffix("_std"))
         if name.startswith(BASELINE):
-            name = f"accuracy of {name.removeprefix(BASELINE)}{where}"
+            is_regressor = metrics.keys() & {"test_r2", "cv_r2"}
+            score = "R squared" if is_regressor else "accuracy"
+            name = f"{score} of {name.removeprefix(BASELINE)}{where}"
         elif quantity is not None and name.endswith("_std"):
             name = f"{quantity}, std of the folds"
         elif quantity is not None:

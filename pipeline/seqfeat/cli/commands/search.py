@@ -44,6 +44,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     rows = size_rows(search, labelled)
     best = best_size(rows)
     quantity = "Accuracy" if labelled.y is not None else "R squared of the reconstruction"
+    if options.target is not None:
+        quantity = "R squared of the predictions"
     console.print(f"{quantity}, mean and std of {options.cv} folds:\n{size_table(rows, best)}")
     result: dict[str, Any] = {"command": "search", "sizes": rows, "best": best}
     if options.output is not None:
@@ -68,6 +70,8 @@ def _train(
     """Train the best estimator on all series, and save it with its scores."""
     fitted, seconds = fit(estimator, labelled, console)
     metric = "cv_accuracy" if labelled.y is not None else "cv_r_squared"
+    if options.target is not None:
+        metric = "cv_r2"
     metrics = {
         metric: chosen["score"],
         f"{metric}_std": chosen["score_std"],

@@ -138,7 +138,7 @@ def _print_result(
 ) -> None:
     if evaluation.scores:
         console.print(f"{evaluation.title}\n{evaluation.table()}")
-    if "test_accuracy" in evaluation.metrics:
+    if evaluation.metrics.keys() & {"test_accuracy", "test_r2"}:
         r_squared = evaluation.metrics["test_r_squared"]
         console.print(f"R squared of the reconstruction: {r_squared:.3f} (the mean scores 0)")
     size = format_size(n_bytes)

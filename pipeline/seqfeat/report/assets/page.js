@@ -85,6 +85,33 @@
     return found;
   };
 
+  // The strip below a series: how much each stretch speaks for the prediction, or against it.
+  const [FOR, AGAINST, STRIP, MIN_CAUSE] = ["#d6344c", "#3b6fd4", 0.07, 0.05];
+  const causesOf = (index, low, high) => {
+    const found = { left: [], right: [], bottom: [], top: [], alpha: [], colour: [] };
+    if (!data.causes || index >= data.causes.values.length) return found;
+    const { width, values, largest } = data.causes;
+    values[index].forEach((value, stretch) => {
+      found.left.push(stretch * width - 0.5);
+      found.right.push(Math.min((stretch + 1) * width, packed.lengths[index]) - 0.5);
+      found.bottom.push(low);
+      found.top.push(high);
+      // The root shows weak causes, too.
+      found.alpha.push(Math.sqrt(Math.min(1, Math.abs(value) / largest)));
+      found.colour.push(value >= 0 ? FOR : AGAINST);
+    });
+    return found;
+  };
+  const mainCause = (index) => {
+    if (!data.causes || index >= data.causes.values.length) return null;
+    const { width, values, largest } = data.causes;
+    const best = Math.max(...values[index]);
+    if (!(best > MIN_CAUSE * largest)) return null;
+    const first = values[index].indexOf(best) * width;
+    const last = Math.min(first + width, packed.lengths[index]) - 1;
+    return `rests most on timesteps ${first} to ${last}`;
+  };
+
   const embed = async (id) => {
     if (!(id in plots)) return null;
     const manager = await Bokeh.embed.embed_item(plots[id], id);
@@ -102,14 +129,19 @@
     const { x_range, y_range } = plot.view.model;
     x_range.setv({ start: -0.02 * packed.lengths[index], end: 1.02 * packed.lengths[index] - 1 });
     if (drawn.series.length > 1) {
-      y_range.setv({ start: -0.15, end: LANE_SPACING * drawn.series.length });
+      const end = LANE_SPACING * drawn.series.length;
+      const strip = data.causes ? STRIP * end : 0;
+      y_range.setv({ start: -0.15 - strip, end });
       plot.source("shades").data = shadesOf(index);
+      plot.source("causes").data = causesOf(index, -0.15 - strip, -0.15);
       return;
     }
     const values = [...drawn.series[0], ...drawn.reconstruction[0]].filter((value) => !isNaN(value));
     const [low, high] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [values[0], values[0]]);
     const margin = 0.07 * (high - low) || 0.1 * Math.abs(high) || 1;
-    y_range.setv({ start: low - margin, end: high + margin });
+    const strip = data.causes ? STRIP * (high - low + 2 * margin) : 0;
+    y_range.setv({ start: low - margin - strip, end: high + margin });
+    plot.source("causes").data = causesOf(index, low - margin - strip, low - margin);
     plot.source("shades").data = shadesOf(index, low - margin, high + margin);
   };
 
@@ -121,11 +153,14 @@
   const factsAbout = (index) => {
     const rank = `${data.ranks[index].toLocaleString("en")} of ${data.total.toLocaleString("en")}`;
     const facts = [`error ${data.errors[index]} (rank ${rank})`];
+    if (data.facts) facts.push(...data.facts[index]);
     if (data.labels) facts.push(`class: ${data.classes[data.labels[index]]}`);
     if (data.predictions) {
       const probability = data.confidences ? ` (${(100 * data.confidences[index]).toFixed(1)}%)` : "";
       facts.push(`predicted: ${data.classes[data.predictions[index]]}${probability}`);
     }
+    const cause = mainCause(index);
+    if (cause) facts.push(cause);
     const length = packed.lengths[index];
     facts.push(`${length.toLocaleString("en")} timestep${length === 1 ? "" : "s"}`);
     return facts;
@@ -198,7 +233,8 @@
     indices.map((index) => {
       const kind = coloured ? ` · class ${data.classes[coloured[index]]}` : "";
       const wrong = isMisclassified(index) ? `, predicted ${data.classes[data.predictions[index]]}` : "";
-      return new Option(`${data.names[index]}${kind}${wrong} · error ${data.errors[index]}`, index);
+      const numbers = data.facts ? ` · ${data.facts[index].join(", ")}` : "";
+      return new Option(`${data.names[index]}${kind}${numbers}${wrong} · error ${data.errors[index]}`, index);
     });
   const applyFilter = () => {
     const isKept = (index) =>
