@@ -51,7 +51,7 @@ CASES = {
     "plain": (LSTMAutoencoder(**SMALL, pooling="last", scale=None), walks(), None),
     "stopped": (
         LSTMAutoencoder(
-            **{**TRAINED, "max_iter": 30, "learning_rate_init": 0.03},
+            **{**TRAINED, "max_iter": 30, "learning_rate_init": 0.015},
             early_stopping=True,
             validation_fraction=0.3,
             n_iter_no_change=2,
