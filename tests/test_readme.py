@@ -128,7 +128,7 @@ def numbers_of(*excerpts):
 FIRST_STEPS = numbers_of(
     "make_classifier(embedding_dim=64", "search = GridSearchCV", "score_samples", "ProgressBar"
 )
-PICTURES = numbers_of("EmbeddingDisplay", "make_regressor", "save_report")
+PICTURES = numbers_of("EmbeddingDisplay", "OcclusionDisplay", "make_regressor", "save_report")
 FORMATS_AND_MEMORY = numbers_of("from_channels_first", "transform_into")
 SAVING = numbers_of("export_onnx")
 CLUSTER = numbers_of("cluster.fit")
