@@ -67,9 +67,6 @@ OUT_OF_REACH = {
     "y holds {}, which are not among": "partial_fit, which no command calls",
     "class_weight='balanced' needs": "partial_fit, which no command calls",
     "sample_weight": "no command reads weights",
-    "X has {} channels, but the model of init": "no command passes init",
-    "the frame has the channels {}, but the model of init": "no command passes init",
-    "{}={}, but the model of init": "no command passes init",
 }
 """Beginnings of messages that the command line never shows, and why."""
 

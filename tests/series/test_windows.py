@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqfeat.exceptions import InputError, InputTypeError, ShortRecordingWarning
-from seqfeat.series import windows
+from seqfeat.series import overlap_mean, windows
 from seqfeat.series.windows import Cut
 from tests.series.inputs import error_of
 
@@ -573,3 +573,35 @@ def test_text_is_an_error_of_type():
 )
 def test_windows_that_share_timesteps_are_counted(length, stride, n):
     assert Cut(length, stride).n_overlapping == n
+
+
+def test_values_of_overlapping_windows_are_averaged_as_by_a_loop():
+    rng = np.random.default_rng(0)
+    starts, values = [0, 3, 5, 12], [rng.normal(size=(6, 2)) for _ in range(4)]
+    values[1][2, 0] = np.nan
+    found = overlap_mean(values, starts, 20)
+    for step in range(20):
+        for column in range(2):
+            own = [
+                one[step - start, column]
+                for one, start in zip(values, starts, strict=True)
+                if start <= step < start + 6
+            ]
+            observed = [value for value in own if not np.isnan(value)]
+            expected = np.mean(observed) if observed else np.nan
+            np.testing.assert_allclose(found[step, column], expected)
+
+
+def test_windows_without_overlap_are_the_recording():
+    recording = np.arange(12.0)
+    X, _, _, starts = windows(recording[:, None], 4)
+    np.testing.assert_array_equal(overlap_mean(X[:, :, 0], starts), recording)
+
+
+@pytest.mark.parametrize(
+    ("starts", "says"),
+    [([0], "there are 2 windows"), ([0, 7], "within the 8 timesteps"), ([0, 0.5], "whole numbers")],
+)
+def test_windows_outside_the_recording_are_an_error(starts, says):
+    with pytest.raises(InputError, match=says):
+        overlap_mean(np.zeros((2, 3)), starts, 8)

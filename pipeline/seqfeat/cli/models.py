@@ -91,6 +91,9 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     parameters = {name: value for name, value in given.items() if value is not None}
     if options.early_stopping:
         parameters["early_stopping"] = True
+    if options.init is not None:
+        check_suffix(options.init, MODEL_SUFFIXES, "--init")
+        parameters["init"] = load(options.init)
     return {**parameters, **dict(options.set)}
 
 

@@ -245,6 +245,13 @@ def add_training(parser: argparse.ArgumentParser, embedding_dims: list[int]) -> 
         "ridge regression",
     )
     group.add_argument(
+        "--init",
+        metavar="MODEL",
+        type=FileName,
+        help="start from the scaling and the encoder of this model, whose series had the same "
+        "channels and whose --embedding-dim was the same",
+    )
+    group.add_argument(
         "--max-iter", metavar="N", type=int, help="maximum number of epochs (default: auto)"
     )
     group.add_argument(

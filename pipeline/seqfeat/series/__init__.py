@@ -24,7 +24,7 @@ from seqfeat.series.files.reading import read
 from seqfeat.series.files.streaming import read_batches
 from seqfeat.series.long import LabelledSeries, from_long
 from seqfeat.series.series import Series
-from seqfeat.series.windows import Windows, windows
+from seqfeat.series.windows import Windows, overlap_mean, windows
 
 __all__ = [
     "LabelledSeries",
@@ -33,6 +33,7 @@ __all__ = [
     "as_series",
     "from_channels_first",
     "from_long",
+    "overlap_mean",
     "read",
     "read_batches",
     "warn_if_transposed",

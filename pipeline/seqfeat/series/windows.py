@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from seqfeat.exceptions import InputError, ShortRecordingWarning
 from seqfeat.runtime.float_errors import without_float_errors
@@ -21,7 +21,7 @@ from seqfeat.series.files.csv_files import CsvFormat
 from seqfeat.series.files.recordings import Recording, Recordings, Roles, read_recordings
 from seqfeat.series.time_grid import Step
 
-__all__ = ["Cut", "Windows", "windows"]
+__all__ = ["Cut", "Windows", "overlap_mean", "windows"]
 
 BLOCK_VALUES = 2**20
 """Values that are looked at together, so that temporary arrays stay small."""
@@ -50,6 +50,62 @@ class Windows(NamedTuple):
     y: NDArray[Any] | None
     groups: NDArray[Any]
     starts: NDArray[Any]
+
+
+def overlap_mean(
+    values: Sequence[ArrayLike], starts: ArrayLike, n_timesteps: int | None = None
+) -> NDArray[np.float64]:
+    """Average, at each timestep of a recording, what was found in the windows that cover it.
+
+    Parameters
+    ----------
+    values : sequence of n_windows array-likes of shape (length,) or (length, n_columns)
+        What was found at each timestep of each window, such as the result of
+        `LSTMAutoencoder.score_timesteps` or `LSTMAutoencoder.transform_timesteps`. NaN is left out.
+    starts : array-like of shape (n_windows,)
+        The timestep of the recording, counted from 0, at which each window begins.
+    n_timesteps : int, default=None
+        Timesteps of the recording. None ends with the last window.
+
+    Returns
+    -------
+    means : ndarray of shape (n_timesteps,) or (n_timesteps, n_columns), float64
+        NaN where no window covers a timestep.
+
+    Raises
+    ------
+    InputError
+        If there is not one start for each window, or if a window is not within the recording.
+
+    Examples
+    --------
+    >>> from seqfeat.series import overlap_mean
+    >>> overlap_mean([[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]], starts=[0, 2], n_timesteps=6)
+    array([ 1.,  2.,  4.,  6.,  7., nan])
+    """
+    windows = [np.asarray(one, dtype=np.float64) for one in values]
+    places = np.asarray(starts)
+    if places.shape != (len(windows),) or not len(windows):
+        raise InputError(
+            f"starts has shape {places.shape}, but there are {len(windows)} windows; pass the "
+            "timestep at which each of them begins."
+        )
+    ends = [int(start) + len(one) for start, one in zip(places, windows, strict=True)]
+    length = max(ends) if n_timesteps is None else n_timesteps
+    if places.dtype.kind not in "iu" or places.min() < 0 or max(ends) > length:
+        raise InputError(
+            f"starts is {places.min()} to {places.max()}, of windows that end at timestep "
+            f"{max(ends) - 1} at the latest; they are whole numbers, and windows within the "
+            f"{length} timesteps of the recording. Times have to be counted in timesteps first."
+        )
+    total, count = np.zeros((2, length, *windows[0].shape[1:]))
+    for start, one in zip(places, windows, strict=True):
+        covered = slice(int(start), int(start) + len(one))
+        total[covered] += np.nan_to_num(one)
+        count[covered] += ~np.isnan(one)
+    means = np.full(total.shape, np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    return means
 
 
 @without_float_errors

@@ -9,7 +9,7 @@ import seqfeat as library
 from seqfeat import LSTMAutoencoder, make_classifier
 from seqfeat.datasets import load_japanese_vowels
 from seqfeat.series import read
-from tests.commands import LONG, QUICK, error_of, meters, ok
+from tests.commands import LONG, QUICK, error_of, meters, ok, seqfeat
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -193,3 +193,22 @@ def test_series_with_numbers_for_ids_are_named_after_their_column(tmp_path, npy,
     options = ["--test-size", "0", "--report", page, "-o", tmp_path / "m.joblib"]
     ok("train", npy, *QUICK, *options)
     assert calls[0]["ids"].tolist() == [f"series {i}" for i in range(24)]
+
+
+def test_a_training_starts_from_another_model(tmp_path):
+    X = np.random.default_rng(0).normal(size=(24, 20, 1))
+    np.savez(tmp_path / "all.npz", X=X)
+    np.savez(tmp_path / "few.npz", X=X[:8], y=np.arange(8) % 2)
+    quick = ["--max-iter", "0", "--embedding-dim", "4", "--test-size", "0"]
+    first = seqfeat("train", tmp_path / "all.npz", *quick, "-o", tmp_path / "all.joblib")
+    assert first.status == 0, first.err
+    init = ["--init", tmp_path / "all.joblib"]
+    second = seqfeat("train", tmp_path / "few.npz", *quick, *init, "-o", tmp_path / "few.joblib")
+    assert second.status == 0, second.err
+    models = [library.load(tmp_path / name) for name in ("all.joblib", "few.joblib")]
+    np.testing.assert_array_equal(models[1]["autoencoder"].transform(X), models[0].transform(X))
+    other = seqfeat(
+        *("train", tmp_path / "few.npz", *quick[:2], "--embedding-dim", "8", *init),
+        *("-o", tmp_path / "other.joblib"),
+    )
+    assert "--embedding-dim 8, but the model of init has --embedding-dim 4" in other.err
