@@ -133,7 +133,7 @@ def labelled_windows(n_recordings, label=True):
     return LabelledSeries(to_pandas_series(list(X), index), labels)
 
 
-OPTIONS = Namespace(window=20, stride=5, cv=3, test_size=None, random_state=0)
+OPTIONS = Namespace(window=20, stride=5, cv=3, test_size=None, random_state=0, target=None)
 HELD_OUT = Namespace(**{**vars(OPTIONS), "cv": None})
 
 
